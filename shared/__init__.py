@@ -1,0 +1,1 @@
+"""What the services share: contracts, flows, kernel, messaging, web and telemetry; it knows no service."""

@@ -1,0 +1,1 @@
+"""Pure building blocks under everything else: ids, clock, errors."""

@@ -1,0 +1,19 @@
+"""The base of every error that we raise on purpose: a stable code that can be grepped for, and a text for people."""
+
+from typing import ClassVar
+
+
+class SluiceError(Exception):
+    """An error with a stable, documented code; the text never holds what a visitor sent."""
+
+    code: ClassVar[str] = "E_SLUICE"
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail or self.code)
+        self.detail = detail
+
+
+class Unavailable(SluiceError):
+    """Something that we depend on did not answer in time; nothing was decided and the same call may succeed later."""
+
+    code = "E_UNAVAILABLE"

@@ -1,0 +1,159 @@
+"""The log port: the little that the services want from Kafka, so that an embedded log can stand in for it.
+
+Two adapters pass one conformance suite (`tests/conformance/log`): `kafka.py` and `embedded.py`. A topic is a set of
+numbered partitions; a record in one has an offset that only grows; nobody changes a record (architecture §7).
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from shared.kernel.errors import Unavailable
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class TopicPartition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A record to append. `value` None is a tombstone, which only compacted topics take."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as the log holds it; `timestamp_ms` is the broker's (LogAppendTime)."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+    @property
+    def place(self) -> TopicPartition:
+        """Topic and partition."""
+        return TopicPartition(self.topic, self.partition)
+
+
+class LogUnavailable(Unavailable):
+    """The log did not acknowledge or answer in time (1 s for an append); the record may or may not be in it."""
+
+    code = "E_LOG_UNAVAILABLE"
+
+
+class Mismatched(Unavailable):
+    """A group gave us unlike partition numbers of topics that belong together (architecture §4.1)."""
+
+    code = "E_LOG_MISMATCHED_ASSIGNMENT"
+
+
+class GroupMember(Protocol):
+    """What a member of a consumer group does. Calls never overlap; an exception from one ends the membership."""
+
+    async def assigned(self, partitions: frozenset[int]) -> None:
+        """These partition numbers (of all topics of the group) are ours from now on; records come after it returns."""
+        ...
+
+    async def revoked(self, partitions: frozenset[int]) -> None:
+        """They are not any more; finish or drop what is held and commit, before somebody else is given them."""
+        ...
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """A batch, in order within each partition. Keep it short: hand over to tasks, do not wait for slow things."""
+        ...
+
+
+class Membership(Protocol):
+    """A member's hold on its group."""
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Note that everything before these offsets is done; ignored for partitions that are not ours any more."""
+        ...
+
+    async def committed(self, place: TopicPartition) -> int | None:
+        """The group's committed offset, None if there is none."""
+        ...
+
+    def pause(self, partitions: frozenset[int]) -> None:
+        """Deliver nothing of these partition numbers until `resume`."""
+        ...
+
+    def resume(self, partitions: frozenset[int]) -> None:
+        """Deliver again, from where it stopped."""
+        ...
+
+    def heartbeat_age(self) -> float:
+        """Seconds since the group last heard of us and answered (0.0 where nobody can take over)."""
+        ...
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the membership ended by itself, None while it goes on."""
+        ...
+
+    async def leave(self) -> None:
+        """Revoke what is held, leave the group."""
+        ...
+
+
+class Tail(Protocol):
+    """An endless read of some partitions without a group."""
+
+    def __aiter__(self) -> AsyncIterator[Sequence[Record]]:
+        """Batches, in order within each partition, until `close`."""
+        ...
+
+    def fetched_age(self) -> float:
+        """Seconds since the log last answered a fetch, records or not (architecture §4.13)."""
+        ...
+
+    async def close(self) -> None:
+        """End the iteration."""
+        ...
+
+
+class Log(Protocol):
+    """The port."""
+
+    async def append(self, message: Message) -> int:
+        """Append one record and return its offset once it cannot be lost (acks=all); `LogUnavailable` after 1 s."""
+        ...
+
+    async def partitions(self, topic: str) -> int:
+        """How many partitions the topic has."""
+        ...
+
+    async def bounds(self, place: TopicPartition) -> tuple[int, int]:
+        """The first offset that is still there, and the one that the next record will get."""
+        ...
+
+    def read(self, place: TopicPartition, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
+        """The records with start <= offset < end that are still there, in batches, then stop."""
+        ...
+
+    def tail(self, topic: str, start: Mapping[int, int]) -> Tail:
+        """Endless read of the given partitions, each from the given offset."""
+        ...
+
+    async def join(self, group: str, topics: Sequence[str], member: GroupMember) -> Membership:
+        """Join a consumer group over topics with the same partition count; every member gets the same partition
+        numbers of all of them. A partition without a committed offset starts at its beginning."""
+        ...
+
+    async def close(self) -> None:
+        """Flush what was acknowledged, let go of everything."""
+        ...
