@@ -1,0 +1,105 @@
+"""From messages to records and back: the registry of types, versions and upcasters, and total decoders."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from shared.contracts import errors, wire
+from shared.contracts.envelope import Envelope, Headers, from_headers, to_headers
+from shared.contracts.model import Contract
+
+M = TypeVar("M", bound=Contract)
+Upcaster = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+DEFAULT_LIMIT: Final = 256 * 1024
+
+
+class Raw(Protocol):
+    """What a decoder needs of a stored record."""
+
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Headers: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[M]):
+    """A decoded record: who says it, and what."""
+
+    envelope: Envelope
+    body: M
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    model: type[Contract]
+    upcasters: Mapping[int, Upcaster]
+
+
+class Codec:
+    """The message types of some topics. Every topic family has one, built from its module's `MESSAGES`."""
+
+    def __init__(self, messages: Iterable[type[Contract]], upcasters: Mapping[tuple[str, int], Upcaster] | None = None) -> None:
+        self._known: dict[str, _Known] = {}
+        for model in messages:
+            if model.wire_type in self._known:
+                raise ValueError(f"two messages are called {model.wire_type}")
+            chain = {v: up for (name, v), up in (upcasters or {}).items() if name == model.wire_type}
+            missing = set(range(1, model.wire_version)) - set(chain)
+            if missing:
+                raise ValueError(f"{model.wire_type}: no upcaster from version {min(missing)}")
+            self._known[model.wire_type] = _Known(model, chain)
+
+    @property
+    def messages(self) -> tuple[type[Contract], ...]:
+        """The message types, in the order they were given."""
+        return tuple(known.model for known in self._known.values())
+
+    def decode(self, record: Raw, limit: int = DEFAULT_LIMIT) -> Received[Contract]:
+        """The message in a record, brought up to the current version; a `BadRecord` for anything else."""
+        envelope = from_headers(record.headers)
+        known = self._known.get(envelope.type)
+        if known is None:
+            raise errors.UnknownType(envelope.type[:100])
+        if record.key is None or record.key != envelope.subject.encode():
+            raise errors.BadKey
+        if record.value is None:
+            raise errors.BadSyntax("no value")
+        if not 1 <= envelope.version <= known.model.wire_version:
+            raise errors.BadVersion(f"{envelope.type} {envelope.version}")
+        body = wire.unpack(record.value, limit)
+        if type(body) is not dict:
+            raise errors.BadType
+        for version in range(envelope.version, known.model.wire_version):
+            body = known.upcasters[version](body)
+        return Received(envelope, _validated(known.model, body))
+
+
+def _validated(model: type[Contract], body: Mapping[str, Any]) -> Contract:
+    try:
+        return model.model_validate(body)
+    except ValidationError as failure:
+        # Names of fields and of rules only: values may be what somebody typed.
+        problems = failure.errors(include_url=False, include_context=False, include_input=False)
+        detail = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['type']}" for e in problems[:5])
+        kinds = {e["type"] for e in problems}
+        raise _kind_of(kinds)(detail) from None
+
+
+def _kind_of(kinds: set[str]) -> type[errors.BadRecord]:
+    if kinds & {"missing", "extra_forbidden"}:
+        return errors.BadField
+    if kinds & {"greater_than_equal", "less_than_equal", "int_parsing_size", "too_long", "string_too_long"}:
+        return errors.BadRange
+    if any(kind.endswith("_type") or kind.endswith("_parsing") for kind in kinds):
+        return errors.BadType
+    return errors.BadField
+
+
+def encode(envelope: Envelope, body: Contract) -> tuple[Headers, bytes]:
+    """Headers and value of the record that carries this message."""
+    return to_headers(envelope), wire.pack(body.model_dump())

@@ -1,0 +1,122 @@
+"""The envelope: CloudEvents' Kafka binding in binary mode, and W3C trace context, all in record headers.
+
+CloudEvents 1.0.2 Kafka protocol binding §3.2; Trace Context level 1. Our extensions (`dataversion`, `subjectversion`,
+`parentid`, `causationid`, `correlationid`) keep to CloudEvents' rule for names. Nobody needs the body to route a
+record, to drop a double, or to see whether a transition was accepted.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from shared.contracts.errors import BadHeader
+
+Headers = tuple[tuple[str, bytes], ...]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_HEADERS = 32
+_MAX_BYTES = 8192
+_MAX_VALUE = 1024
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
+CONTENT_TYPE = b"application/msgpack"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who says what about whom, and why.
+
+    `id` is unique for its source; `subject` is what the record's key names; `causation` is the command or record that
+    led to this one, `correlation` the session's conversation; `subject_version` and `parent` place a transition in its
+    session (architecture §4.2).
+    """
+
+    id: str
+    type: str
+    version: int
+    source: str
+    subject: str
+    time_us: int
+    subject_version: int | None = None
+    parent: str | None = None
+    causation: str | None = None
+    correlation: str | None = None
+    traceparent: str | None = None
+
+
+def to_headers(envelope: Envelope) -> Headers:
+    """The record headers that carry this envelope."""
+    out = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", envelope.id.encode()),
+        ("ce_type", envelope.type.encode()),
+        ("ce_source", envelope.source.encode()),
+        ("ce_time", _rfc3339(envelope.time_us)),
+        ("ce_subject", envelope.subject.encode()),
+        ("ce_dataversion", b"%d" % envelope.version),
+        ("content-type", CONTENT_TYPE),
+    ]
+    if envelope.subject_version is not None:
+        out.append(("ce_subjectversion", b"%d" % envelope.subject_version))
+    for name, value in (
+        ("ce_parentid", envelope.parent),
+        ("ce_causationid", envelope.causation),
+        ("ce_correlationid", envelope.correlation),
+        ("traceparent", envelope.traceparent),
+    ):
+        if value is not None:
+            out.append((name, value.encode()))
+    return tuple(out)
+
+
+def from_headers(headers: Headers) -> Envelope:
+    """The envelope in these headers; `BadHeader` if there is none, or it is doubled, too large or not text."""
+    if len(headers) > _MAX_HEADERS or sum(len(name) + len(value or b"") for name, value in headers) > _MAX_BYTES:
+        raise BadHeader
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if not (name.startswith("ce_") or name in ("content-type", "traceparent")):
+            continue
+        if name in found or value is None or len(value) > _MAX_VALUE:
+            raise BadHeader
+        try:
+            found[name] = value.decode()
+        except UnicodeDecodeError:
+            raise BadHeader from None
+    if found.get("ce_specversion") != "1.0" or found.get("content-type") != CONTENT_TYPE.decode():
+        raise BadHeader
+    try:
+        version = found.get("ce_subjectversion")
+        trace = found.get("traceparent")
+        return Envelope(
+            id=found["ce_id"],
+            type=found["ce_type"],
+            version=_number(found["ce_dataversion"]),
+            source=found["ce_source"],
+            subject=found["ce_subject"],
+            time_us=_micros(found["ce_time"]),
+            subject_version=None if version is None else _number(version),
+            parent=found.get("ce_parentid"),
+            causation=found.get("ce_causationid"),
+            correlation=found.get("ce_correlationid"),
+            # A foreign or damaged trace context is dropped, not an error: Trace Context §3.2.
+            traceparent=trace if trace and _TRACEPARENT.match(trace) else None,
+        )
+    except (KeyError, ValueError, OverflowError):
+        raise BadHeader from None
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 16):
+        raise ValueError(text)
+    return int(text)
+
+
+def _rfc3339(us: int) -> bytes:
+    return (_EPOCH + timedelta(microseconds=us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
+
+
+def _micros(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(text)
+    return (moment - _EPOCH) // timedelta(microseconds=1)

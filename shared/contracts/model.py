@@ -1,0 +1,32 @@
+"""The base of all messages and of the values inside them, and the few types that they share."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A number that counts something, a version, an offset."""
+Micros = Annotated[int, Field(ge=0, le=2**60)]
+"""A time: microseconds since 1970-01-01 UTC; or a duration."""
+Text = Annotated[str, Field(max_length=4096)]
+ShortText = Annotated[str, Field(max_length=512)]
+Plain = dict[str, Any]
+"""An object of plain values (None, bool, int, float, str, tuple, dict), as `wire` carries them."""
+
+
+def open_enum(*known: str) -> BeforeValidator:
+    """For a text with known values of which a newer writer may have more: what is not known here reads as `unknown`."""
+    return BeforeValidator(lambda value: value if value in known or not isinstance(value, str) else "unknown")
+
+
+class Value(BaseModel):
+    """A part of a message. Frozen and strict; a field that is not known is refused (a new field is a new version)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Contract(Value):
+    """A message: `wire_type` and `wire_version` are what the envelope calls it and never change their meaning."""
+
+    wire_type: ClassVar[str]
+    wire_version: ClassVar[int] = 1
