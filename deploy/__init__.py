@@ -1,0 +1,1 @@
+"""What Sluice runs on: a broker, a database, images."""

@@ -1,0 +1,1 @@
+"""How catalog reaches the world."""

@@ -1,0 +1,1 @@
+"""What catalog does with its decisions: handlers, and the ports they need."""

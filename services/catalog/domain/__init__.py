@@ -1,0 +1,1 @@
+"""What catalog decides: values in, values out."""

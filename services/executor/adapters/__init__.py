@@ -1,0 +1,1 @@
+"""How executor reaches the world."""

@@ -1,0 +1,1 @@
+"""What executor decides: values in, values out."""

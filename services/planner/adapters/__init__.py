@@ -1,0 +1,1 @@
+"""How planner reaches the world."""

@@ -1,0 +1,1 @@
+"""What planner decides: values in, values out."""

@@ -1,0 +1,1 @@
+"""What policy decides: values in, values out."""
