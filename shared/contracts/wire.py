@@ -27,7 +27,7 @@ def unpack(raw: bytes, limit: int) -> Any:
     if len(raw) > limit:
         raise errors.BadSize
     try:
-        value = msgpack.unpackb(raw, use_list=False, strict_map_key=True, max_buffer_size=0)
+        value = msgpack.unpackb(raw, use_list=False, strict_map_key=True)
     except msgpack.ExtraData:
         raise errors.TrailingBytes from None
     except msgpack.StackError:
@@ -38,7 +38,7 @@ def unpack(raw: bytes, limit: int) -> Any:
         raise _classified(failure, raw) from None
     except (msgpack.UnpackException, TypeError, OverflowError):
         raise errors.BadSyntax from None
-    _check(value, MAX_DEPTH)
+    _check(value, MAX_DEPTH - 1)
     try:
         canonical = msgpack.packb(value)
     except (UnicodeEncodeError, ValueError, TypeError, OverflowError):

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from shared.kernel.errors import Unavailable
+from shared.contracts.topics import Topic
+from shared.kernel.errors import SluiceError, Unavailable
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -61,8 +62,43 @@ class Mismatched(Unavailable):
     code = "E_LOG_MISMATCHED_ASSIGNMENT"
 
 
+class Refused(SluiceError):
+    """A record that the log would never take: the caller's mistake, not to be tried again."""
+
+    code = "E_LOG_REFUSED"
+
+
+def check(message: Message, topics: Mapping[str, Topic], partitions: int | None = None) -> Topic:
+    """The topic of a record that may be appended; `Refused` with the reason if it may not.
+
+    `partitions` is the broker's count where it can differ from the definition (a count that grew). The size rule is
+    the broker's `max.message.bytes`, applied here so that both adapters refuse the same records.
+    """
+    topic = topics.get(message.topic)
+    if topic is None:
+        raise Refused(f"unknown topic {message.topic}")
+    if not 0 <= message.partition < (partitions or topic.partitions):
+        raise Refused(f"{message.topic} has no partition {message.partition}")
+    compacted = "compact" in topic.cleanup
+    if message.value is None and not compacted:
+        raise Refused(f"a tombstone for {message.topic}, which is not compacted")
+    if message.key is None and compacted:
+        raise Refused(f"a record without a key for {message.topic}, which is compacted")
+    size = len(message.value or b"") + len(message.key or b"") + _OVERHEAD
+    if size + sum(len(name) + len(value) for name, value in message.headers) > topic.max_bytes:
+        raise Refused(f"a record of more than {topic.max_bytes} bytes for {message.topic}")
+    return topic
+
+
+_OVERHEAD = 128  # bytes: what a Kafka batch of one record adds, rounded up
+
+
 class GroupMember(Protocol):
-    """What a member of a consumer group does. Calls never overlap; an exception from one ends the membership."""
+    """What a member of a consumer group does. Calls never overlap; an exception from one ends the membership.
+
+    No call comes before `join` has returned, so that a member can keep its `Membership` and use it in all of them.
+    A rebalance is eager: everything is revoked, then what comes next is assigned, often the same numbers again.
+    """
 
     async def assigned(self, partitions: frozenset[int]) -> None:
         """These partition numbers (of all topics of the group) are ours from now on; records come after it returns."""
@@ -81,7 +117,10 @@ class Membership(Protocol):
     """A member's hold on its group."""
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Note that everything before these offsets is done; ignored for partitions that are not ours any more."""
+        """Note that everything before these offsets is done; ignored for partitions that are not ours any more.
+
+        A crash right after may forget it, never more than that: the records come again.
+        """
         ...
 
     async def committed(self, place: TopicPartition) -> int | None:
@@ -106,7 +145,7 @@ class Membership(Protocol):
         ...
 
     async def leave(self) -> None:
-        """Revoke what is held, leave the group."""
+        """Revoke what is held, leave the group. Not to be awaited inside a call to the member: it waits for that."""
         ...
 
 

@@ -1,0 +1,119 @@
+"""`planner.requests` and `planner.plans`: from (designation or flow, visitor, context) to a plan. Owned by planner."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from shared.contracts.codec import Codec
+from shared.contracts.definitions import Designation, FlowFacts, Guard, InvalidResponseAction
+from shared.contracts.model import Contract, Micros, Plain, ShortText, Text, Value
+from shared.contracts.people import Visitor
+from shared.contracts.policy import VerdictReached
+
+MAX_STAGES = 64
+Refusal = Literal["unknown_flow", "not_applicable", "empty", "error", "too_long"]
+
+
+class PlannedStage(Value):
+    """One stage of a plan with its configuration. `guard` is asked again when the stage is reached, if `re_evaluate`."""
+
+    binding: ShortText
+    stage: ShortText
+    name: ShortText
+    type: ShortText
+    config: Plain
+    re_evaluate: bool = True
+    invalid_response_action: InvalidResponseAction = "retry"
+    guard: Guard
+
+
+class BrandFacts(Value):
+    """What a page and an expression may know of the brand that the host matched."""
+
+    pk: ShortText
+    domain: ShortText
+    title: Text
+    flow_recovery: ShortText | None = None
+
+
+class Plan(Value):
+    """The ordered stages of one run, pinned: publishing something new never touches a run in progress.
+
+    `definition` is the content hash of the flow's body. `links` are slugs of the flows that stages of this plan link to,
+    by flow pk (enrollment, recovery).
+    """
+
+    flow: FlowFacts
+    definition: ShortText
+    brand: BrandFacts
+    stages: Annotated[tuple[PlannedStage, ...], Field(max_length=MAX_STAGES)]
+    links: dict[str, ShortText] = {}
+
+
+class PlanRequested(Contract):
+    """A question to the planner: plan this flow for this visitor.
+
+    `context` may hold `pending_user` and `is_redirected`. `obligations` are binding pks of stages that guarded this
+    subject before and may not be planned away (architecture §4.9).
+    """
+
+    wire_type: ClassVar[str] = "planner.plan.requested"
+    request: ShortText
+    session: ShortText
+    run: ShortText
+    flow: ShortText
+    visitor: Visitor
+    context: Plain = {}
+    obligations: tuple[ShortText, ...] = ()
+    deadline_us: Micros
+
+
+class PlanMade(Contract):
+    """A plan, with the verdicts that shaped it."""
+
+    wire_type: ClassVar[str] = "planner.plan.made"
+    request: ShortText
+    session: ShortText
+    run: ShortText
+    plan: Plan
+    verdicts: tuple[VerdictReached, ...] = ()
+
+
+class PlanRefused(Contract):
+    """No plan, and why. `flow` and `brand` are absent only if the flow is unknown; `messages` are for the visitor."""
+
+    wire_type: ClassVar[str] = "planner.plan.refused"
+    request: ShortText
+    session: ShortText
+    run: ShortText
+    reason: Refusal
+    messages: tuple[Text, ...] = ()
+    flow: FlowFacts | None = None
+    brand: BrandFacts | None = None
+    verdicts: tuple[VerdictReached, ...] = ()
+
+
+class FlowRequested(Contract):
+    """A question to the planner: which flow has this designation here? Or: is there a flow of this slug (`flow` set)?"""
+
+    wire_type: ClassVar[str] = "planner.flow.requested"
+    request: ShortText
+    session: ShortText
+    designation: Designation | None = None
+    flow: ShortText = ""
+    visitor: Visitor
+    deadline_us: Micros
+
+
+class FlowLocated(Contract):
+    """The flow that was asked for; `slug` None if there is none."""
+
+    wire_type: ClassVar[str] = "planner.flow.located"
+    request: ShortText
+    session: ShortText
+    slug: ShortText | None
+    brand: BrandFacts | None = None
+    verdicts: tuple[VerdictReached, ...] = ()
+
+
+CODEC = Codec((PlanRequested, PlanMade, PlanRefused, FlowRequested, FlowLocated))

@@ -1,0 +1,257 @@
+"""`executor.sessions` and `executor.state`: the audited history of sessions, and what it folds to. Owned by executor.
+
+One transition is one record and complete in itself: what a step saw, decided and ordered. Its place is in the
+envelope: `subject_version` is its version, `parent` the transition that it was decided on (architecture §4.2-4.3).
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from shared.contracts.codec import Codec
+from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Text, Value
+from shared.contracts.people import LoginClaims, Visitor
+from shared.contracts.planner import Plan, PlannedStage, PlanRefused
+from shared.contracts.policy import VerdictReached
+from shared.contracts.steps import View
+
+
+class Evidence(Value):
+    """Why a stage counts as passed: who showed what, when, in which run. A body is never evidence (architecture §4.8)."""
+
+    session: ShortText
+    run: ShortText
+    binding: ShortText
+    version: Count
+    subject: ShortText
+    method: ShortText
+    at_us: Micros
+
+
+class SessionStarted(Value):
+    """A browser's session begins."""
+
+    event: Literal["session.started"] = "session.started"
+
+
+class RunStarted(Value):
+    """A flow begins: the plan is pinned here."""
+
+    event: Literal["run.started"] = "run.started"
+    run: ShortText
+    plan: Plan
+    visitor: Visitor
+    context: Plain = {}
+    login: ShortText | None = None
+    query: Text = ""
+
+
+class RunRefused(Value):
+    """The planner had no plan for this visitor: the run is over as it begins."""
+
+    event: Literal["run.refused"] = "run.refused"
+    run: ShortText
+    refusal: PlanRefused
+
+
+class RunReplanned(Value):
+    """The flow starts over within the same run (`invalid_response_action`)."""
+
+    event: Literal["run.replanned"] = "run.replanned"
+    run: ShortText
+    plan: Plan
+    context: Plain = {}
+
+
+class StageSkipped(Value):
+    """A guard said no: this stage does not run."""
+
+    event: Literal["stage.skipped"] = "stage.skipped"
+    run: ShortText
+    binding: ShortText
+    verdict: VerdictReached
+
+
+class StageGuarded(Value):
+    """A guard said that this stage has to run for this subject: no restart drops it any more."""
+
+    event: Literal["stage.guarded"] = "stage.guarded"
+    run: ShortText
+    binding: ShortText
+    subject: ShortText
+    verdict: VerdictReached
+
+
+class StageChallenged(Value):
+    """The visitor is asked."""
+
+    event: Literal["stage.challenged"] = "stage.challenged"
+    run: ShortText
+    binding: ShortText
+    view: View
+
+
+class AnswerRefused(Value):
+    """The answer was not good enough; `errors` are by field."""
+
+    event: Literal["answer.refused"] = "answer.refused"
+    run: ShortText
+    binding: ShortText
+    errors: dict[str, tuple[Plain, ...]]
+
+
+class StagePassed(Value):
+    """A stage is done, with evidence; `context` is merged into the run's, `inserted` come next."""
+
+    event: Literal["stage.passed"] = "stage.passed"
+    run: ShortText
+    binding: ShortText
+    evidence: Evidence
+    context: Plain = {}
+    inserted: tuple[PlannedStage, ...] = ()
+
+
+class RunDenied(Value):
+    """The run ends without success; the visitor sees `view`."""
+
+    event: Literal["run.denied"] = "run.denied"
+    run: ShortText
+    reason: ShortText
+    view: View
+
+
+class RunFinished(Value):
+    """All stages passed or were skipped: the browser goes to `view.to`."""
+
+    event: Literal["run.finished"] = "run.finished"
+    run: ShortText
+    view: View
+
+
+class RunCancelled(Value):
+    """The visitor gave the run up, or it grew too old."""
+
+    event: Literal["run.cancelled"] = "run.cancelled"
+    run: ShortText
+    reason: ShortText
+
+
+class CounterSet(Value):
+    """A counter of the session, which outlives its runs, has this value now; 0 clears it."""
+
+    event: Literal["session.counted"] = "session.counted"
+    name: ShortText
+    value: Count
+
+
+class LoggedIn(Value):
+    """The browser is somebody now; the rotation rises and the login that it had before ends."""
+
+    event: Literal["session.logged_in"] = "session.logged_in"
+    login: LoginClaims
+    replaced: ShortText | None = None
+
+
+class LoggedOut(Value):
+    """The browser is nobody any more."""
+
+    event: Literal["session.logged_out"] = "session.logged_out"
+    login: ShortText
+
+
+class SessionEnded(Value):
+    """The session takes no further step."""
+
+    event: Literal["session.ended"] = "session.ended"
+    reason: ShortText
+
+
+Event = Annotated[
+    SessionStarted | RunStarted | RunRefused | RunReplanned | StageSkipped | StageGuarded | StageChallenged | AnswerRefused
+    | StagePassed | RunDenied | RunFinished | RunCancelled | CounterSet | LoggedIn | LoggedOut | SessionEnded,
+    Field(discriminator="event"),
+]
+
+
+class AskRecord(Value):
+    """An ask of this step and its result, under its number: fed back, the decision comes out the same."""
+
+    n: Count
+    kind: ShortText
+    ask: Plain
+    result: Plain
+
+
+class OrderRecord(Value):
+    """An order that is carried out once this transition is accepted, under (session, version, n)."""
+
+    n: Count
+    kind: ShortText
+    order: Plain
+
+
+class SessionAdvanced(Contract):
+    """One accepted step of a session."""
+
+    wire_type: ClassVar[str] = "executor.session.advanced"
+    session: ShortText
+    command: ShortText
+    kind: ShortText
+    at_us: Micros
+    address: ShortText = ""
+    answer: Plain = {}
+    events: tuple[Event, ...]
+    asks: tuple[AskRecord, ...] = ()
+    orders: tuple[OrderRecord, ...] = ()
+
+
+class RunState(Value):
+    """One run, folded. `stages[0]` is the current stage; `over` says how it ended. `head` is its last transition."""
+
+    run: ShortText
+    plan: Plan | None
+    visitor: Visitor
+    context: Plain = {}
+    login: ShortText | None = None
+    query: Text = ""
+    stages: tuple[PlannedStage, ...] = ()
+    view: View | None = None
+    over: Literal["", "denied", "finished", "cancelled", "refused"] = ""
+    head: ShortText = ""
+    version: Count = 0
+    started_us: Micros = 0
+
+
+class Answered(Value):
+    """A command that was answered: the same command again gets the same reply (for 30 s; architecture §3)."""
+
+    command: ShortText
+    transition: ShortText
+    run: ShortText | None
+    at_us: Micros
+    advanced: bool
+    login: LoginClaims | None = None
+    logged_out: bool = False
+
+
+class SessionState(Contract):
+    """A session, folded: what a new owner starts from."""
+
+    wire_type: ClassVar[str] = "executor.session.folded"
+    session: ShortText
+    version: Count = 0
+    head: ShortText = ""
+    rotation: Count = 0
+    rotated_us: Micros = 0
+    started_us: Micros = 0
+    last_us: Micros = 0
+    login: LoginClaims | None = None
+    runs: tuple[RunState, ...] = ()
+    counters: dict[str, Count] = {}
+    obligations: tuple[ShortText, ...] = ()
+    answered: tuple[Answered, ...] = ()
+    transitions: Count = 0
+    ended: ShortText = ""
+
+
+CODEC = Codec((SessionAdvanced, SessionState))

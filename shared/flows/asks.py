@@ -1,0 +1,87 @@
+"""What a stage may ask before a transition. Results are recorded in the transition and fed back in a replay.
+
+An ask may change something (an attempt is counted), so whoever answers it remembers its key (session, version, command,
+n, kind) and gives the same answer to the same key (architecture §4.4). Secrets travel beside an ask, never in it.
+"""
+
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from shared.contracts.model import Count, Plain, ShortText, Text, Value
+from shared.contracts.people import UserFacts
+
+R = TypeVar("R", bound=Value)
+
+
+class Ask(Value, Generic[R]):
+    """A question whose answer is a `result`; `kind` names it in the history."""
+
+    kind: ClassVar[str]
+    result: ClassVar[type[Any]]
+
+
+class UserFound(Value):
+    """The user that was looked for, or none. `identifier` is what was typed in its canonical form (NFKC, case-folded)."""
+
+    user: UserFacts | None
+    identifier: Text
+
+
+class FindUser(Ask[UserFound]):
+    """Who is called this? Fields are tried as authentik does: `username`, `email`, `upn`; first match wins."""
+
+    kind = "directory.user.find"
+    result = UserFound
+    fields: tuple[Literal["username", "email", "upn"], ...]
+    value: Text
+    case_insensitive: bool = True
+
+
+class GetUser(Ask[UserFound]):
+    """What is the case with this user now?"""
+
+    kind = "directory.user.get"
+    result = UserFound
+    user: Count
+
+
+class PasswordVerified(Value):
+    """What came of a password. `ok`: `user` is the account as it is now. `wrong` covers everything else that a visitor
+    may be told (unknown, disabled, over a limit): same text, same cost. `limited` says why for the audit only."""
+
+    outcome: Literal["ok", "wrong"]
+    user: UserFacts | None = None
+    backend: ShortText = ""
+    method: ShortText = ""
+    limited: Literal["", "account", "address"] = ""
+
+
+class VerifyPassword(Ask[PasswordVerified]):
+    """Is the secret beside this ask this account's password? Admitted first, then counted, then hashed.
+
+    `user` None is a pretended user: the same work is done for nobody. `identifier` is the account's name, or what was
+    typed; failures are counted under its canonical form, and under `address` (/64 for IPv6).
+    """
+
+    kind = "directory.password.verify"
+    result = PasswordVerified
+    user: Count | None
+    identifier: Text
+    backends: tuple[ShortText, ...]
+    address: ShortText
+
+
+class DevicesListed(Value):
+    """A user's confirmed devices: `{device_class, device_uid, challenge, last_used}` each."""
+
+    devices: tuple[Plain, ...]
+
+
+class ListDevices(Ask[DevicesListed]):
+    """Which authenticators has this user confirmed?"""
+
+    kind = "directory.devices.list"
+    result = DevicesListed
+    user: Count
+
+
+ASKS: tuple[type[Ask[Any]], ...] = (FindUser, GetUser, VerifyPassword, ListDevices)

@@ -1,0 +1,137 @@
+"""The fields of an answer: what a visitor may send to a stage, checked as authentik's API checks it.
+
+The texts and codes are part of the HTTP protocol (flow-engine reference 5.4; observed-behaviour 41). A field is clear
+or secret: only clear ones reach the stage and the history, of a secret one the stage gets a handle (architecture §4.10).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+Problem = dict[str, str]
+NON_FIELD: Final = "non_field_errors"
+
+
+def problem(text: str, code: str = "invalid") -> Problem:
+    """One thing that is wrong with an answer, as the protocol shows it."""
+    return {"string": text, "code": code}
+
+
+class Invalid(Exception):
+    """A value that a field refuses."""
+
+    def __init__(self, text: str, code: str = "invalid") -> None:
+        super().__init__(code)
+        self.problem = problem(text, code)
+
+
+@dataclass(frozen=True, slots=True)
+class TextField:
+    """A text. Numbers are taken as their text; blanks around it are cut off if `trim`. `max_bytes` bounds what is hashed."""
+
+    required: bool = True
+    allow_blank: bool = False
+    allow_null: bool = False
+    trim: bool = True
+    secret: bool = False
+    max_length: int = 4096
+
+    def clean(self, value: Any) -> Any:
+        """The value as the stage gets it; `Invalid` if it is refused."""
+        if value is None:
+            if self.allow_null:
+                return None
+            raise Invalid("This field may not be null.", "null")
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise Invalid("Not a valid string.")
+        text = str(value)
+        if "\0" in text:
+            raise Invalid("Null characters are not allowed.", "null_characters_not_allowed")
+        if any("\ud800" <= c <= "\udfff" for c in text):
+            raise Invalid("Not a valid string.")
+        if self.trim:
+            text = text.strip()
+        if not text and not self.allow_blank:
+            raise Invalid("This field may not be blank.", "blank")
+        if len(text.encode()) > self.max_length:
+            raise Invalid(f"Ensure this field has no more than {self.max_length} characters.", "max_length")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class BooleanField:
+    """Yes or no, in the spellings that the API takes."""
+
+    required: bool = True
+    secret: bool = False
+
+    def clean(self, value: Any) -> Any:
+        """The value as the stage gets it; `Invalid` if it is refused."""
+        if value is None:
+            raise Invalid("This field may not be null.", "null")
+        if isinstance(value, str | bool | int) and str(value).lower() in ("true", "t", "1", "on", "yes", "y"):
+            return True
+        if isinstance(value, str | bool | int) and str(value).lower() in ("false", "f", "0", "off", "no", "n", ""):
+            return False
+        raise Invalid("Must be a valid boolean.")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectField:
+    """A JSON object that the stage looks into by itself."""
+
+    required: bool = True
+    secret: bool = False
+    allow_null: bool = False
+
+    def clean(self, value: Any) -> Any:
+        """The value as the stage gets it; `Invalid` if it is refused."""
+        if value is None and self.allow_null:
+            return None
+        if value is None:
+            raise Invalid("This field may not be null.", "null")
+        if not isinstance(value, dict):
+            kind = type(value).__name__
+            raise Invalid(f'Expected a dictionary of items but got type "{kind}".', "not_a_dict")
+        return value
+
+
+Field = TextField | BooleanField | ObjectField
+COMPONENT: Final = TextField(required=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """An answer that passed its fields: the clear part, and the secret one, which goes no further than the effects."""
+
+    clear: Mapping[str, Any]
+    secret: Mapping[str, str]
+
+
+def clean(fields: Mapping[str, Field], body: Any) -> Cleaned | dict[str, tuple[Problem, ...]]:
+    """Check a parsed body against a stage's fields: the cleaned answer, or the problems by field.
+
+    Unknown fields are ignored and never kept; `component` may be absent, but not empty (observed-behaviour 20).
+    """
+    if not isinstance(body, dict):
+        if body is None:
+            return {NON_FIELD: (problem("This field may not be null.", "null"),)}
+        return {NON_FIELD: (problem(f"Invalid data. Expected a dictionary, but got {type(body).__name__}."),)}
+    clear: dict[str, Any] = {}
+    secret: dict[str, str] = {}
+    problems: dict[str, tuple[Problem, ...]] = {}
+    for name, field in {"component": COMPONENT, **fields}.items():
+        if name not in body:
+            if field.required:
+                problems[name] = (problem("This field is required.", "required"),)
+            continue
+        try:
+            value = field.clean(body[name])
+        except Invalid as refused:
+            problems[name] = (refused.problem,)
+            continue
+        if field.secret:
+            secret[name] = value
+        elif name != "component" or name in fields:
+            clear[name] = value
+    return problems or Cleaned(clear, secret)

@@ -1,0 +1,1 @@
+"""The policy types, one file each; `registry.py` finds them."""

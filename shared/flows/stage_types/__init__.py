@@ -1,0 +1,1 @@
+"""The stage types, one file each; `registry.py` finds them."""

@@ -1,0 +1,98 @@
+"""The embedded log's file: its tables, and how a record becomes a row that a person can read with any SQLite client.
+
+    select topic, partition, offset, datetime(timestamp_ms / 1000, 'unixepoch'), key, headers from records;
+
+`headers` is a JSON list of `[name, value]` in their order (a name may come twice); a value that is not UTF-8 text
+stands as `{"base64": "..."}`. `key` and `value` are the bytes as appended: keys are text, values msgpack. Topics kept
+an hour or less are not in the file (architecture §7).
+"""
+
+import base64
+import json
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from shared.messaging.log import Headers, Record
+
+FORMAT: Final = 1
+
+SCHEMA: Final = """
+create table if not exists topics (
+    topic text primary key, partitions integer not null, cleanup text not null, retention_s integer) without rowid;
+create table if not exists records (
+    topic text not null, partition integer not null, offset integer not null, timestamp_ms integer not null,
+    key blob, value blob, headers text not null,
+    primary key (topic, partition, offset));
+create table if not exists bounds (
+    topic text not null, partition integer not null, first_offset integer not null, next_offset integer not null,
+    primary key (topic, partition)) without rowid;
+create table if not exists group_offsets (
+    group_name text not null, topic text not null, partition integer not null, offset integer not null,
+    primary key (group_name, topic, partition)) without rowid;
+"""
+
+INSERT: Final = "insert into records values (?, ?, ?, ?, ?, ?, ?)"
+
+SELECT: Final = """
+select topic, partition, offset, timestamp_ms, key, value, headers from records
+where topic = ? and partition = ? and offset >= ? and offset < ? order by offset limit ?
+"""
+
+Row = tuple[str, int, int, int, bytes | None, bytes | None, str]
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open the file to append, make what it lacks; only its owner may read it, for it names people."""
+    path.touch(mode=0o600)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = full")
+    found = connection.execute("pragma user_version").fetchone()[0]
+    if found not in (0, FORMAT):
+        connection.close()
+        raise ValueError(f"{path} has log format {found}, this program knows {FORMAT}")
+    connection.executescript(SCHEMA)
+    connection.execute(f"pragma user_version = {FORMAT}")
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open the file to read only, also while another process appends to it."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection.execute("pragma query_only = on")
+    return connection
+
+
+def to_row(record: Record) -> Row:
+    """A record as a row of `records`."""
+    return (record.topic, record.partition, record.offset, record.timestamp_ms, record.key, record.value, _to_json(record.headers))
+
+
+def from_row(row: Row) -> Record:
+    """The record in a row."""
+    return Record(*row[:6], _from_json(row[6]))
+
+
+def _to_json(headers: Headers) -> str:
+    try:
+        return _encode([(name, value.decode()) for name, value in headers])
+    except UnicodeDecodeError:
+        return _encode([(name, _to_text(value)) for name, value in headers])
+
+
+def _to_text(value: bytes) -> str | dict[str, str]:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode()}
+
+
+def _from_json(text: str) -> Headers:
+    return tuple(
+        (name, value.encode() if isinstance(value, str) else base64.b64decode(value["base64"]))
+        for name, value in json.loads(text)
+    )
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
