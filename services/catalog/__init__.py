@@ -1,1 +1,1 @@
-"""Owns the definitions: flows, stages, bindings, policies, brands; publishes each version."""
+"""The catalog service."""

@@ -1,1 +1,1 @@
-"""Answers whether a visitor passes some bindings, with the reasons."""
+"""The policy service."""

@@ -70,13 +70,13 @@ def to_headers(envelope: Envelope) -> Headers:
 
 def from_headers(headers: Headers) -> Envelope:
     """The envelope in these headers; `BadHeader` if there is none, or it is doubled, too large or not text."""
-    if len(headers) > _MAX_HEADERS or sum(len(name) + len(value or b"") for name, value in headers) > _MAX_BYTES:
+    if len(headers) > _MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > _MAX_BYTES:
         raise BadHeader
     found: dict[str, str] = {}
     for name, value in headers:
         if not (name.startswith("ce_") or name in ("content-type", "traceparent")):
             continue
-        if name in found or value is None or len(value) > _MAX_VALUE:
+        if name in found or len(value) > _MAX_VALUE:
             raise BadHeader
         try:
             found[name] = value.decode()

@@ -29,7 +29,8 @@ class Registry:
 
     def by_model(self, label: str) -> Stage[Any] | Policy[Any] | None:
         """The type that blueprints call `<app>.<model>`, in any case."""
-        for found in (*self.stages.values(), *self.policies.values()):
+        types: tuple[Stage[Any] | Policy[Any], ...] = (*self.stages.values(), *self.policies.values())
+        for found in types:
             if f"{found.app}.{found.model}" == label.lower():
                 return found
         return None

@@ -58,7 +58,7 @@ class Journal:
         """Commit a group's offset with the next batch, or by itself after 50 ms: losing it only repeats records."""
         self._pending.offsets[group, place] = offset
         if self._late_offsets is None:
-            self._late_offsets = self._loop.call_later(COMMIT_DELAY_S, self._schedule)
+            self._late_offsets = self._loop.call_later(COMMIT_DELAY_S, self._offsets_due)
 
     async def flush(self) -> None:
         """Until nothing is pending."""
@@ -74,6 +74,10 @@ class Journal:
             self._scheduled = True
             self._loop.call_soon(self._start)
 
+    def _offsets_due(self) -> None:
+        self._late_offsets = None
+        self._schedule()
+
     def _start(self) -> None:
         self._scheduled = False
         if self._late_offsets is not None:
@@ -88,7 +92,8 @@ class Journal:
         self._store.write(lambda connection: _commit(connection, batch), lambda _, error: self._finish(batch, error))
 
     def _number(self, batch: _Batch) -> list[Record]:
-        now, following, records = self._now_ms(), {}, []
+        now, records = self._now_ms(), []
+        following: dict[Partition, int] = {}
         for partition, message in batch.messages:
             offset = following.get(partition, partition.next)
             following[partition] = offset + 1
@@ -107,7 +112,7 @@ class Journal:
         if self._pending.messages:
             self._start()
         elif self._pending.offsets and self._late_offsets is None:
-            self._late_offsets = self._loop.call_later(COMMIT_DELAY_S, self._schedule)
+            self._late_offsets = self._loop.call_later(COMMIT_DELAY_S, self._offsets_due)
 
     def _publish(self, batch: _Batch) -> None:
         grouped: dict[Partition, list[Record]] = {}

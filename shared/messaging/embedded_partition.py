@@ -23,10 +23,11 @@ class Partition:
     """A window of records on top of what the file holds.
 
     `first` is the oldest offset that readers may ask for, `next` the one that the next record gets. Every record from
-    `window_start` on is in `records`; older ones are in the file, if the topic has one.
+    `window_start` on is in `records`; older ones are in the file, if the topic has one. `dirty` counts appends since the
+    last compaction, `live` the records that it left.
     """
 
-    __slots__ = ("dirty", "first", "next", "place", "records", "size", "stored", "topic", "waiters", "window_start")
+    __slots__ = ("dirty", "first", "live", "next", "place", "records", "size", "stored", "topic", "waiters", "window_start")
 
     def __init__(self, topic: Topic, number: int, *, stored: bool, first: int = 0, next_offset: int = 0) -> None:
         self.topic = topic
@@ -38,6 +39,7 @@ class Partition:
         self.records: list[Record] = []
         self.size = 0
         self.dirty = 0
+        self.live = 0
         self.waiters: set[Waiter] = set()
 
     def publish(self, records: Sequence[Record]) -> None:
@@ -78,7 +80,7 @@ class Partition:
         """Replace what is in memory by the part of it that compaction keeps; the bounds stay as they are."""
         self.records = list(records)
         self.size = sum(map(weight, self.records))
-        self.dirty = 0
+        self.dirty, self.live = 0, len(self.records)
 
 
 def weight(record: Record) -> int:

@@ -59,7 +59,9 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open the file to read only, also while another process appends to it."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=5.0
+    )
     connection.execute("pragma query_only = on")
     return connection
 
@@ -90,8 +92,7 @@ def _to_text(value: bytes) -> str | dict[str, str]:
 
 def _from_json(text: str) -> Headers:
     return tuple(
-        (name, value.encode() if isinstance(value, str) else base64.b64decode(value["base64"]))
-        for name, value in json.loads(text)
+        (name, value.encode() if isinstance(value, str) else base64.b64decode(value["base64"])) for name, value in json.loads(text)
     )
 
 

@@ -1,1 +1,1 @@
-"""PostgreSQL: an embedded server, and what every service does alike with its database."""
+"""PostgreSQL for the services that have a database: server, pool, migrations, outbox."""

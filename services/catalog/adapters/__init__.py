@@ -1,1 +1,1 @@
-"""How catalog reaches the world."""
+"""How the catalog service meets the world."""

@@ -1,1 +1,1 @@
-"""What catalog does with its decisions: handlers, and the ports they need."""
+"""What the catalog service does, over ports."""

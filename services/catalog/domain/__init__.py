@@ -1,1 +1,1 @@
-"""What catalog decides: values in, values out."""
+"""The catalog service's rules: pure, no driver."""

@@ -1,1 +1,1 @@
-"""How executor reaches the world."""
+"""How the executor service meets the world."""

@@ -1,1 +1,1 @@
-"""What executor does with its decisions: handlers, and the ports they need."""
+"""What the executor service does, over ports."""

@@ -1,1 +1,1 @@
-"""What executor decides: values in, values out."""
+"""The executor service's rules: pure, no driver."""

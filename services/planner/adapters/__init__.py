@@ -1,1 +1,1 @@
-"""How planner reaches the world."""
+"""How the planner service meets the world."""

@@ -1,1 +1,1 @@
-"""What planner does with its decisions: handlers, and the ports they need."""
+"""What the planner service does, over ports."""

@@ -1,1 +1,1 @@
-"""What planner decides: values in, values out."""
+"""The planner service's rules: pure, no driver."""

@@ -1,1 +1,1 @@
-"""How policy reaches the world."""
+"""How the policy service meets the world."""

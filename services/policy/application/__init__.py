@@ -1,1 +1,1 @@
-"""What policy does with its decisions: handlers, and the ports they need."""
+"""What the policy service does, over ports."""

@@ -1,1 +1,1 @@
-"""What policy decides: values in, values out."""
+"""The policy service's rules: pure, no driver."""

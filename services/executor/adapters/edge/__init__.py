@@ -1,0 +1,1 @@
+"""HTTP in and out: seals what visitors send, shows what the worker replies."""

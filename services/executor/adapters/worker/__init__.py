@@ -1,0 +1,1 @@
+"""Sessions on the log: reads steps, writes transitions, takes over."""

@@ -1,0 +1,34 @@
+"""What a service looks like from outside: the four bootstraps build one each, `sluice` runs any number in a process."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+
+class Service(Protocol):
+    """A built service. `start` returns once it works as far as what it depends on lets it; `stop` lets go of everything."""
+
+    @property
+    def name(self) -> str:
+        """`catalog`, `planner`, `policy` or `executor`."""
+        ...
+
+    async def start(self) -> None:
+        """Begin to work."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop taking work, finish what is held or leave it to others, close connections."""
+        ...
+
+    def routes(self) -> Iterable[Any]:
+        """Its HTTP routes (`aiohttp.web.RouteDef`); one listener may serve those of several services."""
+        ...
+
+    def readiness(self) -> Mapping[str, bool]:
+        """What has to be true before traffic should come, by name (`caught_up`, `postgres`, `log`)."""
+        ...
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why it stopped by itself; the process ends with it. None while all is well."""
+        ...

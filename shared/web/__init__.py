@@ -1,0 +1,1 @@
+"""What every HTTP listener of ours needs: app, limits, problem answers, health."""
