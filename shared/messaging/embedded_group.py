@@ -111,7 +111,7 @@ class EmbeddedMembership:
                     batch = await self._subscription.take()
                     if batch:
                         await self._member.handle(batch)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a member raises ends its membership, nobody else's
             self._fail(error)
         if self._failure is not None:
             await self._group.without(self)
@@ -134,7 +134,7 @@ class EmbeddedMembership:
                 if not self.ended and self._held:
                     self._subscription.clear()
                     await self._member.revoked(self._held)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as above
             self._fail(LogUnavailable("revoking took too long") if isinstance(error, TimeoutError) else error)
             if self._task is not None and self._task is not asyncio.current_task():
                 self._task.cancel()
@@ -148,8 +148,8 @@ class EmbeddedMembership:
             self._held = numbers
             try:
                 await self._member.assigned(numbers)
-            except Exception as error:
-                self._fail(error)  # its own task sees the closed subscription and gives the numbers back
+            except Exception as error:  # noqa: BLE001 - as above; its own task then gives the numbers back
+                self._fail(error)
                 return
             for partition, start in self._group.partitions(numbers):
                 self._subscription.add(partition, start)

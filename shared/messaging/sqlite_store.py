@@ -127,7 +127,7 @@ class _Worker:
     def _attempt(self, job: Job[Any]) -> tuple[Any, Exception | None]:
         try:
             return job(self._connection), None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - not caught but carried over to the loop
             return None, error
 
     def _report(self, done: Done, result: Any, error: Exception | None) -> None:
@@ -137,7 +137,7 @@ class _Worker:
 
 
 def _lock(path: Path) -> IO[str]:
-    lock = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "w")
+    lock = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
