@@ -1,0 +1,170 @@
+"""Consumer groups: where they start, what they share, how they hand over."""
+
+import asyncio
+
+import pytest
+
+from shared.messaging.log import Mismatched
+from tests.conformance.log.support import Bench, Recorder, joined, until
+
+
+async def _leave(*members: Recorder) -> None:
+    for member in members:
+        assert member.membership is not None
+        await member.membership.leave()
+
+
+async def test_a_new_group_starts_at_the_beginning(bench: Bench) -> None:
+    await bench.write("plain", b"a", b"b")
+    member = await joined(bench.log, "g1", [bench.name("plain")])
+    await until(lambda: len(member.records) == 2)
+    await bench.write("plain", b"c", partition=2)
+    await until(lambda: len(member.records) == 3)
+    assert member.values == [b"a", b"b", b"c"]
+    assert member.held == {0, 1, 2}
+    await _leave(member)
+    assert member.events[-1] == ("revoked", frozenset({0, 1, 2}))
+
+
+@pytest.mark.parametrize("short", ["plain", "brief"])
+async def test_a_group_goes_on_from_what_it_committed(bench: Bench, short: str) -> None:
+    await bench.write(short, b"a", b"b", b"c")
+    first = await joined(bench.log, "g2", [bench.name(short)])
+    await until(lambda: len(first.records) == 3)
+    assert first.membership is not None
+    assert await first.membership.committed(bench.place(short)) is None
+    await first.membership.commit({bench.place(short): 2})
+    assert await first.membership.committed(bench.place(short)) == 2
+    await _leave(first)
+    second = await joined(await bench.another(), "g2", [bench.name(short)])
+    await until(lambda: bool(second.records))
+    assert second.values == [b"c"]
+    assert second.membership is not None
+    assert await second.membership.committed(bench.place(short)) == 2
+    await _leave(second)
+
+
+async def test_groups_do_not_share(bench: Bench) -> None:
+    await bench.write("plain", b"a")
+    members = [await joined(bench.log, group, [bench.name("plain")]) for group in ("g3", "g4")]
+    await until(lambda: all(member.values == [b"a"] for member in members))
+    await _leave(*members)
+
+
+async def test_what_a_failed_member_did_not_commit_comes_again(bench: Bench) -> None:
+    await bench.write("plain", b"a", b"bad", b"c")
+    first = await joined(bench.log, "g5", [bench.name("plain")], fail_on=b"bad")
+    assert first.membership is not None
+    membership = first.membership
+    await until(lambda: membership.failure is not None)
+    assert isinstance(membership.failure, ValueError)
+    second = await joined(await bench.another(), "g5", [bench.name("plain")])
+    await until(lambda: len(second.records) == 3)
+    assert second.values == [b"a", b"bad", b"c"]
+    await _leave(second)
+
+
+async def test_a_commit_of_what_is_not_ours_is_ignored(bench: Bench) -> None:
+    await bench.write("plain", b"a", b"b")
+    first = await joined(bench.log, "g6", [bench.name("plain")])
+    await until(lambda: len(first.records) == 2)
+    await _leave(first)
+    assert first.membership is not None
+    await first.membership.commit({bench.place("plain"): 2})
+    second = await joined(await bench.another(), "g6", [bench.name("plain")])
+    await until(lambda: len(second.records) == 2)
+    await _leave(second)
+
+
+async def test_members_share_the_same_numbers_of_all_topics(bench: Bench) -> None:
+    """One to five members join, then leave: every number has one owner, over all topics (architecture §4.1)."""
+    names = [bench.name(short) for short in ("wide", "wider", "widest")]
+    members: list[Recorder] = []
+
+    def settled() -> bool:
+        return sorted(number for member in members for number in member.held) == list(range(12)) and all(
+            member.held for member in members
+        )
+
+    async def whole_turn() -> None:
+        for member in members:
+            member.records.clear()
+        for short in ("wide", "wider", "widest"):
+            await asyncio.gather(*(bench.log.append(bench.message(short, b"v", number)) for number in range(12)))
+        await until(lambda: sum(len(member.records) for member in members) >= 36)
+        assert sum(len(member.records) for member in members) == 36
+        for member in members:
+            for name in names:
+                assert {record.partition for record in member.records if record.topic == name} == member.held
+
+    for _ in range(5):
+        members.append(await joined(await bench.another(), "g7", names, commits=True))
+        await until(settled)
+        await whole_turn()
+    while len(members) > 1:
+        await _leave(members.pop(0))
+        await until(settled)
+        await whole_turn()
+    await _leave(*members)
+
+
+async def test_revoked_comes_before_somebody_else_is_assigned(bench: Bench) -> None:
+    log: list[tuple[str, str, frozenset[int]]] = []
+
+    class Noting(Recorder):
+        name = ""
+
+        async def assigned(self, partitions: frozenset[int]) -> None:
+            await super().assigned(partitions)
+            log.append((self.name, "assigned", partitions))
+
+        async def revoked(self, partitions: frozenset[int]) -> None:
+            await asyncio.sleep(0.05)
+            await super().revoked(partitions)
+            log.append((self.name, "revoked", partitions))
+
+    members = []
+    for name in ("first", "second"):
+        member = Noting()
+        member.name = name
+        member.membership = await (await bench.another()).join("g8", [bench.name("wide")], member)
+        members.append(member)
+        await until(lambda: sum(len(one.held) for one in members) == 12 and all(one.held for one in members))
+    owner: dict[int, str] = {}
+    for name, what, numbers in log:
+        for number in numbers:
+            if what == "assigned":
+                assert owner.setdefault(number, name) == name
+            else:
+                assert owner.pop(number) == name
+    await _leave(*members)
+
+
+async def test_paused_numbers_wait_and_lose_nothing(bench: Bench) -> None:
+    member = await joined(bench.log, "g9", [bench.name("plain")])
+    await until(lambda: member.held == {0, 1, 2})
+    assert member.membership is not None
+    member.membership.pause(frozenset({1}))
+    await bench.write("plain", b"a", partition=1)
+    await bench.write("plain", b"b", partition=0)
+    await until(lambda: member.values == [b"b"])
+    await asyncio.sleep(0.05)
+    assert member.values == [b"b"]
+    member.membership.resume(frozenset({1}))
+    await until(lambda: member.values == [b"b", b"a"])
+    await _leave(member)
+
+
+async def test_unlike_partition_counts_do_not_make_a_group(bench: Bench) -> None:
+    member = Recorder()
+    with pytest.raises(Mismatched):
+        await bench.log.join("g10", [bench.name("plain"), bench.name("few")], member)
+
+
+async def test_a_living_member_is_heard_of(bench: Bench) -> None:
+    member = await joined(bench.log, "g11", [bench.name("plain")])
+    await until(lambda: bool(member.held))
+    assert member.membership is not None
+    assert member.membership.failure is None
+    assert 0 <= member.membership.heartbeat_age() < 3
+    await _leave(member)
