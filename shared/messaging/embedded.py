@@ -22,6 +22,7 @@ from shared.messaging.embedded_journal import Journal
 from shared.messaging.embedded_partition import Partition
 from shared.messaging.embedded_subscription import BATCH, EmbeddedTail, Subscription, read_at
 from shared.messaging.log import GroupMember, LogUnavailable, Message, Mismatched, Record, Refused, TopicPartition, check
+from shared.messaging.sqlite_schema import bounds_of
 from shared.messaging.sqlite_store import SqliteStore, transaction
 
 UPKEEP_S = 10.0
@@ -201,7 +202,7 @@ class EmbeddedLog:
         await store.written(self._describe)
         for partition in self._all:
             if partition.stored:
-                first, following = await store.queried(partial(_bounds, place=partition.place))
+                first, following = await store.queried(partial(bounds_of, place=partition.place))
                 partition.first, partition.next, partition.window_start = first, following, following
         saved = await store.queried(lambda connection: connection.execute("select * from group_offsets").fetchall())
         for group, topic, number, offset in saved:
@@ -215,10 +216,3 @@ class EmbeddedLog:
         rows = [(one.name, one.partitions, ",".join(one.cleanup), one.retention_s) for one in stored]
         with transaction(connection):
             connection.executemany("insert or replace into topics values (?, ?, ?, ?)", rows)
-
-
-def _bounds(connection: sqlite3.Connection, place: TopicPartition) -> tuple[int, int]:
-    saved = connection.execute("select first_offset, next_offset from bounds where topic = ? and partition = ?", place).fetchone()
-    first, following = saved or (0, 0)
-    last = connection.execute("select max(offset) from records where topic = ? and partition = ?", place).fetchone()[0]
-    return first, following if last is None else max(following, last + 1)

@@ -165,15 +165,11 @@ class Tail(Protocol):
         ...
 
 
-class Log(Protocol):
-    """The port."""
-
-    async def append(self, message: Message) -> int:
-        """Append one record and return its offset once it cannot be lost (acks=all); `LogUnavailable` after 1 s."""
-        ...
+class ReadableLog(Protocol):
+    """The part of the port that changes nothing: all that `sluice tail` may do."""
 
     async def partitions(self, topic: str) -> int:
-        """How many partitions the topic has."""
+        """How many partitions the topic has; `Refused` if there is no such topic."""
         ...
 
     async def bounds(self, place: TopicPartition) -> tuple[int, int]:
@@ -181,16 +177,31 @@ class Log(Protocol):
         ...
 
     def read(self, place: TopicPartition, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
-        """The records with start <= offset < end that are still there, in batches, then stop."""
+        """The records with start <= offset < end that are still there, in batches, then stop.
+
+        Stops at the end of the partition too, where compaction or retention left nothing up to `end`.
+        """
         ...
 
     def tail(self, topic: str, start: Mapping[int, int]) -> Tail:
-        """Endless read of the given partitions, each from the given offset."""
+        """Endless read of the given partitions, each from the given offset (from the first one, if that is gone)."""
+        ...
+
+
+class Log(ReadableLog, Protocol):
+    """The port."""
+
+    async def append(self, message: Message) -> int:
+        """Append one record and return its offset once it cannot be lost (acks=all); `LogUnavailable` after 1 s.
+
+        `Refused` for a record that its topic can never take.
+        """
         ...
 
     async def join(self, group: str, topics: Sequence[str], member: GroupMember) -> Membership:
         """Join a consumer group over topics with the same partition count; every member gets the same partition
-        numbers of all of them. A partition without a committed offset starts at its beginning."""
+        numbers of all of them (`Mismatched` if the counts differ). A partition without a committed offset starts at
+        its beginning."""
         ...
 
     async def close(self) -> None:

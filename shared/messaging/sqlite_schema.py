@@ -13,7 +13,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from shared.messaging.log import Headers, Record
+from shared.messaging.log import Headers, Record, Refused, TopicPartition
 
 FORMAT: Final = 1
 
@@ -51,7 +51,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     found = connection.execute("pragma user_version").fetchone()[0]
     if found not in (0, FORMAT):
         connection.close()
-        raise ValueError(f"{path} has log format {found}, this program knows {FORMAT}")
+        raise Refused(f"{path} has log format {found}, this program knows {FORMAT}")
     connection.executescript(SCHEMA)
     connection.execute(f"pragma user_version = {FORMAT}")
     return connection
@@ -64,6 +64,14 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     )
     connection.execute("pragma query_only = on")
     return connection
+
+
+def bounds_of(connection: sqlite3.Connection, place: TopicPartition) -> tuple[int, int]:
+    """The first and the next offset of a partition; an emptied one still knows its next."""
+    saved = connection.execute("select first_offset, next_offset from bounds where topic = ? and partition = ?", place).fetchone()
+    first, following = saved or (0, 0)
+    last = connection.execute("select max(offset) from records where topic = ? and partition = ?", place).fetchone()[0]
+    return first, following if last is None else max(following, last + 1)
 
 
 def to_row(record: Record) -> Row:

@@ -108,7 +108,7 @@ class _Worker:
             if error is None:
                 future.set_result(result)
             else:
-                future.set_exception(LogUnavailable(str(error)))
+                future.set_exception(error if isinstance(error, SluiceError) else LogUnavailable(str(error)))
 
         self.submit(job, done)
         return await future

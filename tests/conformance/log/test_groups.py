@@ -82,9 +82,7 @@ async def test_members_share_the_same_numbers_of_all_topics(bench: Bench) -> Non
     members: list[Recorder] = []
 
     def settled() -> bool:
-        return sorted(number for member in members for number in member.held) == list(range(12)) and all(
-            member.held for member in members
-        )
+        return sorted(number for member in members for number in member.held) == list(range(12)) and all(member.held for member in members)
 
     async def whole_turn() -> None:
         for member in members:
