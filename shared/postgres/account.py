@@ -78,16 +78,24 @@ def reachable(path: Path, account: Account) -> bool:
 
 
 def copied_binaries(source: Path, account: Account) -> Path:
-    """A private copy in the temporary folder (30 MB), for an installation under a closed folder such as /root."""
+    """A private copy in the temporary folder (30 MB), for an installation under a closed folder such as /root.
+
+    The programs find their libraries by the way from one to the other (`$ORIGIN`), so the copy keeps the wheel's layout.
+    """
+    package = source.parent
     copy = Path(tempfile.mkdtemp(prefix=COPY_PREFIX))
-    (copy / "bin").mkdir()
+    target = copy / package.name / source.name
+    (target / "bin").mkdir(parents=True)
     for program in ("initdb", "postgres"):
-        shutil.copy2(source / "bin" / program, copy / "bin" / program)
+        shutil.copy2(source / "bin" / program, target / "bin" / program)
     for part in ("lib", "share"):
-        shutil.copytree(source / part, copy / part, ignore=shutil.ignore_patterns("*.a", "pkgconfig"))
+        shutil.copytree(source / part, target / part, ignore=shutil.ignore_patterns("*.a", "pkgconfig"))
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, copy / libraries.name)
     for path in (copy, *copy.rglob("*")):
         account.own(path)
-    return copy
+    return target
 
 
 def servers_in(data: Path) -> list[psutil.Process]:

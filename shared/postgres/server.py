@@ -53,14 +53,14 @@ SOCKET_PATH_MAX: Final = 100  # bytes; sun_path holds 108 on Linux and 104 on ma
 
 # Small and safe: a login writes little, and the whole embedded product is to stay under 250 MiB. `io_method=sync` saves
 # three worker processes, `wal_level=minimal` what only replicas need; durability (fsync, synchronous_commit) stays on.
-SETTINGS: Final = (
+SETTINGS: Final = (  # noqa: SIM905 -- so many short words read better as lines
     "listen_addresses= unix_socket_directories=../run unix_socket_permissions=0700 max_connections=40 "
     "shared_buffers=16MB work_mem=2MB maintenance_work_mem=16MB huge_pages=off io_method=sync jit=off "
     "autovacuum_max_workers=1 autovacuum_worker_slots=1 max_worker_processes=0 max_parallel_workers=0 "
     "max_parallel_workers_per_gather=0 max_logical_replication_workers=0 max_wal_senders=0 wal_level=minimal "
     "min_wal_size=32MB max_wal_size=128MB fsync=on synchronous_commit=on "
     "timezone=UTC log_timezone=UTC log_checkpoints=off log_min_messages=warning log_min_error_statement=panic"
-).split(" ")  # noqa: SIM905 -- so many short words read better so
+).split(" ")
 
 
 class PostgresInUse(Unavailable):
@@ -189,9 +189,10 @@ class EmbeddedPostgres:
         installed = installed_binaries()
         if reachable(installed / "bin" / "postgres", account):
             return installed / "bin"
-        self._copy = copied_binaries(installed, account)
+        copied = copied_binaries(installed, account)
+        self._copy = copied.parents[1]
         (self._folder / "copy").write_text(str(self._copy))
-        return self._copy / "bin"
+        return copied / "bin"
 
     async def _initialise(self, binaries: Path, account: Account) -> None:
         """Create PGDATA beside its place and move it there when complete, so that a kill leaves no half of it."""
