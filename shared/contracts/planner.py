@@ -15,7 +15,11 @@ Refusal = Literal["unknown_flow", "not_applicable", "empty", "error", "too_long"
 
 
 class PlannedStage(Value):
-    """One stage of a plan with its configuration. `guard` is asked again when the stage is reached, if `re_evaluate`."""
+    """One stage of a plan with its configuration. `guard` is asked again when the stage is reached, if `re_evaluate`.
+
+    `references` are the stages that the configuration refers to, by pk: `{pk, name, type, config}` each
+    (`shared.flows.references`), so that a run needs no definitions beside its plan.
+    """
 
     binding: ShortText
     stage: ShortText
@@ -25,6 +29,7 @@ class PlannedStage(Value):
     re_evaluate: bool = True
     invalid_response_action: InvalidResponseAction = "retry"
     guard: Guard
+    references: dict[str, Plain] = {}
 
 
 class BrandFacts(Value):

@@ -115,7 +115,7 @@ def clean(fields: Mapping[str, Field], body: Any) -> Cleaned | dict[str, tuple[P
     """
     if not isinstance(body, dict):
         if body is None:
-            return {NON_FIELD: (problem("This field may not be null.", "null"),)}
+            return {NON_FIELD: (problem("No data provided", "null"),)}
         return {NON_FIELD: (problem(f"Invalid data. Expected a dictionary, but got {type(body).__name__}."),)}
     clear: dict[str, Any] = {}
     secret: dict[str, str] = {}
@@ -131,7 +131,8 @@ def clean(fields: Mapping[str, Field], body: Any) -> Cleaned | dict[str, tuple[P
             problems[name] = (refused.problem,)
             continue
         if field.secret:
-            secret[name] = value
+            if value is not None:
+                secret[name] = value
         elif name != "component" or name in fields:
             clear[name] = value
     return problems or Cleaned(clear, secret)

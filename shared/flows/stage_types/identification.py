@@ -1,0 +1,126 @@
+"""The stage that asks who the visitor is (stages reference 3.1; observed-behaviour 31, 41, 45)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import parse_qsl, urlencode
+
+from pydantic import ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from shared.contracts.people import UserFacts
+from shared.flows.asks import FindUser
+from shared.flows.effects import Answer, Effects
+from shared.flows.evidence import ANONYMOUS
+from shared.flows.fields import NON_FIELD, Field, TextField, problem
+from shared.flows.references import Reference
+from shared.flows.stage import Challenge, Denied, Outcome, Passed, Refused, Run, Stage, StageConfig, StageFailed
+from shared.flows.stage_types.password import PasswordConfig, failed, verified
+
+_FAILED = {NON_FIELD: (problem("Failed to authenticate."),)}
+
+
+class IdentificationConfig(StageConfig):
+    """What a visitor may be called by, and what the page links to."""
+
+    user_fields: tuple[Literal["email", "username", "upn"], ...] = ()
+    password_stage: Annotated[str | None, Reference("stage")] = None
+    case_insensitive_matching: bool = True
+    show_matched_user: bool = True
+    enrollment_flow: Annotated[str | None, Reference("flow")] = None
+    recovery_flow: Annotated[str | None, Reference("flow")] = None
+    passwordless_flow: Annotated[str | None, Reference("flow")] = None
+    sources: tuple[str, ...] = ()
+    show_source_labels: bool = False
+    pretend_user_exists: bool = True
+
+    @field_validator("sources")
+    @classmethod
+    def _no_sources(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value:
+            raise PydanticCustomError("unsupported", "Sources are not supported yet.")
+        return value
+
+    @model_validator(mode="after")
+    def _some_way_in(self) -> Self:
+        if not self.user_fields and not self.sources:
+            raise PydanticCustomError("no_user_fields", "When no user fields are selected, at least one source must be selected")
+        return self
+
+
+class IdentificationStage(Stage[IdentificationConfig]):
+    """Finds the pending user by what was typed; somebody unknown goes on as a pretended user, if the stage says so."""
+
+    name = "identification"
+    app = "authentik_stages_identification"
+    model = "identificationstage"
+    path = "identification/"
+    form = "ak-stage-identification-form"
+    verbose_name = "Identification Stage"
+    config = IdentificationConfig
+    # 512: what `UserFacts` can hold of a pretended user's name.
+    fields: ClassVar[Mapping[str, Field]] = {
+        "uid_field": TextField(max_length=512),
+        "password": TextField(required=False, allow_blank=True, allow_null=True, trim=False, secret=True),
+    }
+
+    async def challenge(self, run: Run, config: IdentificationConfig, do: Effects) -> Challenge | Passed | Denied:
+        """See `Stage.challenge`."""
+        password = _password_config(run, config)
+        designation = run.plan.flow.designation
+        fields: dict[str, Any] = {
+            "user_fields": list(config.user_fields),
+            "password_fields": password is not None,
+            "allow_show_password": password is not None and password.allow_show_password,
+            "flow_designation": designation,
+        }
+        links = {"enroll_url": config.enrollment_flow, "recovery_url": config.recovery_flow, "passwordless_url": config.passwordless_flow}
+        fields |= {name: _link(run, flow) for name, flow in links.items() if flow in run.plan.links}
+        fields["primary_action"] = "Log in" if designation == "authentication" else "Continue"
+        fields |= {"sources": [], "show_source_labels": config.show_source_labels}
+        return Challenge("ak-stage-identification", fields)
+
+    async def answer(self, run: Run, config: IdentificationConfig, answer: Answer, do: Effects) -> Outcome:
+        """See `Stage.answer`."""
+        typed = str(answer["uid_field"])
+        found = await do.ask(FindUser(fields=config.user_fields, value=typed, case_insensitive=config.case_insensitive_matching))
+        user = found.user or _pretended(typed)
+        context: dict[str, Any] = {"pending_user": user.model_dump()}
+        if not config.show_matched_user:
+            context["pending_user_identifier"] = typed
+        password = _password_config(run, config)
+        if password is not None:
+            return await _with_password(replace(run, context={**run.context, **context}), password, answer, do, context)
+        if found.user is None and not config.pretend_user_exists:
+            return Refused(_FAILED, context=context)
+        return Passed(user.uid or ANONYMOUS, "identification", context)
+
+
+async def _with_password(run: Run, config: PasswordConfig, answer: Answer, do: Effects, context: Mapping[str, Any]) -> Outcome:
+    # The limit counts here too: authentik's combined page can be guessed at without end (observed-behaviour 31).
+    proved = await verified(run, config, answer, do) if answer.sealed("password") else None
+    if proved is None:
+        outcome = failed(run, config, _FAILED)
+        return replace(outcome, context=context) if isinstance(outcome, Refused) else outcome
+    user = UserFacts.model_validate(proved["pending_user"])
+    return Passed(user.uid or ANONYMOUS, "identification.password", {**context, **proved})
+
+
+def _pretended(typed: str) -> UserFacts:
+    return UserFacts(pk=None, uuid="", uid="", username=typed, name="", email=typed, is_active=True, is_superuser=False)
+
+
+def _password_config(run: Run, config: IdentificationConfig) -> PasswordConfig | None:
+    if config.password_stage is None:
+        return None
+    try:
+        return PasswordConfig.model_validate(run.stage.references[config.password_stage]["config"])
+    except (KeyError, ValidationError):
+        raise StageFailed("the password stage is not in the plan") from None
+
+
+def _link(run: Run, flow: str | None) -> str:
+    # Taken apart and put together again, so that nothing but a query can follow the path.
+    query = urlencode(parse_qsl(run.query, keep_blank_values=True))
+    path = f"/if/flow/{run.plan.links[flow or '']}/"
+    return f"{path}?{query}" if query else path

@@ -1,0 +1,101 @@
+"""The stage that checks the password of the pending user (stages reference 3.2; observed-behaviour 7 and 31)."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import Field as Limits
+
+from shared.flows.asks import VerifyPassword
+from shared.flows.effects import Answer, Effects
+from shared.flows.evidence import ANONYMOUS
+from shared.flows.fields import Field, Problem, TextField, problem
+from shared.flows.references import Reference
+from shared.flows.stage import Challenge, Denied, Outcome, Passed, Refused, Run, Stage, StageConfig, StageFailed
+
+Backend = Literal[
+    "authentik.core.auth.InbuiltBackend",
+    "authentik.core.auth.TokenBackend",
+    "authentik.sources.ldap.auth.LDAPBackend",
+]
+FAILURES: Final = "password_failures"
+"""The session's counter of answers that were no good: shared by all password stages, outlives a cancelled run."""
+
+
+class PasswordConfig(StageConfig):
+    """Where passwords are checked, and how many wrong answers a session has before its run ends for good."""
+
+    backends: tuple[Backend, ...]
+    configure_flow: Annotated[str | None, Reference("flow")] = None
+    failed_attempts_before_cancel: Annotated[int, Limits(ge=-(2**31), le=2**31 - 1)] = 5
+    allow_show_password: bool = False
+
+
+class PasswordStage(Stage[PasswordConfig]):
+    """Checks the password of the pending user."""
+
+    name = "password"
+    app = "authentik_stages_password"
+    model = "passwordstage"
+    path = "password/"
+    form = "ak-stage-password-form"
+    verbose_name = "Password Stage"
+    config = PasswordConfig
+    fields: ClassVar[Mapping[str, Field]] = {"password": TextField(trim=False, secret=True)}
+
+    async def challenge(self, run: Run, config: PasswordConfig, do: Effects) -> Challenge | Passed | Denied:
+        """See `Stage.challenge`."""
+        recovery = _recovery_url(run)
+        fields = {"recovery_url": recovery} if recovery else {}
+        return Challenge("ak-stage-password", fields | {"allow_show_password": config.allow_show_password}, with_user=True)
+
+    async def answer(self, run: Run, config: PasswordConfig, answer: Answer, do: Effects) -> Outcome:
+        """See `Stage.answer`. A pretended user costs the same work and gets the same refusal as a wrong password."""
+        if run.pending_user is None:
+            return Denied()
+        context = await verified(run, config, answer, do)
+        if context is None:
+            return failed(run, config, {"password": (problem("Invalid password"),)})
+        return Passed(run.pending_user.uid or ANONYMOUS, "password", context)
+
+    def missing(self, run: Run, config: PasswordConfig, problems: Mapping[str, tuple[Problem, ...]]) -> Refused | Denied:
+        """See `Stage.missing`: an answer without a password is an attempt as well."""
+        return failed(run, config, problems)
+
+
+async def verified(run: Run, config: PasswordConfig, answer: Answer, do: Effects) -> Mapping[str, object] | None:
+    """The context that a proved password makes (`pending_user` with its backend, `auth_method`), None if it was wrong."""
+    user = run.pending_user
+    if user is None:
+        raise StageFailed("a password of nobody")
+    result = await do.ask(
+        VerifyPassword(user=user.pk, identifier=user.username, backends=config.backends, address=run.visitor.address),
+        answer.sealed("password"),
+    )
+    if result.outcome != "ok":
+        return None
+    if result.user is None or user.pk is None or result.user.pk != user.pk:
+        raise StageFailed("a password was verified for somebody else")
+    proved = result.user.model_copy(update={"backend": result.backend})
+    return {
+        "pending_user": proved.model_dump(),
+        "user_backend": result.backend,
+        "auth_method": result.method or "password",
+        "auth_method_args": {},
+    }
+
+
+def failed(run: Run, config: PasswordConfig, problems: Mapping[str, tuple[Problem, ...]]) -> Refused | Denied:
+    """Count an answer that was no good. The one that reaches the limit denies and clears the counter; no restart goes
+    around it, unlike in authentik, where guesses are unlimited then (observed-behaviour 31)."""
+    failures = run.counters.get(FAILURES, 0) + 1
+    if failures >= config.failed_attempts_before_cancel:
+        return Denied(counters={FAILURES: 0}, final=True)
+    return Refused(problems, counters={FAILURES: failures})
+
+
+def _recovery_url(run: Run) -> str | None:
+    slug = run.plan.links.get(run.plan.brand.flow_recovery or "")
+    if slug is None:
+        return None
+    scheme = "https" if run.visitor.secure else "http"
+    return f"{scheme}://{run.visitor.host}/if/flow/{slug}/"

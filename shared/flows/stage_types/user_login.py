@@ -1,0 +1,95 @@
+"""The stage that makes the browser the pending user's (stages reference 3.3; observed-behaviour 34)."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import field_validator
+from pydantic_core import PydanticCustomError
+
+from shared.contracts.people import LoginClaims, UserFacts
+from shared.flows.durations import Duration, microseconds
+from shared.flows.effects import Answer, Effects
+from shared.flows.fields import BooleanField, Field
+from shared.flows.orders import LogIn
+from shared.flows.stage import Challenge, Denied, Outcome, Passed, Run, Stage, StageConfig, StageFailed
+
+
+class UserLoginConfig(StageConfig):
+    """How long a login lasts, and what it ends. `seconds=0`: until the browser is closed, and no question, respectively."""
+
+    session_duration: Duration = "seconds=0"
+    terminate_other_sessions: bool = False
+    remember_me_offset: Duration = "seconds=0"
+    network_binding: Literal["no_binding", "bind_asn", "bind_asn_network", "bind_asn_network_ip"] = "no_binding"
+    geoip_binding: Literal["no_binding", "bind_continent", "bind_continent_country", "bind_continent_country_city"] = "no_binding"
+
+    @field_validator("network_binding", "geoip_binding")
+    @classmethod
+    def _servable(cls, value: str) -> str:
+        # A binding that is stored but not enforced would be trusted by whoever set it.
+        if value != "no_binding":
+            raise PydanticCustomError("unsupported", "{value} is not supported yet, only no_binding is.", {"value": value})
+        return value
+
+
+class UserLoginStage(Stage[UserLoginConfig]):
+    """Logs the pending user in; asks nothing unless it may extend the login (`remember_me_offset`)."""
+
+    name = "user_login"
+    app = "authentik_stages_user_login"
+    model = "userloginstage"
+    path = "user_login/"
+    form = "ak-stage-user-login-form"
+    verbose_name = "User Login Stage"
+    config = UserLoginConfig
+    fields: ClassVar[Mapping[str, Field]] = {"remember_me": BooleanField()}
+
+    async def challenge(self, run: Run, config: UserLoginConfig, do: Effects) -> Challenge | Passed | Denied:
+        """See `Stage.challenge`."""
+        if microseconds(config.remember_me_offset) > 0:
+            return Challenge("ak-stage-user-login", with_user=True)
+        return _log_in(run, config, do, microseconds(config.session_duration))
+
+    async def answer(self, run: Run, config: UserLoginConfig, answer: Answer, do: Effects) -> Outcome:
+        """See `Stage.answer`."""
+        lasts_us = microseconds(config.session_duration)
+        if answer["remember_me"]:
+            lasts_us += microseconds(config.remember_me_offset)
+        return _log_in(run, config, do, lasts_us)
+
+
+def _log_in(run: Run, config: UserLoginConfig, do: Effects, lasts_us: int) -> Passed | Denied:
+    user = run.pending_user
+    if user is None or not user.is_active:
+        return Denied()
+    claims = _claims(run, user, do, lasts_us)
+    do.order(
+        LogIn(
+            login=claims,
+            session=run.session,
+            address=run.visitor.address,
+            user_agent=run.visitor.user_agent,
+            replaces=run.login.login if run.login else None,
+            terminate_others=config.terminate_other_sessions,
+        )
+    )
+    return Passed(user.uid, "login", login=claims)
+
+
+def _claims(run: Run, user: UserFacts, do: Effects, lasts_us: int) -> LoginClaims:
+    if user.pk is None:
+        raise StageFailed("nobody has the name that was typed")
+    # Without a backend on this very user, a method in the context is left over from somebody else.
+    method = run.context.get("auth_method") if user.backend else None
+    now = do.now_us()
+    return LoginClaims(
+        login=do.new_id("login"),
+        user=user.pk,
+        uid=user.uid,
+        username=user.username,
+        methods=(str(method),) if method else (),
+        at_us=now,
+        expires_us=now + lasts_us if lasts_us else None,
+        persistent=lasts_us > 0,
+        epoch=user.epoch,
+    )

@@ -1,0 +1,29 @@
+"""A stage that ends the browser's login (stages reference 3.4)."""
+
+from shared.flows.effects import Effects
+from shared.flows.evidence import subject_of
+from shared.flows.orders import LogOut
+from shared.flows.stage import Challenge, Denied, Passed, Run, Stage, StageConfig
+
+
+class UserLogoutConfig(StageConfig):
+    """Nothing to set."""
+
+
+class UserLogoutStage(Stage[UserLogoutConfig]):
+    """Logs out; by nobody it passes, as there is nothing to end."""
+
+    name = "user_logout"
+    app = "authentik_stages_user_logout"
+    model = "userlogoutstage"
+    path = "user_logout/"
+    form = "ak-stage-user-logout-form"
+    verbose_name = "User Logout Stage"
+    config = UserLogoutConfig
+
+    async def challenge(self, run: Run, config: UserLogoutConfig, do: Effects) -> Challenge | Passed | Denied:
+        """See `Stage.challenge`."""
+        if run.login is None:
+            return Passed(subject_of(run), "logout")
+        do.order(LogOut(login=run.login.login, user=run.login.user, at_us=do.now_us()))
+        return Passed(run.login.uid, "logout", logged_out=True)
