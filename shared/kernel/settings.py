@@ -1,0 +1,199 @@
+"""Settings from the environment: what every service understands, and how a wrong one is refused by name, never silently.
+
+A service's own `Settings` (services/*/settings.py) inherits from `CommonSettings`; each field is the variable `SLUICE_` plus its
+name in capitals. An empty variable counts as not set. Nothing here repeats a value in an error: it may be a secret.
+"""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+
+from shared.kernel.errors import SluiceError
+
+PREFIX: Final = "SLUICE_"
+TEST_PREFIX: Final = "SLUICE_TEST"
+SECRET_KEY_MIN: Final = 32  # bytes
+OFF: Final = "off"
+
+
+class Misconfigured(SluiceError):
+    """Settings that cannot be worked with; the text names each variable and the reason, one a line."""
+
+    code = "E_SETTINGS"
+
+
+class Address(NamedTuple):
+    """Where to listen. Port 0 takes a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(value: Any) -> Any:
+    """The address in `host:port`, `[v6]:port` or a bare port (then on 127.0.0.1); `ValueError` for another text."""
+    if not isinstance(value, str):
+        return value
+    host, _, port = value.strip().rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ValueError("wanted is host:port, with a port from 0 to 65535")
+    if host.startswith("[") != host.endswith("]") or (":" in host and not host.startswith("[")):
+        raise ValueError("an IPv6 address is written in brackets: [::1]:9000")
+    return Address(host.strip("[]") or "127.0.0.1", int(port))
+
+
+def _address_or_off(value: Any) -> Any:
+    return None if value == OFF else parse_address(value)
+
+
+def _words(value: Any) -> Any:
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
+def _network(word: Any) -> Any:
+    try:
+        return ip_network(word) if isinstance(word, str) else word
+    except ValueError:
+        raise ValueError("wanted are networks like 10.0.0.0/8, separated by commas") from None
+
+
+def _networks(value: Any) -> Any:
+    words = _words(value)
+    return tuple(map(_network, words)) if isinstance(words, tuple) else words
+
+
+def _servers(value: str) -> str:
+    for server in value.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdigit():
+            raise ValueError("wanted are one or more host:port, separated by commas")
+    return value
+
+
+def _database(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("wanted is a URI that begins with postgresql://")
+    return value
+
+
+def _secret_key(value: Any) -> Any:
+    """The key itself, or what stands in the file that the value names."""
+    if not isinstance(value, str):
+        return value
+    # A key in hexadecimal or base64 has no dot; a mistyped path must not become the key.
+    is_path = value.startswith(("/", ".", "~")) or ("/" in value and "." in value) or _is_file(value)
+    if not is_path:
+        return value.encode()
+    try:
+        return Path(value).expanduser().read_bytes().strip()
+    except OSError as error:
+        raise ValueError(f"it looks like the path of a file, which cannot be read: {error.strerror}") from None
+
+
+def _long_enough(value: SecretBytes) -> SecretBytes:
+    if len(value.get_secret_value()) < SECRET_KEY_MIN:
+        raise ValueError(f"wanted are at least {SECRET_KEY_MIN} bytes, as text or in the file that it names")
+    return value
+
+
+def _is_file(value: str) -> bool:
+    try:
+        return Path(value).is_file()
+    except (OSError, ValueError):  # too long for a path: a key then
+        return False
+
+
+Listen = Annotated[Address, NoDecode, BeforeValidator(parse_address)]
+MetricsListen = Annotated[Address | None, NoDecode, BeforeValidator(_address_or_off)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
+SecretKey = Annotated[SecretBytes, BeforeValidator(_secret_key), AfterValidator(_long_enough)]
+
+
+class CommonSettings(BaseSettings):
+    """What all services, and the one process of `sluice up`, understand."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=False
+    )
+
+    listen: Listen = Field(Address("127.0.0.1", 9000), description="host:port where visitors and gateways come in")
+    metrics_listen: MetricsListen = Field(
+        Address("127.0.0.1", 9100),
+        description="host:port (or a port, on loopback) of the Prometheus endpoint, or off; never the visitors' port",
+    )
+    data: Path = Field(Path("data"), description="folder of `sluice up`: log, PostgreSQL, secret key")
+    kafka: Annotated[str, AfterValidator(_servers)] | None = Field(
+        None, description="bootstrap servers, host:port[,host:port]; `sluice run` needs them, `sluice up` never uses them"
+    )
+    database: Annotated[SecretStr, AfterValidator(_database)] | None = Field(
+        None, description="postgresql://… as the role of the service (`catalog` or `executor`); `sluice up` brings its own"
+    )
+    secret_key: SecretKey | None = Field(
+        None, description="the key under which cookies are proved and epoch keys wrapped: itself or the path of its file; at least 32 bytes"
+    )
+    bootstrap_password: SecretStr | None = Field(
+        None, description="password of the first administrator, akadmin; used once, while there is no user"
+    )
+    bootstrap_token: SecretStr | None = Field(None, description="bearer token of akadmin for the API; made at start if it is not there")
+    bootstrap_email: str = Field("", max_length=254, description="e-mail address of akadmin")
+    allowed_hosts: Words = Field((), description="hosts that are answered, separated by commas; others get 421. None set: every host")
+    trusted_proxies: Networks = Field((), description="networks whose X-Forwarded-* headers are believed, separated by commas")
+    cookie_host_prefix: bool = Field(
+        False, description="name the cookies __Host-…: browsers then take them over HTTPS only, from no other host"
+    )
+    trace_ratio: float = Field(0.0, ge=0.0, le=1.0, description="share of the requests that are traced, from 0 to 1")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        if self.metrics_listen is not None and self.metrics_listen.port == self.listen.port != 0:
+            raise ValueError(f"{PREFIX}METRICS_LISTEN: the visitors' port ({PREFIX}LISTEN); metrics would be open to everybody")
+        return self
+
+
+S = TypeVar("S", bound=CommonSettings)
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def load(model: type[S], **given: Any) -> S:
+    """The settings of the environment; `given` goes before it.
+
+    Raises:
+        Misconfigured: with all that is wrong.
+    """
+    try:
+        return model(**given)
+    except ValidationError as failure:
+        raise Misconfigured("\n".join(_reason(error["loc"], error["msg"]) for error in failure.errors(include_input=False))) from None
+    except SettingsError as failure:
+        raise Misconfigured(str(failure)) from None
+
+
+def unknown_variables(models: Iterable[type[CommonSettings]], environ: Mapping[str, str] = os.environ) -> list[str]:
+    """What is wrong with the names in the environment: one line for each `SLUICE_*` that none of these models has."""
+    known = {variable(field) for model in models for field in model.model_fields}
+    strangers = sorted(name for name in environ if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name not in known)
+    return [f"{name}: there is no such setting{_suggestion(name, known)}" for name in strangers]
+
+
+def _suggestion(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; {close[0]} perhaps?" if close else ""
+
+
+def _reason(place: tuple[int | str, ...], message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return f"{variable(str(place[0]))}: {text}" if place else text
