@@ -1,0 +1,69 @@
+"""The numbers that every service gives, and the one place that writes them; without `use` they go nowhere."""
+
+from collections.abc import Iterable, Iterator
+
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, NoOpMeter, Observation
+
+from shared.telemetry import names
+
+
+class Metrics:
+    """The instruments. Label values come from closed sets (types, topics, codes), never from visitors."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._step_duration = _seconds(meter, names.STEP_DURATION)
+        self._queue_wait = _seconds(meter, names.QUEUE_WAIT)
+        self._hash_wait = _seconds(meter, names.HASH_WAIT)
+        name, unit, text = names.DEAD_LETTERS
+        self._dead_letters = meter.create_counter(name, unit, text)
+        name, unit, text = names.CONSUMER_LAG
+        meter.create_observable_gauge(name, [self._lags], unit, text)
+        self._lag: dict[tuple[str, str, int], int] = {}
+
+    def step(self, stage: str, outcome: str, seconds: float) -> None:
+        """A step was replied to. `stage` is the type of the stage that it met ("" for none), `outcome` the reply's."""
+        self._step_duration.record(seconds, {names.STAGE_TYPE: stage, names.STEP_OUTCOME: outcome})
+
+    def queue_wait(self, topic: str, seconds: float) -> None:
+        """A record of this topic lay so long before anybody worked on it (two machines' clocks: never below zero)."""
+        self._queue_wait.record(max(seconds, 0.0), {names.DESTINATION: topic})
+
+    def hash_wait(self, seconds: float) -> None:
+        """A password waited so long for a free hash worker."""
+        self._hash_wait.record(seconds)
+
+    def dead_letter(self, topic: str, reason: str) -> None:
+        """A record of this topic could not be handled; `reason` is an error's code."""
+        self._dead_letters.add(1, {names.DESTINATION: topic, names.DEAD_LETTER_REASON: reason})
+
+    def lag(self, group: str, topic: str, partition: int, records: int) -> None:
+        """So many records of this partition are not done yet."""
+        self._lag[group, topic, partition] = records
+
+    def forget_lag(self, group: str, partitions: Iterable[int]) -> None:
+        """These partitions are somebody else's now: a number that nobody keeps up would lie."""
+        gone = frozenset(partitions)
+        self._lag = {place: records for place, records in self._lag.items() if place[0] != group or place[2] not in gone}
+
+    def _lags(self, _: CallbackOptions) -> Iterator[Observation]:
+        for (group, topic, partition), records in list(self._lag.items()):
+            yield Observation(records, {names.GROUP: group, names.DESTINATION: topic, names.PARTITION: str(partition)})
+
+
+def _seconds(meter: Meter, what: tuple[str, str, str]) -> Histogram:
+    name, unit, text = what
+    return meter.create_histogram(name, unit, text, explicit_bucket_boundaries_advisory=names.DURATION_BUCKETS)
+
+
+_metrics = Metrics(NoOpMeter("none"))
+
+
+def metrics() -> Metrics:
+    """The instruments of this process."""
+    return _metrics
+
+
+def use(meter: Meter | None) -> None:
+    """Record with this meter from now on; None: nowhere."""
+    global _metrics
+    _metrics = Metrics(meter or NoOpMeter("none"))

@@ -1,0 +1,69 @@
+"""Telemetry of one process, put together: traces, metrics with their endpoint, log lines."""
+
+from typing import TextIO
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from shared.telemetry import logs, metrics, names, propagation
+from shared.telemetry.endpoint import MetricsEndpoint
+from shared.telemetry.exporter import LogSpanExporter
+from shared.telemetry.settings import TelemetrySettings, address
+from shared.telemetry.tracing import Tracing
+
+
+class Telemetry:
+    """What `setup` made. `start` opens the metrics endpoint; `stop` exports what is waiting and undoes everything."""
+
+    def __init__(
+        self, tracing: Tracing, meters: MeterProvider, endpoint: MetricsEndpoint | None, service: str, level: str, stream: TextIO | None
+    ) -> None:
+        self._tracing = tracing
+        self._meters = meters
+        self._handler = logs.install(service, level, stream)
+        self.endpoint = endpoint
+        propagation.use(tracing)
+        metrics.use(meters.get_meter(names.SCOPE, schema_url=names.SCHEMA_URL))
+
+    async def start(self) -> None:
+        """Serve metrics, if the settings want it; `OSError` if the address is taken."""
+        if self.endpoint is not None:
+            await self.endpoint.start()
+
+    async def stop(self) -> None:
+        """Export what is waiting, close the endpoint, let go of the process's loggers."""
+        if self.endpoint is not None:
+            await self.endpoint.stop()
+        propagation.use(None)
+        metrics.use(None)
+        self._tracing.close()
+        self._meters.shutdown()
+        logs.remove(self._handler)
+
+
+def setup(service: str, settings: TelemetrySettings, *, exporter: SpanExporter | None = None, stream: TextIO | None = None) -> Telemetry:
+    """Set telemetry up for this process, once; `service` is what its spans, metrics and lines say who they are of.
+
+    `exporter` gets every span as it ends (tests hand an in-memory one); otherwise the settings choose. `stream` is where
+    log lines go, standard error by default.
+    """
+    registry = CollectorRegistry(auto_describe=True)
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    reader = PrometheusMetricReader(registry=registry, scope_info_enabled=False)
+    meters = MeterProvider([reader], Resource.create({SERVICE_NAME: service}), shutdown_on_exit=False)
+    endpoint = MetricsEndpoint(registry, *address(settings.metrics_listen)) if settings.metrics_listen else None
+    tracing = Tracing(service, settings.trace_ratio, _processor(settings, exporter))
+    return Telemetry(tracing, meters, endpoint, service, settings.log_level, stream)
+
+
+def _processor(settings: TelemetrySettings, exporter: SpanExporter | None) -> SpanProcessor | None:
+    if exporter is not None:
+        return SimpleSpanProcessor(exporter)
+    if settings.trace_exporter == "log":
+        return BatchSpanProcessor(LogSpanExporter())
+    return None
