@@ -1,0 +1,21 @@
+"""A real Kafka broker for a whole test session: `from tests.integration.kafka_broker.broker_fixture import kafka_broker`."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.kafka.broker import Broker, missing
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The bootstrap address of a broker without topics; a machine without Java skips, and says so."""
+    lacking = missing()
+    if lacking:
+        pytest.skip(f"kafka: {lacking}")
+    broker = Broker(tmp_path_factory.mktemp("kafka"))
+    try:
+        broker.start()
+        yield broker.bootstrap
+    finally:
+        broker.stop()

@@ -1,0 +1,101 @@
+"""The broker that the other tests stand on: it serves, keeps its records over a kill, and answers as configured."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from deploy.child import ChildFailed
+from deploy.kafka import broker as module
+from deploy.kafka.broker import Broker, jars, missing
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+PLACE = TopicPartition("things", 0)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    lacking = missing()
+    if lacking:
+        pytest.skip(f"kafka: {lacking}")
+    made = Broker(tmp_path_factory.mktemp("a broker"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+async def values(broker: Broker) -> list[tuple[bytes | None, int]]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        consumer.assign([PLACE])
+        end = (await consumer.end_offsets([PLACE]))[PLACE]
+        found: list[tuple[bytes | None, int]] = []
+        while len(found) < end:
+            batch = await consumer.getmany(timeout_ms=1000)
+            found += [(record.value, record.timestamp_type) for record in batch.get(PLACE, [])]
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def append(broker: Broker, value: bytes) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap, acks="all", enable_idempotence=True) as producer:
+        await producer.send_and_wait(PLACE.topic, value, partition=0, timestamp_ms=1)
+
+
+async def test_records_outlive_a_kill_and_carry_the_brokers_time(broker: Broker) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(PLACE.topic, num_partitions=1, replication_factor=1)])
+    finally:
+        await admin.close()
+    await append(broker, b"before")
+    first = broker.process.pid
+    broker.kill()
+    assert not broker.process.alive
+    broker.start()
+    assert broker.process.pid != first
+    await append(broker, b"after")
+    log_append_time = 1
+    assert await values(broker) == [(b"before", log_append_time), (b"after", log_append_time)]
+
+
+async def test_topics_are_not_made_by_asking_for_them(broker: Broker) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    try:
+        await admin.describe_topics(["never-made"])
+        assert "never-made" not in await admin.list_topics()
+    finally:
+        await admin.close()
+
+
+def test_a_port_that_is_taken_is_told_with_the_brokers_own_words(broker: Broker, tmp_path: Path) -> None:
+    second = Broker(tmp_path / "second", port=broker.port)
+    started = time.monotonic()
+    with pytest.raises(ChildFailed, match="Address already in use"):
+        second.start()
+    assert time.monotonic() - started < module.START_TIMEOUT
+
+
+def test_the_jars_of_an_unpacked_release_are_used(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_HOME", str(tmp_path))
+    with pytest.raises(ChildFailed, match="not an unpacked Kafka release"):
+        jars()
+    (tmp_path / "libs").mkdir()
+    (tmp_path / "libs" / "kafka_2.13-4.1.1.jar").touch()
+    assert jars() == tmp_path / "libs"
+
+
+def test_a_machine_without_java_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(os.environ, "PATH", str(tmp_path))
+    assert "Java is not installed" in str(missing())
