@@ -64,7 +64,7 @@ class span:  # noqa: N801 - read as a statement: `with span(...)`
                 context = _tracing.new_trace()
                 if context is None:
                     context = self._begin(_tracing, otel.Context())
-            elif _tracing.recording and sampled(context):
+            elif sampled(context):
                 context = self._begin(_tracing, parent_context(context))
         self._token: Token[str | None] = _current.set(context)
         return context

@@ -5,14 +5,13 @@ from typing import TextIO
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from shared.kernel.settings import CommonSettings
 from shared.telemetry import logs, metrics, names, propagation
 from shared.telemetry.endpoint import MetricsEndpoint
 from shared.telemetry.exporter import LogSpanExporter
-from shared.telemetry.settings import TelemetrySettings, address
 from shared.telemetry.tracing import Tracing
 
 
@@ -45,25 +44,17 @@ class Telemetry:
         logs.remove(self._handler)
 
 
-def setup(service: str, settings: TelemetrySettings, *, exporter: SpanExporter | None = None, stream: TextIO | None = None) -> Telemetry:
+def setup(service: str, settings: CommonSettings, *, exporter: SpanExporter | None = None, stream: TextIO | None = None) -> Telemetry:
     """Set telemetry up for this process, once; `service` is what its spans, metrics and lines say who they are of.
 
-    `exporter` gets every span as it ends (tests hand an in-memory one); otherwise the settings choose. `stream` is where
-    log lines go, standard error by default.
+    Of the settings it takes `trace_ratio`, `metrics_listen` and `log_level`. `exporter` gets every span as it ends (tests
+    hand an in-memory one); otherwise spans become log lines of level info. `stream` is where log lines go, standard error by default.
     """
     registry = CollectorRegistry(auto_describe=True)
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
     reader = PrometheusMetricReader(registry=registry, scope_info_enabled=False)
     meters = MeterProvider([reader], Resource.create({SERVICE_NAME: service}), shutdown_on_exit=False)
-    endpoint = MetricsEndpoint(registry, *address(settings.metrics_listen)) if settings.metrics_listen else None
-    tracing = Tracing(service, settings.trace_ratio, _processor(settings, exporter))
-    return Telemetry(tracing, meters, endpoint, service, settings.log_level, stream)
-
-
-def _processor(settings: TelemetrySettings, exporter: SpanExporter | None) -> SpanProcessor | None:
-    if exporter is not None:
-        return SimpleSpanProcessor(exporter)
-    if settings.trace_exporter == "log":
-        return BatchSpanProcessor(LogSpanExporter())
-    return None
+    endpoint = MetricsEndpoint(registry, *settings.metrics_listen) if settings.metrics_listen else None
+    tracing = Tracing(service, settings.trace_ratio, SimpleSpanProcessor(exporter) if exporter else BatchSpanProcessor(LogSpanExporter()))
+    return Telemetry(tracing, meters, endpoint, service, settings.log_level.upper(), stream)

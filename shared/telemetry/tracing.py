@@ -19,16 +19,14 @@ from shared.telemetry import names
 class Tracing:
     """A tracer provider with a parent-based ratio sampler (W3C Trace Context level 1, OpenTelemetry SDK)."""
 
-    def __init__(self, service: str, ratio: float, processor: SpanProcessor | None) -> None:
+    def __init__(self, service: str, ratio: float, processor: SpanProcessor) -> None:
         root = TraceIdRatioBased(ratio)
-        self._bound = root.bound if processor else 0
+        self._bound = root.bound
         self._ids = _DrawnIds()
         self._provider = TracerProvider(
             sampler=ParentBased(root), resource=Resource.create({SERVICE_NAME: service}), id_generator=self._ids, shutdown_on_exit=False
         )
-        if processor:
-            self._provider.add_span_processor(processor)
-        self.recording = processor is not None
+        self._provider.add_span_processor(processor)
         self.tracer: Tracer = self._provider.get_tracer(names.SCOPE, schema_url=names.SCHEMA_URL)
 
     def new_trace(self) -> str | None:
