@@ -1,0 +1,86 @@
+"""The outbox: what a transaction says in the log is said if, and only if, it commits.
+
+Rows are appended in the caller's transaction and deleted once the log has acknowledged them. The relay never remembers
+a position: a reader that pages by an ascending id skips the row that got its id early and was committed late. Here
+such a row is just met by the next pass.
+
+Order. A transaction appends *after* it has locked or read what its rows tell of. Rows that depend on one another are
+then in the order of their ids, and whoever sees the later one sees the earlier one too (PostgreSQL lets a waiting
+transaction go on only after it has shown the first one's work). So one pass in the order of ids, in one snapshot,
+keeps the order of every key. Unrelated rows may pass one another.
+"""
+
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+from shared.contracts import wire
+from shared.messaging.log import Headers, Message
+from shared.postgres.migrations import MigrationSet
+from shared.postgres.pool import Connection, Row
+
+OUTBOX: Final = MigrationSet.load("outbox", files("shared.postgres.outbox_migrations"))
+"""The migration that makes the table; put it before the service's own."""
+
+HEADERS_MAX: Final = 16 * 1024
+
+_APPEND: Final = """
+INSERT INTO outbox (topic, partition, key, value, headers)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bytea[], $4::bytea[], $5::bytea[])"""
+
+
+def channel(schema: str) -> str:
+    """The NOTIFY channel that wakes the relay of this schema."""
+    return f"outbox_{schema}"
+
+
+def columns(messages: Sequence[Message]) -> tuple[list[Any], list[Any], list[Any], list[Any], list[Any]]:
+    """The five arrays of `unnest` (topic, partition, key, value, headers) for a statement that appends on the side."""
+    return (
+        [one.topic for one in messages],
+        [one.partition for one in messages],
+        [one.key for one in messages],
+        [one.value for one in messages],
+        [pack_headers(one.headers) for one in messages],
+    )
+
+
+async def append(connection: Connection, schema: str, messages: Sequence[Message], *, wake: bool = True) -> None:
+    """Have these messages published, in this order, once the connection's transaction commits.
+
+    `wake` makes the relay look at once; without it, within a second. Waking costs a lock that commits queue for, so
+    a hot path that nobody waits for does without.
+    """
+    if not messages:
+        return
+    if not connection.is_in_transaction():
+        raise RuntimeError("an outbox row belongs into the transaction that it tells of")
+    await connection.execute(_APPEND, *columns(messages))
+    if wake:
+        await connection.execute("SELECT pg_notify($1, '')", channel(schema))
+
+
+def pack_headers(headers: Headers) -> bytes:
+    """Record headers as one value."""
+    return wire.pack(headers)
+
+
+def message_of(row: Row) -> Message:
+    """The message in a row of the outbox."""
+    headers: Headers = tuple((name, value) for name, value in wire.unpack(row["headers"], HEADERS_MAX))
+    return Message(row["topic"], row["partition"], row["key"], row["value"], headers)
+
+
+def waves(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """Cut rows into runs that may be published at once: in none is a key, or a transaction, named twice."""
+    wave: list[Row] = []
+    seen: set[object] = set()
+    for row in rows:
+        place, xid = (row["topic"], row["partition"], row["key"]), row["xid"]
+        if place in seen or xid in seen:
+            yield wave
+            wave, seen = [], set()
+        wave.append(row)
+        seen |= {place, xid}
+    if wave:
+        yield wave

@@ -1,0 +1,179 @@
+"""A pool of connections that opens when it is needed: PostgreSQL may come later than we, and go and come again.
+
+What can only mean "PostgreSQL is away, or too slow" becomes `Unavailable` here and nowhere else; every other error of
+PostgreSQL is a mistake of ours and stays what it is.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from shared.kernel.errors import Unavailable
+from shared.postgres.migrations import MigrationSet, migrate
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+Row: TypeAlias = asyncpg.Record
+
+TIMEOUT: Final = 1.0  # s, for all that one caller does with a connection (architecture §4.14)
+MIGRATION_TIMEOUT: Final = 60.0  # s; a start is no request, and another process may be migrating
+KEEP_IDLE: Final = 300.0  # s
+
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # shutting down, starting up, statement time-out
+    asyncpg.InsufficientResourcesError,  # too many connections, disk full
+    asyncpg.LockNotAvailableError,
+    asyncpg.TransactionRollbackError,  # deadlock: the same call may succeed later
+    asyncpg.ReadOnlySQLTransactionError,  # a standby that has not been promoted yet
+    asyncpg.InvalidCatalogNameError,  # the server is there, the database is not yet
+)
+
+
+class PostgresUnavailable(Unavailable):
+    """PostgreSQL did not answer within the time, or is not there; what was asked is not done, or not known to be."""
+
+    code = "E_POSTGRES_UNAVAILABLE"
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Turn what means that PostgreSQL is away into `PostgresUnavailable`."""
+    try:
+        yield
+    except _AWAY as failure:
+        raise PostgresUnavailable(type(failure).__name__) from failure
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as failure:
+        # The driver says so too when a connection breaks under a query; a wrong argument is a DataError, and ours.
+        if isinstance(failure, asyncpg.DataError | asyncpg.exceptions.ClientConfigurationError):
+            raise
+        raise PostgresUnavailable(type(failure).__name__) from failure
+
+
+class Database:
+    """One service's schema: connections on demand, at most `size`, migrated before the first is handed out."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", dsn: str, schema: str, migrations: Sequence[MigrationSet], limit_s: float) -> None:
+        self.schema: Final = schema
+        self._pool = pool
+        self._dsn = dsn
+        self._migrations = tuple(migrations)
+        self._limit_s = limit_s
+        self._preparing: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection, for so long as `limit_s` allows; `PostgresUnavailable` when that is not enough or it breaks."""
+        with unavailable():
+            async with asyncio.timeout(self._limit_s):
+                await self.prepare()
+                async with self._pool.acquire() as connection:
+                    yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection in a transaction that ends with the block: committed, or rolled back by an exception."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def fetchrow(self, query: str, *values: Any) -> Row | None:
+        """The first row of one statement, or None."""
+        async with self.connection() as connection:
+            return await connection.fetchrow(query, *values)
+
+    async def fetch(self, query: str, *values: Any) -> list[Row]:
+        """All rows of one statement."""
+        async with self.connection() as connection:
+            return await connection.fetch(query, *values)
+
+    async def execute(self, query: str, *values: Any) -> str:
+        """One statement without rows; the command tag (`DELETE 3`)."""
+        async with self.connection() as connection:
+            return await connection.execute(query, *values)
+
+    async def prepare(self) -> None:
+        """Migrate, unless it is done: callers wait for one attempt that all share and that outlives their patience."""
+        task = self._preparing
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._preparing = asyncio.create_task(self._migrate(), name=f"migrate {self.schema}")
+            task.add_done_callback(_retrieve)
+        if not task.done():
+            await asyncio.shield(task)
+        else:
+            task.result()
+
+    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """A connection of one's own, outside the pool and its time limits, to listen or to hold a lock on."""
+        with unavailable():
+            return await _connect(self._dsn, self.schema, statement_timeout_s=MIGRATION_TIMEOUT)
+
+    async def close(self) -> None:
+        """Let go of all connections, of those in use at the latest when their time is over."""
+        if self._preparing is not None and not self._preparing.done():
+            self._preparing.cancel()
+            await asyncio.gather(self._preparing, return_exceptions=True)
+        try:
+            async with asyncio.timeout(self._limit_s):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def _migrate(self) -> None:
+        if not self._migrations:
+            return
+        with unavailable():
+            connection = await _connect(self._dsn, self.schema, statement_timeout_s=MIGRATION_TIMEOUT)
+            try:
+                await migrate(connection, self.schema, self._migrations)
+            finally:
+                await connection.close(timeout=TIMEOUT)
+
+
+async def open_pool(
+    dsn: str, *, schema: str, size: int = 8, migrations: Sequence[MigrationSet] = (), limit_s: float = TIMEOUT
+) -> Database:
+    """A `Database`; returns at once, whether PostgreSQL is there or not."""
+
+    async def leave_as_it_is(_: object) -> None:
+        """Nobody changes the state of a pooled connection, so the round trip that would reset it is saved."""
+
+    pool = await asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=size,
+        max_inactive_connection_lifetime=KEEP_IDLE,
+        timeout=limit_s,
+        reset=leave_as_it_is,
+        server_settings=_session(schema, limit_s),
+    )
+    return Database(pool, dsn, schema, migrations, limit_s)
+
+
+async def _connect(dsn: str, schema: str, statement_timeout_s: float) -> "asyncpg.Connection[asyncpg.Record]":
+    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+        dsn, timeout=TIMEOUT, server_settings=_session(schema, statement_timeout_s)
+    )
+    return connection
+
+
+def _session(schema: str, statement_timeout_s: float) -> dict[str, str]:
+    limit = str(max(1, round(statement_timeout_s * 1000)))
+    return {
+        "application_name": f"sluice {schema}",
+        "search_path": schema,
+        "statement_timeout": limit,
+        "lock_timeout": limit,
+        # The locks of a client that stopped in the middle must not outlive everybody's patience.
+        "idle_in_transaction_session_timeout": "10000",
+    }
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Take note of the failure even if all who waited have given up; the next caller tries again."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,110 @@
+"""Connections on demand: PostgreSQL may be away, come, go and come again, and nobody has to be restarted for it."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from shared.postgres.migrations import Migration, MigrationRefused, MigrationSet
+from shared.postgres.pool import Database, PostgresUnavailable, open_pool
+from shared.postgres.server import EmbeddedPostgres, Role
+
+FIRST = Migration(1, "0001_first.sql", "CREATE TABLE first (n integer)")
+SECOND = Migration(2, "0002_second.sql", "ALTER TABLE first ADD COLUMN m integer")
+
+
+async def test_it_opens_without_a_server_and_finds_it_when_it_comes_goes_and_comes_again(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path)
+    database = await open_pool(server.dsn_for("executor"), schema="executor", migrations=(MigrationSet("test", (FIRST,)),))
+    try:
+        for _ in range(2):
+            with pytest.raises(PostgresUnavailable):
+                await database.fetch("SELECT n FROM first")
+            await server.start()
+            await database.execute("INSERT INTO first VALUES (1)")
+            await server.stop()
+        await server.start()
+        assert len(await database.fetch("SELECT n FROM first")) == 2
+    finally:
+        await database.close()
+        await server.stop()
+
+
+async def test_what_takes_longer_than_the_limit_is_unavailable_and_the_connection_serves_the_next(database: Database) -> None:
+    with pytest.raises(PostgresUnavailable):
+        await database.execute("SELECT pg_sleep(30)")
+    assert await database.fetch("SELECT 1")
+
+
+async def test_waiting_for_a_connection_counts_towards_the_limit(postgres_dsn: Callable[[Role], str], postgres_schema: str) -> None:
+    database = await open_pool(postgres_dsn("executor"), schema=postgres_schema, size=1)
+    await database.fetch("SELECT 1")
+    both = (database.execute("SELECT pg_sleep(0.7)") for _ in range(2))
+    first, second = await asyncio.gather(*both, return_exceptions=True)
+    assert first == "SELECT 1"
+    assert isinstance(second, PostgresUnavailable)
+    await database.close()
+
+
+async def test_a_mistake_of_ours_is_no_outage(database: Database) -> None:
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await database.fetch("SELECT 1 FROM nowhere")
+    with pytest.raises(asyncpg.DataError):
+        await database.fetch("SELECT $1::integer", "x")
+
+
+async def test_an_exception_rolls_the_transaction_back(database: Database) -> None:
+    await database.execute("CREATE TABLE t (n integer)")
+
+    async def fail() -> None:
+        async with database.transaction() as connection:
+            await connection.execute("INSERT INTO t VALUES (1)")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert await database.fetch("SELECT * FROM t") == []
+
+
+async def opened(dsn: str, schema: str, *migrations: Migration) -> Database:
+    return await open_pool(dsn, schema=schema, migrations=(MigrationSet("test", migrations),))
+
+
+async def test_many_processes_migrate_once(postgres_dsn: Callable[[Role], str], postgres_schema: str) -> None:
+    databases = [await opened(postgres_dsn("executor"), postgres_schema, FIRST, SECOND) for _ in range(5)]
+    await asyncio.gather(*(one.prepare() for one in databases))
+    assert len(await databases[0].fetch("SELECT * FROM schema_migrations")) == 2
+    for one in databases:
+        await one.close()
+
+
+async def test_a_changed_file_is_refused_and_a_newer_release_left_alone(postgres_dsn: Callable[[Role], str], postgres_schema: str) -> None:
+    newer = await opened(postgres_dsn("executor"), postgres_schema, FIRST, SECOND)
+    await newer.prepare()
+    older = await opened(postgres_dsn("executor"), postgres_schema, FIRST)
+    assert await older.fetch("SELECT m FROM first") == []
+    changed = await opened(postgres_dsn("executor"), postgres_schema, Migration(1, FIRST.name, FIRST.sql + " "))
+    with pytest.raises(MigrationRefused, match="0001_first"):
+        await changed.fetch("SELECT 1")
+    for one in (newer, older, changed):
+        await one.close()
+
+
+async def test_a_file_that_fails_leaves_nothing_behind(postgres_dsn: Callable[[Role], str], postgres_schema: str) -> None:
+    database = await opened(postgres_dsn("executor"), postgres_schema, FIRST, Migration(2, "0002_bad.sql", "CREATE TABLE b (n nonsense)"))
+    with pytest.raises(asyncpg.UndefinedObjectError):
+        await database.prepare()
+    await database.close()
+    database = await opened(postgres_dsn("executor"), postgres_schema)
+    assert (await database.fetch("SELECT to_regclass('first') AS found"))[0]["found"] is None
+    await database.close()
+
+
+@pytest.mark.parametrize("names", [["0002_late.sql"], ["0001_a.sql", "0001_b.sql"], ["0001_a.sql", "0003_c.sql"]])
+def test_numbers_have_no_gap_and_no_double(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        (tmp_path / name).write_text("SELECT 1")
+    with pytest.raises(MigrationRefused):
+        MigrationSet.load("test", tmp_path)
