@@ -1,5 +1,6 @@
 """The logs that the suite runs on: in memory, in a SQLite file, and a real Kafka broker (marker `kafka`)."""
 
+import itertools
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,16 @@ import pytest
 
 from shared.contracts.topics import Topic
 from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.kafka import KafkaLog
+from shared.messaging.kafka_admin import create_topics
 from shared.messaging.log import Log
 from tests.conformance.log.support import Bench
+from tests.integration.kafka_broker.broker_fixture import kafka_broker
+
+__all__ = ["bench", "kafka_broker"]
 
 DAY = 86_400
+_tests = itertools.count(1)
 TOPICS = (
     Topic("plain", "k", "test", "records", partitions=3, retention_s=DAY),
     Topic("brief", "k", "test", "records", partitions=3, retention_s=600),
@@ -30,10 +37,32 @@ def topics(prefix: str = "") -> dict[str, Topic]:
 
 @pytest.fixture(params=KINDS)
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    log = await EmbeddedLog.open(topics(), tmp_path / "log.db" if request.param == "sqlite" else None)
+    if request.param == "kafka":
+        bench = await _on_kafka(request.getfixturevalue("kafka_broker"))
+    else:
+        bench = await _embedded(request.param, tmp_path / "log.db" if request.param == "sqlite" else None)
+    yield bench
+    await bench.close()
+
+
+async def _embedded(kind: str, path: Path | None) -> Bench:
+    log = await EmbeddedLog.open(topics(), path)
 
     async def same() -> Log:
         return log
 
-    yield Bench(request.param, log, topics(), same)
-    await log.close()
+    return Bench(kind, topics(), log, same, [log])
+
+
+async def _on_kafka(broker: str) -> Bench:
+    """Topics of its own for every test, and groups with them: the broker is the same for all."""
+    own = topics(f"t{next(_tests)}-")
+    by_name = {one.name: one for one in own.values()}
+    await create_topics(broker, own.values())
+    logs: list[Log] = [await KafkaLog.open(broker, by_name)]
+
+    async def another() -> Log:
+        logs.append(await KafkaLog.open(broker, by_name))
+        return logs[-1]
+
+    return Bench("kafka", own, logs[0], another, logs)

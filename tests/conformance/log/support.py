@@ -15,12 +15,16 @@ class Bench:
     """A log under test and its topics by their short names (on a shared broker every test has its own)."""
 
     kind: str
-    log: Log
     topics: dict[str, Topic]
+    log: Log
     another: Callable[[], Awaitable[Log]]
+    logs: list[Log]
 
     def name(self, short: str) -> str:
         return self.topics[short].name
+
+    def group(self, short: str) -> str:
+        return self.name("plain") + short
 
     def place(self, short: str, partition: int = 0) -> TopicPartition:
         return TopicPartition(self.name(short), partition)
@@ -35,6 +39,10 @@ class Bench:
         place = self.place(short, partition)
         first, following = await self.log.bounds(place)
         return [record async for batch in self.log.read(place, first, following) for record in batch]
+
+    async def close(self) -> None:
+        for log in self.logs:
+            await log.close()
 
 
 @dataclass

@@ -16,7 +16,7 @@ async def _leave(*members: Recorder) -> None:
 
 async def test_a_new_group_starts_at_the_beginning(bench: Bench) -> None:
     await bench.write("plain", b"a", b"b")
-    member = await joined(bench.log, "g1", [bench.name("plain")])
+    member = await joined(bench.log, bench.group("g1"), [bench.name("plain")])
     await until(lambda: len(member.records) == 2)
     await bench.write("plain", b"c", partition=2)
     await until(lambda: len(member.records) == 3)
@@ -29,14 +29,14 @@ async def test_a_new_group_starts_at_the_beginning(bench: Bench) -> None:
 @pytest.mark.parametrize("short", ["plain", "brief"])
 async def test_a_group_goes_on_from_what_it_committed(bench: Bench, short: str) -> None:
     await bench.write(short, b"a", b"b", b"c")
-    first = await joined(bench.log, "g2", [bench.name(short)])
+    first = await joined(bench.log, bench.group("g2"), [bench.name(short)])
     await until(lambda: len(first.records) == 3)
     assert first.membership is not None
     assert await first.membership.committed(bench.place(short)) is None
     await first.membership.commit({bench.place(short): 2})
     assert await first.membership.committed(bench.place(short)) == 2
     await _leave(first)
-    second = await joined(await bench.another(), "g2", [bench.name(short)])
+    second = await joined(await bench.another(), bench.group("g2"), [bench.name(short)])
     await until(lambda: bool(second.records))
     assert second.values == [b"c"]
     assert second.membership is not None
@@ -46,19 +46,19 @@ async def test_a_group_goes_on_from_what_it_committed(bench: Bench, short: str) 
 
 async def test_groups_do_not_share(bench: Bench) -> None:
     await bench.write("plain", b"a")
-    members = [await joined(bench.log, group, [bench.name("plain")]) for group in ("g3", "g4")]
+    members = [await joined(bench.log, group, [bench.name("plain")]) for group in (bench.group("g3"), bench.group("g4"))]
     await until(lambda: all(member.values == [b"a"] for member in members))
     await _leave(*members)
 
 
 async def test_what_a_failed_member_did_not_commit_comes_again(bench: Bench) -> None:
     await bench.write("plain", b"a", b"bad", b"c")
-    first = await joined(bench.log, "g5", [bench.name("plain")], fail_on=b"bad")
+    first = await joined(bench.log, bench.group("g5"), [bench.name("plain")], fail_on=b"bad")
     assert first.membership is not None
     membership = first.membership
     await until(lambda: membership.failure is not None)
     assert isinstance(membership.failure, ValueError)
-    second = await joined(await bench.another(), "g5", [bench.name("plain")])
+    second = await joined(await bench.another(), bench.group("g5"), [bench.name("plain")])
     await until(lambda: len(second.records) == 3)
     assert second.values == [b"a", b"bad", b"c"]
     await _leave(second)
@@ -66,12 +66,12 @@ async def test_what_a_failed_member_did_not_commit_comes_again(bench: Bench) -> 
 
 async def test_a_commit_of_what_is_not_ours_is_ignored(bench: Bench) -> None:
     await bench.write("plain", b"a", b"b")
-    first = await joined(bench.log, "g6", [bench.name("plain")])
+    first = await joined(bench.log, bench.group("g6"), [bench.name("plain")])
     await until(lambda: len(first.records) == 2)
     await _leave(first)
     assert first.membership is not None
     await first.membership.commit({bench.place("plain"): 2})
-    second = await joined(await bench.another(), "g6", [bench.name("plain")])
+    second = await joined(await bench.another(), bench.group("g6"), [bench.name("plain")])
     await until(lambda: len(second.records) == 2)
     await _leave(second)
 
@@ -96,7 +96,7 @@ async def test_members_share_the_same_numbers_of_all_topics(bench: Bench) -> Non
                 assert {record.partition for record in member.records if record.topic == name} == member.held
 
     for _ in range(5):
-        members.append(await joined(await bench.another(), "g7", names, commits=True))
+        members.append(await joined(await bench.another(), bench.group("g7"), names, commits=True))
         await until(settled)
         await whole_turn()
     while len(members) > 1:
@@ -125,7 +125,7 @@ async def test_revoked_comes_before_somebody_else_is_assigned(bench: Bench) -> N
     for name in ("first", "second"):
         member = Noting()
         member.name = name
-        member.membership = await (await bench.another()).join("g8", [bench.name("wide")], member)
+        member.membership = await (await bench.another()).join(bench.group("g8"), [bench.name("wide")], member)
         members.append(member)
         await until(lambda: sum(len(one.held) for one in members) == 12 and all(one.held for one in members))
     owner: dict[int, str] = {}
@@ -139,7 +139,7 @@ async def test_revoked_comes_before_somebody_else_is_assigned(bench: Bench) -> N
 
 
 async def test_paused_numbers_wait_and_lose_nothing(bench: Bench) -> None:
-    member = await joined(bench.log, "g9", [bench.name("plain")])
+    member = await joined(bench.log, bench.group("g9"), [bench.name("plain")])
     await until(lambda: member.held == {0, 1, 2})
     assert member.membership is not None
     member.membership.pause(frozenset({1}))
@@ -156,11 +156,11 @@ async def test_paused_numbers_wait_and_lose_nothing(bench: Bench) -> None:
 async def test_unlike_partition_counts_do_not_make_a_group(bench: Bench) -> None:
     member = Recorder()
     with pytest.raises(Mismatched):
-        await bench.log.join("g10", [bench.name("plain"), bench.name("few")], member)
+        await bench.log.join(bench.group("g10"), [bench.name("plain"), bench.name("few")], member)
 
 
 async def test_a_living_member_is_heard_of(bench: Bench) -> None:
-    member = await joined(bench.log, "g11", [bench.name("plain")])
+    member = await joined(bench.log, bench.group("g11"), [bench.name("plain")])
     await until(lambda: bool(member.held))
     assert member.membership is not None
     assert member.membership.failure is None
