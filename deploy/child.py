@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+REPOSITORY: Final = Path(__file__).parents[1]
+
 # A child outlives nobody: on Linux the kernel kills it when the thread that started it ends, so start children from the
 # main thread. In a process of its own, because a forked copy of a program with threads must do nothing but exec.
 _LAUNCH: Final = """
@@ -57,6 +59,7 @@ class Child:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), *self._command],
                 env=self._environment,
+                cwd=REPOSITORY,  # so that `-m deploy...` is found
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
