@@ -7,7 +7,7 @@ name in capitals. An empty variable counts as not set. Nothing here repeats a va
 import difflib
 import os
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, TypeVar
 
@@ -50,8 +50,20 @@ def parse_address(value: Any) -> Any:
     return Address(host.strip("[]") or "127.0.0.1", int(port))
 
 
-def _address_or_off(value: Any) -> Any:
-    return None if value == OFF else parse_address(value)
+def _metrics_address(value: Any) -> Any:
+    if value == OFF:
+        return None
+    address = parse_address(value if ":" in str(value) else f"127.0.0.1:{value}") if isinstance(value, str) else value
+    if isinstance(address, Address) and not _is_loopback(address.host):
+        raise ValueError("wanted is an address on loopback: metrics tell who logs in how often and are not for visitors")
+    return address
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _words(value: Any) -> Any:
@@ -68,6 +80,10 @@ def _network(word: Any) -> Any:
 def _networks(value: Any) -> Any:
     words = _words(value)
     return tuple(map(_network, words)) if isinstance(words, tuple) else words
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
 
 
 def _servers(value: str) -> str:
@@ -112,9 +128,10 @@ def _is_file(value: str) -> bool:
 
 
 Listen = Annotated[Address, NoDecode, BeforeValidator(parse_address)]
-MetricsListen = Annotated[Address | None, NoDecode, BeforeValidator(_address_or_off)]
+MetricsListen = Annotated[Address | None, NoDecode, BeforeValidator(_metrics_address)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
 SecretKey = Annotated[SecretBytes, BeforeValidator(_secret_key), AfterValidator(_long_enough)]
 
 
@@ -127,8 +144,8 @@ class CommonSettings(BaseSettings):
 
     listen: Listen = Field(Address("127.0.0.1", 9000), description="host:port where visitors and gateways come in")
     metrics_listen: MetricsListen = Field(
-        Address("127.0.0.1", 9100),
-        description="host:port (or a port, on loopback) of the Prometheus endpoint, or off; never the visitors' port",
+        Address("127.0.0.1", 9464),
+        description="host:port or a port, on loopback, of the Prometheus endpoint; or off",
     )
     data: Path = Field(Path("data"), description="folder of `sluice up`: log, PostgreSQL, secret key")
     kafka: Annotated[str, AfterValidator(_servers)] | None = Field(
@@ -150,8 +167,9 @@ class CommonSettings(BaseSettings):
     cookie_host_prefix: bool = Field(
         False, description="name the cookies __Host-…: browsers then take them over HTTPS only, from no other host"
     )
-    trace_ratio: float = Field(0.0, ge=0.0, le=1.0, description="share of the requests that are traced, from 0 to 1")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
+    trace_ratio: float = Field(0.01, ge=0.0, le=1.0, description="share of the new traces that are recorded, from 0 to 1")
+    trace_exporter: Literal["log", "none"] = Field("log", description="where recorded spans go: log lines, or nowhere")
+    log_level: LogLevel = Field("INFO", description="what is logged: debug, info, warning or error, and all above")
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:

@@ -1,0 +1,61 @@
+"""One service as a process of its own, on Kafka: what production runs (architecture §7)."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import TypeVar
+
+from shared.contracts.topics import TOPICS
+from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.service import Service
+from shared.kernel.settings import CommonSettings, Misconfigured, load, unknown_variables, variable
+from shared.messaging.log import Log
+from shared.runtime import process
+from shared.runtime.telemetry import ProcessTelemetry
+from shared.web.runner import Listener, plain_app
+
+S = TypeVar("S", bound=CommonSettings)
+Build = Callable[[S, Log, Clock], Awaitable[Service]]
+
+
+def main(name: str, model: type[S], build: Build[S]) -> int:
+    """Run the service with the settings of the environment; the exit code, 2 if they are wrong.
+
+    Variables that this service does not know may be another's (one environment for all), so they are only warned
+    about; `sluice run`, which knows all services, refuses what none of them has.
+    """
+    try:
+        settings = load(model)
+    except Misconfigured as error:
+        process.say(f"{error}")
+        return process.REFUSED
+    for warning in unknown_variables([model]):
+        process.say(f"{warning} of {name}")
+    return run(name, settings, build)
+
+
+def run(name: str, settings: S, build: Build[S]) -> int:
+    """Run the service until a signal comes or it fails; the exit code."""
+    if settings.kafka is None:
+        process.say(f"{variable('kafka')} is not set: {name} runs on Kafka; on a machine without it, `sluice up` starts everything")
+        return process.REFUSED
+    kafka = settings.kafka
+    return process.run(lambda: _serve(name, settings, kafka, build))
+
+
+async def _serve(name: str, settings: S, kafka: str, build: Build[S]) -> None:
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        await process.started(stack, ProcessTelemetry(name, settings))
+        log = await _open(kafka, clock)
+        stack.push_async_callback(log.close)
+        service = await build(settings, log, clock)
+        await process.started(stack, service)
+        listener = Listener([service], plain_app, settings.listen)
+        await process.started(stack, listener)
+        await process.until_failure([service])
+
+
+async def _open(kafka: str, clock: Clock) -> Log:
+    from shared.messaging.kafka import KafkaLog  # aiokafka costs a third of a second, which settings errors need not wait for
+
+    return await KafkaLog.open(kafka, TOPICS, clock)

@@ -1,0 +1,33 @@
+"""Telemetry of a process, from its settings."""
+
+from shared.kernel.settings import CommonSettings
+from shared.telemetry.settings import TelemetrySettings
+from shared.telemetry.setup import setup
+from shared.web.runner import address_free
+
+
+class ProcessTelemetry:
+    """Traces, metrics with their endpoint and log lines of the process called `name`."""
+
+    def __init__(self, name: str, settings: CommonSettings) -> None:
+        self._listen = settings.metrics_listen
+        self._telemetry = setup(
+            name,
+            TelemetrySettings(
+                trace_ratio=settings.trace_ratio,
+                trace_exporter=settings.trace_exporter,
+                metrics_listen=str(self._listen or ""),
+                log_level=settings.log_level,
+            ),
+        )
+
+    async def start(self) -> None:
+        """Serve metrics; `AddressTaken` if somebody else listens there."""
+        if self._listen is None:
+            return await self._telemetry.start()
+        with address_free(self._listen, "metrics_listen"):
+            return await self._telemetry.start()
+
+    async def stop(self) -> None:
+        """Export what is waiting, stop serving."""
+        await self._telemetry.stop()
