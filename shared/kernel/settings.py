@@ -168,7 +168,6 @@ class CommonSettings(BaseSettings):
         False, description="name the cookies __Host-…: browsers then take them over HTTPS only, from no other host"
     )
     trace_ratio: float = Field(0.01, ge=0.0, le=1.0, description="share of the new traces that are recorded, from 0 to 1")
-    trace_exporter: Literal["log", "none"] = Field("log", description="where recorded spans go: log lines, or nowhere")
     log_level: LogLevel = Field("INFO", description="what is logged: debug, info, warning or error, and all above")
 
     @model_validator(mode="after")

@@ -1,7 +1,6 @@
 """Telemetry of a process, from its settings."""
 
 from shared.kernel.settings import CommonSettings
-from shared.telemetry.settings import TelemetrySettings
 from shared.telemetry.setup import setup
 from shared.web.runner import address_free
 
@@ -11,15 +10,7 @@ class ProcessTelemetry:
 
     def __init__(self, name: str, settings: CommonSettings) -> None:
         self._listen = settings.metrics_listen
-        self._telemetry = setup(
-            name,
-            TelemetrySettings(
-                trace_ratio=settings.trace_ratio,
-                trace_exporter=settings.trace_exporter,
-                metrics_listen=str(self._listen or ""),
-                log_level=settings.log_level,
-            ),
-        )
+        self._telemetry = setup(name, settings)
 
     async def start(self) -> None:
         """Serve metrics; `AddressTaken` if somebody else listens there."""
