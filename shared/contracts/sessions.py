@@ -44,6 +44,7 @@ class RunStarted(Value):
     context: Plain = {}
     login: ShortText | None = None
     query: Text = ""
+    verdicts: tuple[VerdictReached, ...] = ()
 
 
 class RunRefused(Value):
@@ -51,6 +52,7 @@ class RunRefused(Value):
 
     event: Literal["run.refused"] = "run.refused"
     run: ShortText
+    flow: ShortText
     refusal: PlanRefused
 
 
@@ -61,6 +63,7 @@ class RunReplanned(Value):
     run: ShortText
     plan: Plan
     context: Plain = {}
+    verdicts: tuple[VerdictReached, ...] = ()
 
 
 class StageSkipped(Value):
@@ -209,6 +212,7 @@ class RunState(Value):
     """One run, folded. `stages[0]` is the current stage; `over` says how it ended. `head` is its last transition."""
 
     run: ShortText
+    flow: ShortText
     plan: Plan | None
     visitor: Visitor
     context: Plain = {}

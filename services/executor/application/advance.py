@@ -1,0 +1,275 @@
+"""How a run goes on: start it, reach its next stage, take an answer, end it (architecture §5).
+
+The cursor moves through stages that ask nothing until one has to ask the visitor or the flow ends; all of that is one
+transition.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, assert_never
+
+from services.executor.application import views
+from services.executor.application.decision import Decision
+from services.executor.application.questions import Planner, Policy, reach_question
+from services.executor.domain.destinations import Failed, Refused as BadDestination, Redirect, destination, outer_destination
+from services.executor.domain.session import obligation
+from shared.contracts import sessions as s
+from shared.contracts.people import Visitor
+from shared.contracts.planner import PlanMade, PlanRefused, PlanRequested
+from shared.flows.effects import Answer
+from shared.flows.fields import Cleaned, Problem, clean
+from shared.flows.registry import Registry
+from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage, StageConfig, StageFailed
+from shared.kernel.errors import Unavailable
+
+SECOND: Final = 1_000_000
+
+
+class UnknownFlow(Exception):
+    """There is no flow of this slug."""
+
+
+class PlanningFailed(Unavailable):
+    """The planner could not decide whether this visitor may enter (an error is not false, and not true either)."""
+
+    code = "E_PLANNING_FAILED"
+
+
+class Cursor:
+    """Moves runs. Holds no run: one serves all sessions."""
+
+    def __init__(self, registry: Registry, planner: Planner, policy: Policy) -> None:
+        self._types = registry.stages
+        self._planner = planner
+        self._policy = policy
+
+    async def start(self, decision: Decision, visitor: Visitor) -> None:
+        """Plan a flow for this visitor and go to its first challenge; `UnknownFlow` if there is none."""
+        run = decision.do.new_id("run")
+        made = await self._plan(decision, run, visitor, {})
+        decision.run = run
+        if isinstance(made, PlanRefused):
+            return self._refuse(decision, run, visitor, made)
+        login = decision.step.login.login if visitor.user and decision.step.login else None
+        decision.record(
+            s.RunStarted(run=run, plan=made.plan, visitor=visitor, login=login, query=decision.step.query, verdicts=made.verdicts)
+        )
+        await self.reach(decision)
+        return None
+
+    async def reach(self, decision: Decision, errors: Mapping[str, tuple[Problem, ...]] | None = None) -> None:
+        """Go on to the next challenge, or to the end."""
+        while not decision.current.over:
+            if not decision.current.stages:
+                return self._finish(decision)
+            if not await self._wanted(decision):
+                continue
+            type_, config, run = self._stage(decision)
+            try:
+                came = await type_.challenge(run, config, decision.do)
+            except StageFailed as failure:
+                return self._challenged(decision, views.error_view(run.plan.flow, str(failure)))
+            match came:
+                case Challenge():
+                    return self._challenged(decision, views.challenge_view(run, came, errors or {}))
+                case Passed():
+                    self._pass(decision, came)
+                case Denied():
+                    await self._deny(decision, came)
+                case _:
+                    assert_never(came)
+        return None
+
+    async def answer(self, decision: Decision, body: Any) -> None:
+        """Give an answer to the current stage and go on as far as it leads."""
+        type_, config, run = self._stage(decision)
+        cleaned = clean(type_.fields, body)
+        try:
+            if isinstance(cleaned, Cleaned):
+                decision.answer = dict(cleaned.clear)
+                given = Answer(cleaned.clear, frozenset(cleaned.secret))
+                came = await type_.answer(run, config, given, decision.do)
+            else:
+                came = type_.missing(run, config, cleaned)
+        except StageFailed as failure:
+            return self._challenged(decision, views.error_view(run.plan.flow, str(failure)))
+        match came:
+            case Passed():
+                self._pass(decision, came)
+                await self.reach(decision)
+            case Refused():
+                await self._retry(decision, came)
+            case Denied():
+                await self._deny(decision, came)
+            case _:
+                assert_never(came)
+        return None
+
+    # --- stages ---
+
+    def _stage(self, decision: Decision) -> tuple[Stage[Any], StageConfig, Run]:
+        run = decision.seen_by_stage()
+        type_ = self._types.get(run.stage.type)
+        if type_ is None:
+            raise PlanningFailed(f"no stage type {run.stage.type} here")
+        return type_, type_.config.model_validate(run.stage.config), run
+
+    async def _wanted(self, decision: Decision) -> bool:
+        """Ask the guard of the stage that was reached; False if it was skipped. An error keeps the stage (rule 9)."""
+        run, stage = decision.current, decision.current.stages[0]
+        if not (stage.re_evaluate and stage.guard.bindings):
+            return True
+        subject = _subject(run)
+        deadline = decision.at_us + 2 * SECOND
+        verdict = await self._policy.decide(
+            reach_question(decision.do.new_id("verdict"), decision.state.session, run, stage, deadline)
+        )
+        bound = obligation(stage.binding, subject) in decision.state.obligations
+        if verdict.outcome == "fail" and not bound:
+            decision.record(s.StageSkipped(run=run.run, binding=stage.binding, verdict=verdict))
+            return False
+        decision.record(s.StageGuarded(run=run.run, binding=stage.binding, subject=subject, verdict=verdict))
+        return True
+
+    @staticmethod
+    def _challenged(decision: Decision, view: Any) -> None:
+        run = decision.current
+        decision.record(s.StageChallenged(run=run.run, binding=run.stages[0].binding, view=view))
+
+    @staticmethod
+    def _pass(decision: Decision, passed: Passed) -> None:
+        run, state = decision.current, decision.state
+        binding = run.stages[0].binding
+        evidence = s.Evidence(
+            session=state.session, run=run.run, binding=binding, version=state.version + 1,
+            subject=passed.subject, method=passed.method, at_us=decision.at_us,
+        )  # fmt: skip
+        _count(decision, passed.counters)
+        decision.record(
+            s.StagePassed(run=run.run, binding=binding, evidence=evidence, context=dict(passed.context), inserted=passed.inserted)
+        )
+        had = decision.step.login.login if decision.step.login else None
+        if passed.login:
+            decision.record(s.LoggedIn(login=passed.login, replaced=had))
+        decision.emptied = decision.emptied or passed.logged_out
+        if passed.logged_out and had:
+            decision.record(s.LoggedOut(login=had))
+
+    async def _retry(self, decision: Decision, refused: Refused) -> None:
+        run, stage = decision.current, decision.current.stages[0]
+        _count(decision, refused.counters)
+        problems = {name: tuple(found) for name, found in refused.problems.items()}
+        decision.record(s.AnswerRefused(run=run.run, binding=stage.binding, errors=problems))
+        if stage.invalid_response_action != "retry":
+            return await self._restart(decision)
+        type_, config, seen = self._stage(decision)
+        came = await type_.challenge(seen, config, decision.do)
+        if isinstance(came, Challenge):
+            return self._challenged(decision, views.challenge_view(seen, came, problems))
+        raise PlanningFailed(f"{stage.type} asked, and asks no more")
+
+    async def _deny(self, decision: Decision, denied: Denied) -> None:
+        run = decision.current
+        _count(decision, denied.counters)
+        again = run.stages and run.stages[0].invalid_response_action != "retry"
+        # One restart a step: a deny stage that restarts would go round for ever (observed-behaviour 28).
+        if again and not denied.final and not decision.restarted:
+            return await self._restart(decision)
+        assert run.plan is not None  # noqa: S101 - an open run has one
+        view = views.denied_view(run.plan.flow, _person(run), denied.message)
+        decision.record(s.RunDenied(run=run.run, reason="denied", view=view))
+        return None
+
+    async def _restart(self, decision: Decision) -> None:
+        """Plan again, within the run, with or without its context; what guarded this subject stays (rule 9)."""
+        run = decision.current
+        decision.restarted = True
+        context = run.context if run.stages[0].invalid_response_action == "restart_with_context" else {}
+        made = await self._plan(decision, run.run, run.visitor, context)
+        if isinstance(made, PlanRefused):
+            return self._end_refused(decision, run.run, made, _person(run))
+        decision.record(s.RunReplanned(run=run.run, plan=made.plan, context=context, verdicts=made.verdicts))
+        return await self.reach(decision)
+
+    # --- plans and ends ---
+
+    async def _plan(self, decision: Decision, run: str, visitor: Visitor, context: dict[str, Any]) -> PlanMade | PlanRefused:
+        subject = _subject_of(context, visitor)
+        kept = tuple(o.rsplit(":", 1)[0] for o in decision.state.obligations if o.endswith(f":{subject}"))
+        made = await self._planner.plan(
+            PlanRequested(
+                request=decision.do.new_id("plan"), session=decision.state.session, run=run, flow=decision.step.flow,
+                visitor=visitor, context=context, obligations=kept, deadline_us=decision.at_us + 2 * SECOND,
+            )  # fmt: skip
+        )
+        if isinstance(made, PlanRefused) and made.reason == "unknown_flow":
+            raise UnknownFlow(decision.step.flow)
+        if isinstance(made, PlanRefused) and made.reason == "error":
+            raise PlanningFailed("the planner could not decide")
+        return made
+
+    def _refuse(self, decision: Decision, run: str, visitor: Visitor, refusal: PlanRefused) -> None:
+        decision.record(s.RunRefused(run=run, flow=decision.step.flow, refusal=refusal))
+        self._end_refused(decision, run, refusal, visitor.user.username if visitor.user else "")
+
+    @staticmethod
+    def _end_refused(decision: Decision, run: str, refusal: PlanRefused, person: str) -> None:
+        """Flow-engine 4.6 and 4.7: what a visitor sees whose flow has no plan."""
+        flow = refusal.flow
+        if flow is None:
+            raise PlanningFailed("a refusal without its flow")
+        if refusal.reason == "empty":
+            return _arrive(decision, run, flow)
+        if refusal.reason == "too_long":
+            view = views.error_view(flow, "the flow has more than 64 stages")
+            return decision.record(s.RunDenied(run=run, reason=refusal.reason, view=view))
+        outer = outer_destination(decision.step.outer_next)
+        if flow.denied_action != "message" and (outer or flow.denied_action == "continue"):
+            return decision.record(s.RunFinished(run=run, view=views.redirect_view(flow, outer or "/")))
+        view = views.denied_view(flow, person, "\n".join(refusal.messages))
+        return decision.record(s.RunDenied(run=run, reason=refusal.reason, view=view))
+
+    @staticmethod
+    def _finish(decision: Decision) -> None:
+        run = decision.current
+        assert run.plan is not None  # noqa: S101 - an open run has one
+        _arrive(decision, run.run, run.plan.flow)
+
+
+def _arrive(decision: Decision, run: str, flow: Any) -> None:
+    """The flow is done: go where the inner `next` says. A log-out empties it, as recorded (observed-behaviour 14)."""
+    to = destination("" if decision.emptied else decision.step.query)
+    match to:
+        case Redirect():
+            decision.record(s.RunFinished(run=run, view=views.redirect_view(flow, to.to)))
+        case BadDestination():
+            person = _person(decision.current)
+            decision.record(s.RunDenied(run=run, reason="bad_next", view=views.denied_view(flow, person, to.message)))
+        case Failed():
+            decision.record(s.RunDenied(run=run, reason="bad_next", view=views.error_view(flow, "next leads nowhere")))
+        case _:
+            assert_never(to)
+
+
+def _count(decision: Decision, counters: Mapping[str, int]) -> None:
+    decision.record(*(s.CounterSet(name=name, value=value) for name, value in counters.items()))
+
+
+def _subject(run: s.RunState) -> str:
+    return _subject_of(run.context, run.visitor)
+
+
+def _subject_of(context: Mapping[str, Any], visitor: Visitor) -> str:
+    pending = context.get("pending_user")
+    if isinstance(pending, Mapping):
+        return str(pending.get("uid") or pending.get("username"))
+    return visitor.user.uid if visitor.user else "anonymous"
+
+
+def _person(run: s.RunState) -> str:
+    shown = run.context.get("pending_user_identifier")
+    if isinstance(shown, str):
+        return shown
+    pending = run.context.get("pending_user")
+    if isinstance(pending, Mapping):
+        return str(pending.get("username", ""))
+    return run.visitor.user.username if run.visitor.user else ""

@@ -1,0 +1,66 @@
+"""One step being decided: the events so far, and the session as they leave it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.executor.application.effects import Noted
+from services.executor.domain.session import apply, run_of
+from shared.contracts import sessions as s
+from shared.contracts.people import Visitor
+from shared.contracts.steps import StepRequested
+from shared.flows.stage import Run
+
+
+@dataclass(slots=True)
+class Decision:
+    """What a step has come to so far. Nothing of it counts before its transition is accepted.
+
+    `restarted`: the flow was planned anew in this step; `emptied`: a log-out stage passed, so the inner query is void.
+    """
+
+    state: s.SessionState
+    step: StepRequested
+    do: Noted
+    at_us: int
+    events: list[s.Event] = field(default_factory=list)
+    answer: dict[str, Any] = field(default_factory=dict)
+    run: str | None = None
+    restarted: bool = False
+    emptied: bool = False
+
+    def record(self, *events: s.Event) -> None:
+        """Note events and see the session as they leave it."""
+        for event in events:
+            self.events.append(event)
+            self.state = apply(self.state, event, self.at_us)
+
+    @property
+    def current(self) -> s.RunState:
+        """The run that this step is about."""
+        found = run_of(self.state, self.run or "")
+        if found is None:
+            raise LookupError("the step has no run")
+        return found
+
+    def seen_by_stage(self) -> Run:
+        """The run as its current stage may see it."""
+        run = self.current
+        if run.plan is None:
+            raise LookupError("the run is over")
+        return Run(
+            session=self.state.session, run=run.run, plan=run.plan, stage=run.stages[0], context=run.context,
+            visitor=self._visitor(run), login=self.step.login, query=self.step.query, counters=self.state.counters, at_us=self.at_us,
+        )  # fmt: skip
+
+    def _visitor(self, run: s.RunState) -> Visitor:
+        # Who it is was settled when the run began; where the request comes from is this step's.
+        here = {"address": self.step.address, "user_agent": self.step.user_agent, "host": self.step.host, "secure": self.step.secure}
+        return run.visitor.model_copy(update=here)
+
+    def transition(self) -> s.SessionAdvanced:
+        """The transition that this step comes to."""
+        return s.SessionAdvanced(
+            session=self.state.session, command=self.step.command, kind=self.step.kind, at_us=self.at_us, address=self.step.address,
+            answer=self.answer, events=tuple(self.events), asks=tuple(self.do.asks),
+            orders=tuple(record for record, _ in self.do.orders),
+        )  # fmt: skip

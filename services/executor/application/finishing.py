@@ -1,0 +1,105 @@
+"""What follows an accepted transition: its orders are done, then the session's state is written (architecture §4.4, §4.6)."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from services.executor.application.ports import Directory, OrderKey, OrderResult
+from services.executor.application.states import SessionStates
+from services.executor.application.views import denied_view
+from services.executor.domain.session import run_of
+from shared.contracts import sessions as s
+from shared.contracts import topics, wire
+from shared.contracts.envelope import Envelope, to_headers
+from shared.flows.orders import ORDERS, Order
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
+from shared.messaging.log import Log, LogUnavailable, Message
+
+logger = logging.getLogger(__name__)
+_KINDS: Final = {order.kind: order for order in ORDERS}
+_FIRST_WAIT_S: Final = 0.05
+_LONGEST_WAIT_S: Final = 2.0
+
+
+def digest(body: s.SessionAdvanced) -> str:
+    """SHA-256 over a transition's content."""
+    return hashlib.sha256(wire.pack(body.model_dump())).hexdigest()
+
+
+def denial(state: s.SessionState, body: s.SessionAdvanced, refused: Sequence[OrderResult], now_us: int) -> s.SessionAdvanced:
+    """The transition after one whose order was refused: no login, the run is denied, the session over."""
+    events: list[s.Event] = [s.LoggedOut(login=e.login.login) for e in body.events if isinstance(e, s.LoggedIn)]
+    for event in body.events:
+        run = run_of(state, event.run) if isinstance(event, s.RunFinished | s.StageChallenged) else None
+        if run and run.view:
+            events.append(s.RunDenied(run=run.run, reason=refused[0].reason, view=denied_view(run.view.flow, "", "")))
+            break
+    events.append(s.SessionEnded(reason="order_refused"))
+    return s.SessionAdvanced(
+        session=body.session, command=body.command, kind="order_refused", at_us=max(state.last_us, now_us),
+        address=body.address, events=tuple(events),
+    )  # fmt: skip
+
+
+class Finisher:
+    """Has orders done and states written, for one partition."""
+
+    def __init__(
+        self, log: Log, directory: Directory, clock: Clock, states: SessionStates, partition: int, done: Callable[[int], None]
+    ) -> None:
+        self._log = log
+        self._directory = directory
+        self._clock = clock
+        self._states = states
+        self._partition = partition
+        self._done = done
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def orders(self, envelope: Envelope, body: s.SessionAdvanced, alive: Callable[[], bool]) -> Sequence[OrderResult]:
+        """Have the transition's orders done; those that were refused. Tries until PostgreSQL answers: the session waits."""
+        if not body.orders:
+            return ()
+        orders: list[Order] = [_KINDS[record.kind].model_validate(record.order) for record in body.orders]
+        key = OrderKey(body.session, envelope.subject_version or 0, envelope.id)
+        wait_s = _FIRST_WAIT_S
+        while True:
+            try:
+                return [result for result in await self._directory.perform(key, orders) if not result.done]
+            except Unavailable:
+                logger.warning("orders wait for PostgreSQL")
+                if not alive():
+                    raise
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+    def publish(self, session: str, offset: int) -> None:
+        """Write the session's state; the transition at this offset is done once that is acknowledged."""
+        task = asyncio.create_task(self._publish(session, offset))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def _publish(self, session: str, offset: int) -> None:
+        state = self._states.get(session)
+        envelope = Envelope(
+            id=f"{state.head}.{state.version}", type=state.wire_type, version=state.wire_version, source="executor", subject=session,
+            time_us=state.last_us, subject_version=state.version, causation=state.head, correlation=session,
+        )  # fmt: skip
+        message = Message(topics.STATE, self._partition, session.encode(), self._states.packed(session), to_headers(envelope))
+        wait_s = _FIRST_WAIT_S
+        while True:
+            try:
+                await self._log.append(message)
+            except LogUnavailable:
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+            else:
+                return self._done(offset)
+
+    async def stop(self) -> None:
+        """Stop writing; what is not acknowledged, the next owner folds anew."""
+        for task in list(self._writing):
+            task.cancel()
+        await asyncio.gather(*self._writing, return_exceptions=True)

@@ -1,0 +1,164 @@
+"""What a step comes to: which run it is for, whether it is new, old, foreign or doubled (architecture §3).
+
+Pure but for the effects: state in, decision or reply out. The log's side of it is `owner.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from services.executor.application.advance import Cursor
+from services.executor.application.decision import Decision
+from services.executor.domain.session import MAX_TRANSITIONS, SAME_REPLY, answered, expired, open_run, run_of
+from shared.contracts import sessions as s
+from shared.contracts.people import Visitor
+from shared.contracts.steps import StepRequested
+from shared.flows.asks import GetUser
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The command was answered before: the same reply, from what that transition left."""
+
+    before: s.Answered
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """Nothing is to be done: show the run as it is (None: there is nothing to show)."""
+
+    run: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The step is not taken. `superseded`: its cookie's rotation is over; `session_over`: a fresh session is needed."""
+
+    outcome: str
+    reason: str
+    session_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A transition is to be written."""
+
+    decision: Decision
+
+
+Handled = Again | Current | Stopped | Decided
+
+
+class StateBehind(Exception):
+    """The step knows a newer session than we do: read again before refusing it (architecture §4.6)."""
+
+
+def precheck(state: s.SessionState, step: StepRequested, now_us: int, *, caught_up: bool) -> Handled | None:
+    """What can be said without a decision; None if there is something to decide. `StateBehind` unless `caught_up`."""
+    before = answered(state, step.command, now_us)
+    if before:
+        return Again(before)
+    if step.fresh:
+        return Stopped("refused", "session_taken", session_over=True) if state.version else None
+    newer = step.rotation > state.rotation or (step.shown is not None and step.shown.version > state.version)
+    if newer and not caught_up:
+        raise StateBehind
+    if not state.version or state.ended or expired(state, now_us):
+        return Stopped("refused", "session_over", session_over=True)
+    if step.rotation != state.rotation:
+        recent = now_us - state.rotated_us <= SAME_REPLY
+        return Stopped("superseded", "rotation", session_over=not recent)
+    if state.transitions >= MAX_TRANSITIONS - 2:
+        return Stopped("refused", "session_full", session_over=True)
+    return None
+
+
+async def handle(decision: Decision, cursor: Cursor, body: Any) -> Handled:
+    """Decide a start, an answer or a cancel; `body` is the opened, parsed answer."""
+    match decision.step.kind:
+        case "cancel":
+            return _cancel(decision)
+        case "start":
+            return await _start(decision, cursor)
+        case "answer":
+            return await _answer(decision, cursor, body)
+        case "state":
+            run = _addressed(decision.state, decision.step) or open_run(decision.state, decision.step.flow)
+            return Current(run.run if run else None)
+        case other:
+            return Stopped("refused", f"no_{other}_here")
+
+
+def _cancel(decision: Decision) -> Handled:
+    open_runs = [r for r in decision.state.runs if not r.over]
+    decision.record(*(s.RunCancelled(run=r.run, reason="cancelled") for r in open_runs))
+    return Decided(decision) if open_runs else Current(None)
+
+
+async def _start(decision: Decision, cursor: Cursor) -> Handled:
+    run = _continued(decision)
+    if run is None:
+        await _begin(decision, cursor)
+        return Decided(decision)
+    decision.run = run.run
+    if run.view is None or run.view.kind == "error":
+        # The stage failed before: a reload tries it again (flow-engine 4.9).
+        await cursor.reach(decision)
+        return Decided(decision)
+    return Decided(decision) if decision.events else Current(run.run)
+
+
+async def _answer(decision: Decision, cursor: Cursor, body: Any) -> Handled:
+    step, shown = decision.step, decision.step.shown
+    addressed = _addressed(decision.state, step)
+    if addressed and shown and shown.transition != addressed.head and shown.version < addressed.version:
+        # Older than the run: the current state, or the end, again; nothing counted.
+        return Current(addressed.run)
+    deliver = shown is None or (addressed is not None and shown.transition == addressed.head)
+    run = _continued(decision)
+    if run is None:
+        await _begin(decision, cursor)
+        run = decision.current
+    elif run.run != decision.run:
+        decision.run = run.run
+    if deliver and not run.over and run.view and run.view.kind == "challenge":
+        await cursor.answer(decision, body)
+    elif deliver and not run.over and run.view and run.view.kind == "error":
+        await cursor.reach(decision)
+    return Decided(decision) if decision.events else Current(run.run)
+
+
+def _addressed(state: s.SessionState, step: StepRequested) -> s.RunState | None:
+    """The run of this session and flow that the visitor's page named."""
+    run = run_of(state, step.shown.run) if step.shown else None
+    return run if run and run.flow == step.flow else None
+
+
+def _continued(decision: Decision) -> s.RunState | None:
+    """The open run that the step goes on with. One planned for a login goes on only with that login (rule 13)."""
+    step = decision.step
+    addressed = _addressed(decision.state, step)
+    run = addressed if addressed and not addressed.over else open_run(decision.state, step.flow)
+    if run is None or run.login is None or (step.login and step.login.login == run.login):
+        return run
+    decision.record(s.RunCancelled(run=run.run, reason="login_over"))
+    return None
+
+
+async def _begin(decision: Decision, cursor: Cursor) -> None:
+    step = decision.step
+    if not decision.state.version and not decision.events:
+        decision.record(s.SessionStarted())
+    user = None
+    if step.login:
+        found = (await decision.do.ask(GetUser(user=step.login.user))).user
+        user = found if found and found.is_active and found.epoch == step.login.epoch else None
+    await cursor.start(
+        decision, Visitor(user=user, address=step.address, user_agent=step.user_agent, host=step.host, secure=step.secure)
+    )
+
+
+def close(decision: Decision) -> None:
+    """What follows from a step at its end: a log-out by somebody ends the session, and its other runs with it."""
+    if decision.emptied and any(isinstance(e, s.LoggedOut) for e in decision.events):
+        others = [r for r in decision.state.runs if not r.over]
+        decision.record(*(s.RunCancelled(run=r.run, reason="logged_out") for r in others), s.SessionEnded(reason="logged_out"))

@@ -1,0 +1,99 @@
+"""The sessions topic of one partition: append transitions, and learn which are accepted (architecture §4.2).
+
+The owner folds only what it knows to be in the log in this order. An acknowledged offset that directly follows the last
+known one proves it without waiting; anything else waits until the record was read back.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from services.executor.application.states import SessionStates
+from services.executor.domain.session import evolve
+from shared.contracts.acceptance import follows
+from shared.contracts.codec import encode
+from shared.contracts.envelope import Envelope
+from shared.contracts.sessions import CODEC, SessionAdvanced
+from shared.kernel.errors import Unavailable
+from shared.messaging.log import Log, Message, Record, TopicPartition
+
+READ_BACK_S: Final = 2.0
+Unawaited = Callable[[Envelope, SessionAdvanced, int], None]
+
+
+class Journal:
+    """One partition of `executor.sessions`, as its owner writes and reads it.
+
+    `unawaited` is called for an accepted transition that nobody here waits for: a former owner's, or our own after its
+    acknowledgement got lost; its orders may still have to be done. `dropped` is called for offsets that lead to nothing.
+    """
+
+    def __init__(
+        self, log: Log, place: TopicPartition, states: SessionStates, unawaited: Unawaited, dropped: Callable[[int], None]
+    ) -> None:
+        self._log = log
+        self._place = place
+        self._states = states
+        self._unawaited = unawaited
+        self._dropped = dropped
+        self._acked: dict[int, tuple[Envelope, SessionAdvanced]] = {}
+        self._waiting: dict[str, asyncio.Future[tuple[bool, int]]] = {}
+        self.known = 0
+
+    async def append(self, envelope: Envelope, body: SessionAdvanced) -> tuple[bool, int]:
+        """Write a transition; whether it was accepted, and its offset.
+
+        `Unavailable` if that cannot be said now; should the record be in the log all the same, reading it back folds it.
+        """
+        headers, value = encode(envelope, body)
+        settled: asyncio.Future[tuple[bool, int]] = asyncio.get_running_loop().create_future()
+        self._waiting[envelope.id] = settled
+        try:
+            offset = await self._log.append(Message(*self._place, envelope.subject.encode(), value, headers))
+            if offset >= self.known:
+                self._acked[offset] = (envelope, body)
+                self._fold_own()
+            async with asyncio.timeout(READ_BACK_S):
+                return await settled
+        except TimeoutError:
+            if settled.done():
+                return settled.result()
+            raise Unavailable("the transition was not read back in time") from None
+        finally:
+            self._waiting.pop(envelope.id, None)
+
+    def read(self, record: Record) -> None:
+        """A record of the partition, read back in order. Raises `BadRecord` for one that is none of ours."""
+        if record.offset < self.known:
+            return
+        try:
+            received = CODEC.decode(record)
+            if isinstance(received.body, SessionAdvanced):
+                self._fold(received.envelope, received.body, record.offset)
+            else:
+                self._dropped(record.offset)
+        finally:
+            self._acked.pop(record.offset, None)
+            self.known = record.offset + 1
+            self._fold_own()
+
+    def _fold_own(self) -> None:
+        while self.known in self._acked:
+            envelope, body = self._acked.pop(self.known)
+            self._fold(envelope, body, self.known)
+            self.known += 1
+
+    def _fold(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
+        state = self._states.get(envelope.subject)
+        accepted = follows(state.version, state.head, envelope)
+        if accepted:
+            self._states.put(evolve(state, envelope, body))
+        waiting = self._waiting.get(envelope.id)
+        if waiting and not waiting.done():
+            waiting.set_result((accepted, offset))
+            if not accepted:
+                self._dropped(offset)
+        elif accepted:
+            self._unawaited(envelope, body, offset)
+        else:
+            self._dropped(offset)

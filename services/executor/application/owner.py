@@ -1,0 +1,276 @@
+"""The owner of one partition of sessions: takes steps, decides, writes transitions, has their orders done, replies.
+
+Sessions run concurrently, the steps of one session in order. Everything here is at least once: a step's offset is
+committed when all that it led to is in the log, and a step whose transition exists is answered again, never run again
+(architecture §4).
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.executor.application import finishing, replying
+from services.executor.application.advance import Cursor, UnknownFlow
+from services.executor.application.decision import Decision
+from services.executor.application.effects import LiveEffects
+from services.executor.application.finishing import Finisher
+from services.executor.application.handling import Again, Current, Decided, Handled, StateBehind, Stopped, close, handle, precheck
+from services.executor.application.journal import Journal
+from services.executor.application.opening import Opened, opened
+from services.executor.application.ports import Busy, Directory, LogDiverged, SealOpener
+from services.executor.application.questions import Planner
+from services.executor.application.states import SessionStates
+from services.executor.domain.session import answered
+from shared.contracts import topics
+from shared.contracts.codec import Received, encode
+from shared.contracts.envelope import Envelope
+from shared.contracts.errors import BadSeal
+from shared.contracts.planner import FlowRequested
+from shared.contracts.people import Visitor
+from shared.contracts.sessions import SessionAdvanced
+from shared.contracts.steps import StepReplied, StepRequested
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import derived_id
+from shared.messaging.log import Log, Message, Record, TopicPartition
+from shared.messaging.offsets import LowWater
+from shared.telemetry.metrics import metrics
+from shared.telemetry.propagation import current_traceparent, processing
+
+logger = logging.getLogger(__name__)
+GROUP: Final = "executor"
+ATTEMPTS: Final = 3
+CATCH_UP_S: Final = 1.0
+Job = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an owner works with. `alive` is false once the group may have given our partitions to somebody else."""
+
+    log: Log
+    directory: Directory
+    opener: SealOpener
+    cursor: Cursor
+    planner: Planner
+    clock: Clock
+    secret_key: bytes
+    alive: Callable[[], bool]
+    diverged: Callable[[int, LogDiverged], None]
+
+
+class LostOwnership(Exception):
+    """Our last heartbeat is too old: somebody else may own these sessions now (architecture §4.1)."""
+
+
+class Owner:
+    """Owns one partition from `take_over` to `stop`."""
+
+    def __init__(self, partition: int, parts: Parts) -> None:
+        self.partition = partition
+        self._parts = parts
+        self.states = SessionStates()
+        self.steps_done = LowWater()
+        self.sessions_done = LowWater()
+        place = TopicPartition(topics.SESSIONS, partition)
+        self.journal = Journal(parts.log, place, self.states, self._unawaited, self.sessions_done.done)
+        self._finisher = Finisher(parts.log, parts.directory, parts.clock, self.states, partition, self.sessions_done.done)
+        self._queues: dict[str, deque[Job]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- taking work ---
+
+    def take_step(self, record: Record, received: Received[Any]) -> None:
+        """Queue a step behind what its session is doing."""
+        self.steps_done.begin(record.offset)
+
+        async def work() -> None:
+            with processing(record, received.envelope, GROUP):
+                await self._step(record, received.body)
+            self.steps_done.done(record.offset)
+
+        self._submit(received.body.session, work)
+
+    def take_session_record(self, record: Record) -> None:
+        """Fold a record of the sessions topic that was read back. Raises `BadRecord`."""
+        if record.offset >= self.journal.known:
+            self.sessions_done.begin(record.offset)
+        self.journal.read(record)
+
+    def submit(self, session: str, job: Job) -> None:
+        """Queue other work of a session (its expiry)."""
+        self._submit(session, job)
+
+    async def stop(self) -> None:
+        """Drop what is held: unfinished steps are somebody else's now."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._finisher.stop()
+
+    def _submit(self, session: str, job: Job) -> None:
+        queue = self._queues.get(session)
+        if queue is not None:
+            queue.append(job)
+            return
+        self._queues[session] = deque((job,))
+        task = asyncio.create_task(self._drain(session))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _drain(self, session: str) -> None:
+        queue = self._queues[session]
+        try:
+            while queue:
+                await queue.popleft()()
+        except LostOwnership:
+            logger.warning("partition %d dropped a session: the last heartbeat is too old", self.partition)
+        except LogDiverged as diverged:
+            self._parts.diverged(self.partition, diverged)
+        finally:
+            del self._queues[session]
+
+    # --- one step ---
+
+    async def _step(self, record: Record, step: StepRequested) -> None:
+        now_us = self._parts.clock.now_us()
+        metrics().queue_wait(topics.STEPS, (now_us - step.received_us) / 1e6)
+        if now_us > step.deadline_us:
+            logger.info("dropped a step past its deadline", extra={"command": step.command})
+            return
+        began = self._parts.clock.monotonic()
+        try:
+            reply = await self._reply_to(step)
+        except UnknownFlow:
+            reply = replying.stopped(step, "unknown_flow", "unknown_flow")
+        except Busy as busy:
+            reply = replying.stopped(step, "busy", "busy", retry_after_s=busy.retry_after_s)
+        except BadSeal as bad:
+            reply = replying.stopped(step, "refused", bad.code)
+        except Unavailable as away:
+            logger.warning("a step could not be decided: %s %s", away.code, away.detail)
+            reply = replying.stopped(step, "unavailable", away.code, retry_after_s=1)
+        stage = reply.view.component if reply.view else ""
+        metrics().step(stage, reply.outcome, self._parts.clock.monotonic() - began)
+        await self._send(step, reply)
+
+    async def _reply_to(self, step: StepRequested) -> StepReplied:
+        if step.kind == "locate":
+            return await self._locate(step)
+        caught_up = False
+        for _ in range(ATTEMPTS):
+            if not self._parts.alive():
+                raise LostOwnership
+            state = self.states.get(step.session)
+            now_us = max(state.last_us, self._parts.clock.now_us())
+            try:
+                handled = precheck(state, step, now_us, caught_up=caught_up)
+            except StateBehind:
+                await self._catch_up()
+                caught_up = True
+                continue
+            if handled is None:
+                handled = await self._decide(state.version + 1, step, now_us)
+            if not isinstance(handled, Decided):
+                return self._unchanged(step, handled)
+            if await self._write(handled.decision):
+                return self._accepted(step)
+        raise Unavailable("others write this session")
+
+    async def _decide(self, version: int, step: StepRequested, now_us: int) -> Handled:
+        parts = self._parts
+        given = await opened(parts.opener, step) if step.kind == "answer" else Opened(None, {})
+        do = LiveEffects(parts.directory, parts.secret_key, step.session, version, step.command, now_us, given.secrets)
+        decision = Decision(self.states.get(step.session), step, do, now_us)
+        handled = await handle(decision, parts.cursor, given.body)
+        if isinstance(handled, Decided):
+            close(handled.decision)
+        return handled
+
+    async def _write(self, decision: Decision) -> bool:
+        """Write the transition; false if another one was accepted in its place. Waits for its orders."""
+        if not self._parts.alive():
+            raise LostOwnership
+        body = decision.transition()
+        envelope = self.envelope(self.states.get(body.session).version, self.states.get(body.session).head, body)
+        accepted, offset = await self.journal.append(envelope, body)
+        if accepted:
+            await self._finish(envelope, body, offset)
+        return accepted
+
+    async def _finish(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
+        refused = await self._finisher.orders(envelope, body, self._parts.alive)
+        if refused:
+            state = self.states.get(body.session)
+            denial = finishing.denial(state, body, refused, self._parts.clock.now_us())
+            later = self.envelope(state.version, state.head, denial)
+            accepted, follow_up = await self.journal.append(later, denial)
+            if accepted:
+                self._finisher.publish(body.session, follow_up)
+        self._finisher.publish(body.session, offset)
+
+    def envelope(self, version: int, head: str, body: SessionAdvanced) -> Envelope:
+        """The envelope of a transition. Its id covers its content, so that one id never stands for two decisions."""
+        content = finishing.digest(body)
+        return Envelope(
+            id=derived_id(self._parts.secret_key, body.session, version + 1, head, content), type=body.wire_type, version=body.wire_version,
+            source="executor", subject=body.session, time_us=body.at_us, subject_version=version + 1, parent=head or None,
+            causation=body.command, correlation=body.session, traceparent=current_traceparent(),
+        )  # fmt: skip
+
+    def _unawaited(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
+        async def finish() -> None:
+            await self._finish(envelope, body, offset)
+
+        self._submit(body.session, finish)
+
+    async def _catch_up(self) -> None:
+        _, end = await self._parts.log.bounds(TopicPartition(topics.SESSIONS, self.partition))
+        try:
+            async with asyncio.timeout(CATCH_UP_S):
+                while self.journal.known < end:
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            raise Unavailable("this session's state is behind") from None
+
+    # --- replies ---
+
+    def _unchanged(self, step: StepRequested, handled: Again | Current | Stopped) -> StepReplied:
+        state = self.states.get(step.session)
+        match handled:
+            case Again(before):
+                return replying.shown(step, state, before.run, "accepted", before)
+            case Current(run):
+                return replying.shown(step, state, run, "current")
+            case Stopped(outcome, reason, session_over):
+                return replying.stopped(step, outcome, reason, session_over=session_over)
+
+    def _accepted(self, step: StepRequested) -> StepReplied:
+        state = self.states.get(step.session)
+        before = answered(state, step.command, state.last_us)
+        return replying.shown(step, state, before.run if before else None, "accepted", before)
+
+    async def _locate(self, step: StepRequested) -> StepReplied:
+        visitor = Visitor(address=step.address, user_agent=step.user_agent, host=step.host, secure=step.secure)
+        question = FlowRequested(
+            request=derived_id(self._parts.secret_key, step.session, "locate", step.command), session=step.session,
+            designation=step.designation, visitor=visitor, deadline_us=step.deadline_us,
+        )  # fmt: skip
+        return replying.located(step, (await self._parts.planner.locate(question)).slug)
+
+    async def _send(self, step: StepRequested, reply: StepReplied) -> None:
+        key = str(step.reply_partition)
+        envelope = Envelope(
+            id=derived_id(self._parts.secret_key, step.command, step.edge, "reply"), type=reply.wire_type, version=reply.wire_version,
+            source="executor", subject=key, time_us=self._parts.clock.now_us(), causation=step.command, correlation=step.session,
+            traceparent=current_traceparent(),
+        )  # fmt: skip
+        headers, value = encode(envelope, reply)
+        try:
+            await self._parts.log.append(Message(topics.REPLIES, step.reply_partition, key.encode(), value, headers))
+        except Unavailable:
+            # The visitor asks again with the same command, or for the state; the transition is in the log.
+            logger.warning("a reply could not be written", extra={"command": step.command})

@@ -1,0 +1,48 @@
+"""The questions that the worker puts to planner and policy, as ports, and how they are worded.
+
+A question's id is derived from the step, so that a step that runs again asks the same question (architecture §4.4);
+its answer counts for that id and that digest only.
+"""
+
+from typing import Protocol
+
+from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlannedStage, PlanRefused, PlanRequested
+from shared.contracts.policy import Facts, VerdictReached, VerdictRequested, facts_digest
+from shared.contracts.sessions import RunState
+
+
+class Planner(Protocol):
+    """Who makes plans; `Unavailable` after 1.5 s."""
+
+    async def plan(self, question: PlanRequested) -> PlanMade | PlanRefused:
+        """A plan, or why not."""
+        ...
+
+    async def locate(self, question: FlowRequested) -> FlowLocated:
+        """The flow of a designation."""
+        ...
+
+
+class Policy(Protocol):
+    """Who reaches verdicts; `Unavailable` after 1.5 s."""
+
+    async def decide(self, question: VerdictRequested) -> VerdictReached:
+        """A verdict, with its reasons."""
+        ...
+
+
+def reach_question(request: str, session: str, run: RunState, stage: PlannedStage, deadline_us: int) -> VerdictRequested:
+    """Should this stage run, now that it is reached? About the pending user, else the visitor (flow-engine 2.6)."""
+    pending = run.context.get("pending_user")
+    facts = Facts.model_validate(
+        {
+            "visitor": run.visitor.model_dump(),
+            "user": pending or (run.visitor.user.model_dump() if run.visitor.user else None),
+            "context": run.context,
+            "planned": True,
+        }
+    )
+    return VerdictRequested(
+        request=request, session=session, run=run.run, purpose="reach", guard=stage.guard, facts=facts,
+        digest=facts_digest(stage.guard, facts), deadline_us=deadline_us,
+    )  # fmt: skip

@@ -1,0 +1,32 @@
+"""The one reply to a step, from the session's state and what the step came to."""
+
+from shared.contracts import sessions as s
+from shared.contracts.steps import Outcome, StepReplied, StepRequested
+from services.executor.domain.session import run_of
+
+
+def shown(
+    step: StepRequested, state: s.SessionState, run: str | None, outcome: Outcome, before: s.Answered | None = None
+) -> StepReplied:
+    """Show a run as it is. `before` says what the command brought: it advanced, logged in, logged out."""
+    found = run_of(state, run or "")
+    return StepReplied(
+        command=step.command, edge=step.edge, session=state.session, outcome=outcome, rotation=state.rotation,
+        run=found.run if found else None, transition=found.head if found else None, version=found.version if found else 0,
+        view=found.view if found else None,
+        advanced=bool(before and before.advanced), login=before.login if before else None, logged_out=bool(before and before.logged_out),
+        session_over=bool(state.ended), open=any(not r.over for r in state.runs),
+    )  # fmt: skip
+
+
+def stopped(step: StepRequested, outcome: Outcome, reason: str, *, session_over: bool = False, retry_after_s: int = 0) -> StepReplied:
+    """The step was not taken, and why."""
+    return StepReplied(
+        command=step.command, edge=step.edge, session=step.session, outcome=outcome, reason=reason,
+        session_over=session_over, retry_after_s=retry_after_s,
+    )  # fmt: skip
+
+
+def located(step: StepRequested, slug: str | None) -> StepReplied:
+    """The flow that was asked for."""
+    return StepReplied(command=step.command, edge=step.edge, session=step.session, outcome="located", slug=slug)

@@ -1,0 +1,66 @@
+"""The folded sessions of one partition: as bytes, because 10^5 live sessions do not fit as objects (architecture §10)."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Final
+
+from services.executor.domain.session import new_session
+from shared.contracts import wire
+from shared.contracts.sessions import SessionState
+
+_DECODED: Final = 256
+_LIMIT: Final = 1024 * 1024
+
+
+class SessionStates:
+    """Sessions by id. What was used last is kept decoded as well."""
+
+    def __init__(self) -> None:
+        self._packed: dict[str, bytes] = {}
+        self._last_us: dict[str, int] = {}
+        self._decoded: OrderedDict[str, SessionState] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many sessions are held."""
+        return len(self._packed)
+
+    def get(self, session: str) -> SessionState:
+        """The session as it is; a new one if it is not known."""
+        held = self._decoded.get(session)
+        if held is not None:
+            self._decoded.move_to_end(session)
+            return held
+        packed = self._packed.get(session)
+        if packed is None:
+            return new_session(session)
+        state = SessionState.model_validate(wire.unpack(packed, _LIMIT))
+        self._remember(state)
+        return state
+
+    def put(self, state: SessionState) -> bytes:
+        """Hold this state instead of the one before; its bytes."""
+        packed = wire.pack(state.model_dump())
+        self._packed[state.session] = packed
+        self._last_us[state.session] = state.last_us
+        self._remember(state)
+        return packed
+
+    def packed(self, session: str) -> bytes:
+        """The bytes of a session that is held."""
+        return self._packed[session]
+
+    def drop(self, session: str) -> None:
+        """Forget a session."""
+        self._packed.pop(session, None)
+        self._last_us.pop(session, None)
+        self._decoded.pop(session, None)
+
+    def idle_since(self, before_us: int) -> Iterator[str]:
+        """Ids of the sessions without a step since then."""
+        return iter([session for session, last in self._last_us.items() if last < before_us])
+
+    def _remember(self, state: SessionState) -> None:
+        self._decoded[state.session] = state
+        self._decoded.move_to_end(state.session)
+        if len(self._decoded) > _DECODED:
+            self._decoded.popitem(last=False)

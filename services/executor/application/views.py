@@ -1,0 +1,52 @@
+"""What a visitor is shown of a run: a challenge, a denial, a redirect or an error, as contracts carry it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from shared.contracts.definitions import FlowFacts
+from shared.contracts.steps import View
+from shared.flows.fields import Problem
+from shared.flows.stage import Challenge, Run
+
+UNKNOWN_ERROR: Final = "Unknown error"
+"""What a denial without a message says (observed-behaviour: `auth-wrong-password-until-cancel`)."""
+
+
+def title_of(flow: FlowFacts, person: str) -> str:
+    """The flow's title with `%(user)s` and `%(app)s` filled in; the raw title if it cannot be (flow-engine 5.2)."""
+    try:
+        return (flow.title % {"app": "", "user": person})[:4096]
+    except (KeyError, TypeError, ValueError):
+        return flow.title
+
+
+def challenge_view(run: Run, challenge: Challenge, errors: Mapping[str, tuple[Problem, ...]]) -> View:
+    """A stage's challenge."""
+    flow = run.plan.flow
+    return View(
+        kind="challenge",
+        flow=flow,
+        title=title_of(flow, run.person),
+        component=challenge.component,
+        fields=dict(challenge.fields),
+        errors={name: tuple(problems) for name, problems in errors.items()},
+        person=run.person if challenge.with_user else None,
+    )
+
+
+def denied_view(flow: FlowFacts, person: str, message: str) -> View:
+    """The end of a run that did not succeed."""
+    return View(
+        kind="denied", flow=flow, title=title_of(flow, person), component="ak-stage-access-denied",
+        person=person, message=message or UNKNOWN_ERROR,
+    )  # fmt: skip
+
+
+def redirect_view(flow: FlowFacts, to: str) -> View:
+    """Where the browser goes at the end of a run."""
+    return View(kind="redirect", flow=flow, title=flow.title, component="xak-flow-redirect", to=to)
+
+
+def error_view(flow: FlowFacts, message: str) -> View:
+    """Something in the flow's definition does not work; the message is for administrators."""
+    return View(kind="error", flow=flow, title=flow.title, component="ak-stage-flow-error", message=message)

@@ -1,0 +1,70 @@
+"""One run, folded: which stage is current, what the visitor sees, how it ended.
+
+```
+          run.started ──▶ open ── stage.passed / stage.skipped ──▶ open (next stage)
+                           │ ▲        run.replanned
+                           │ └── stage.challenged, answer.refused
+                           ├── run.finished ──▶ finished
+                           ├── run.denied ────▶ denied
+                           └── run.cancelled ─▶ cancelled
+run.refused ──▶ open without a plan, then run.denied or run.finished in the same transition
+```
+"""
+
+from typing import Any, assert_never
+
+from shared.contracts import sessions as s
+from shared.contracts.people import Visitor
+
+RunEvent = (
+    s.RunStarted | s.RunRefused | s.RunReplanned | s.StageSkipped | s.StageGuarded | s.StageChallenged
+    | s.AnswerRefused | s.StagePassed | s.RunDenied | s.RunFinished | s.RunCancelled
+)  # fmt: skip
+
+
+def begin(event: s.RunStarted | s.RunRefused, at_us: int) -> s.RunState:
+    """A run as its first event makes it."""
+    match event:
+        case s.RunStarted():
+            return s.RunState(
+                run=event.run, flow=event.plan.flow.slug, plan=event.plan, visitor=event.visitor, context=event.context,
+                login=event.login, query=event.query, stages=event.plan.stages, started_us=at_us,
+            )  # fmt: skip
+        case s.RunRefused():
+            return s.RunState(run=event.run, flow=event.flow, plan=None, visitor=Visitor(), started_us=at_us)
+        case _:
+            assert_never(event)
+
+
+def evolve_run(run: s.RunState, event: RunEvent) -> s.RunState:
+    """The run after one more event."""
+    match event:
+        case s.RunStarted() | s.RunRefused():
+            return run
+        case s.RunReplanned():
+            return _with(run, plan=event.plan, stages=event.plan.stages, context=event.context, view=None)
+        case s.StageSkipped():
+            return _with(run, stages=run.stages[1:])
+        case s.StagePassed():
+            return _with(run, stages=event.inserted + run.stages[1:], context={**run.context, **event.context}, view=None)
+        case s.StageChallenged():
+            return _with(run, view=event.view)
+        case s.StageGuarded() | s.AnswerRefused():
+            return run
+        case s.RunDenied():
+            return _over(run, "denied", event.view)
+        case s.RunFinished():
+            return _over(run, "finished", event.view)
+        case s.RunCancelled():
+            return _over(run, "cancelled", None)
+        case _:
+            assert_never(event)
+
+
+def _over(run: s.RunState, how: str, view: Any) -> s.RunState:
+    # What an ended run still needs is what it shows; plan and context would only fill the session's 64 KiB.
+    return _with(run, over=how, view=view, plan=None, stages=(), context={}, visitor=Visitor())
+
+
+def _with(run: s.RunState, **changes: Any) -> s.RunState:
+    return run.model_copy(update=changes)

@@ -1,0 +1,128 @@
+"""A session, folded from its transitions: a pure function of what was accepted (architecture §3, §4.2).
+
+The version-and-parent rule that decides what is accepted is `shared.contracts.acceptance.follows`.
+"""
+
+from typing import Any, Final, assert_never
+
+from services.executor.domain.run import RunEvent, begin, evolve_run
+from shared.contracts import sessions as s
+from shared.contracts.envelope import Envelope
+
+MAX_TRANSITIONS: Final = 200
+MAX_BYTES: Final = 64 * 1024
+REMEMBERED_COMMANDS: Final = 8
+REMEMBERED_ENDS: Final = 4
+SECOND: Final = 1_000_000
+HOUR: Final = 3600 * SECOND
+DAY: Final = 24 * HOUR
+SAME_REPLY: Final = 30 * SECOND
+
+
+def new_session(session: str) -> s.SessionState:
+    """A session before its first transition."""
+    return s.SessionState(session=session)
+
+
+def evolve(state: s.SessionState, envelope: Envelope, body: s.SessionAdvanced) -> s.SessionState:
+    """The session after an accepted transition."""
+    after = state
+    for event in body.events:
+        after = apply(after, event, body.at_us)
+    touched = {event.run for event in body.events if isinstance(event, RunEvent)}
+    version = state.version + 1
+    return after.model_copy(
+        update={
+            "version": version,
+            "head": envelope.id,
+            "transitions": state.transitions + 1,
+            "last_us": max(state.last_us, body.at_us),
+            "answered": (*after.answered, _answered(envelope, body))[-REMEMBERED_COMMANDS:],
+            "runs": _forget_old_ends(
+                tuple(r.model_copy(update={"head": envelope.id, "version": version}) if r.run in touched else r for r in after.runs)
+            ),
+        }
+    )
+
+
+def apply(state: s.SessionState, event: s.Event, at_us: int) -> s.SessionState:
+    """The session after one event of a transition; version and head stay as they are."""
+    match event:
+        case s.SessionStarted():
+            return _with(state, started_us=at_us)
+        case s.RunStarted() | s.RunRefused():
+            return _with(state, runs=(*state.runs, begin(event, at_us)))
+        case s.StageGuarded():
+            return _with(state, obligations=_added(state.obligations, obligation(event.binding, event.subject)))
+        case s.CounterSet():
+            others = {name: value for name, value in state.counters.items() if name != event.name}
+            return _with(state, counters={**others, event.name: event.value} if event.value else others)
+        case s.LoggedIn():
+            return _with(state, login=event.login, rotation=state.rotation + 1, rotated_us=at_us)
+        case s.LoggedOut():
+            return _with(state, login=None)
+        case s.SessionEnded():
+            return _with(state, ended=event.reason)
+        case (
+            s.RunReplanned() | s.StageSkipped() | s.StageChallenged() | s.AnswerRefused() | s.StagePassed() | s.RunDenied()
+            | s.RunFinished() | s.RunCancelled()
+        ):  # fmt: skip
+            return _with(state, runs=tuple(evolve_run(r, event) if r.run == event.run else r for r in state.runs))
+        case _:
+            assert_never(event)
+
+
+def obligation(binding: str, subject: str) -> str:
+    """What a guard's "yes" leaves behind: this binding has to run for this subject (architecture §4.9)."""
+    return f"{binding}:{subject}"
+
+
+def open_run(state: s.SessionState, flow: str) -> s.RunState | None:
+    """The run of this flow that is not over, if there is one: two tabs in one flow share it."""
+    return next((r for r in reversed(state.runs) if r.flow == flow and not r.over), None)
+
+
+def run_of(state: s.SessionState, run: str) -> s.RunState | None:
+    """The run with this id, open or recently over."""
+    return next((r for r in state.runs if r.run == run), None)
+
+
+def expired(state: s.SessionState, now_us: int) -> bool:
+    """Over by age: an hour without a step, a day with an open run, 24 h in any case (architecture §3)."""
+    idle = DAY if any(not r.over for r in state.runs) else HOUR
+    return bool(state.version) and (now_us - state.last_us > idle or now_us - state.started_us > DAY)
+
+
+def answered(state: s.SessionState, command: str, now_us: int) -> s.Answered | None:
+    """How this very command was answered, if that was within 30 s."""
+    found = next((a for a in reversed(state.answered) if a.command == command), None)
+    return found if found and now_us - found.at_us <= SAME_REPLY else None
+
+
+def _answered(envelope: Envelope, body: s.SessionAdvanced) -> s.Answered:
+    logins = [e.login for e in body.events if isinstance(e, s.LoggedIn)]
+    out = any(isinstance(e, s.LoggedOut) for e in body.events)
+    went_on = s.StagePassed | s.StageSkipped | s.RunReplanned
+    return s.Answered(
+        command=body.command,
+        transition=envelope.id,
+        run=next((e.run for e in reversed(body.events) if isinstance(e, RunEvent)), None),
+        at_us=body.at_us,
+        advanced=any(isinstance(e, went_on) for e in body.events),
+        login=logins[-1] if logins and not out else None,
+        logged_out=out,
+    )
+
+
+def _forget_old_ends(runs: tuple[s.RunState, ...]) -> tuple[s.RunState, ...]:
+    over = [r.run for r in runs if r.over]
+    forgotten = set(over[:-REMEMBERED_ENDS])
+    return tuple(r for r in runs if r.run not in forgotten)
+
+
+def _added(known: tuple[str, ...], new: str) -> tuple[str, ...]:
+    return known if new in known else (*known, new)
+
+
+def _with(state: s.SessionState, **changes: Any) -> s.SessionState:
+    return state.model_copy(update=changes)
