@@ -1,1 +1,1 @@
-"""What every HTTP listener of ours needs: app, limits, problem answers, health."""
+"""HTTP as all our services speak it: one application factory, its limits, problem answers, cookies and health."""

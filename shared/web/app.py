@@ -1,0 +1,141 @@
+"""The application factory: around every route the same guard, correlation, problem answers and headers.
+
+Order, from outside: trace and correlation id, headers, problems, limits, client. A handler finds the `Client` under
+`CLIENT`, the correlation id (32 hex digits, the trace id where there is a trace) under `CORRELATION`, and notes what
+was hostile about a request with `suspect`.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from shared.kernel.errors import Unavailable
+from shared.web.client import Client, Clients
+from shared.web.errors import Refusal, later
+from shared.web.limits import Limits
+from shared.web.problems import problem, wants_page
+from shared.web.security_log import SecurityLog
+
+Trace = Callable[[str], AbstractContextManager[str | None]]
+"""Begins a span with this name; the value is its W3C `traceparent`, None outside of any trace."""
+
+CLIENT: Final = web.RequestKey("client", Client)
+CORRELATION: Final = web.RequestKey("correlation", str)
+LIMITS: Final = web.AppKey("limits", Limits)
+_SUSPECT: Final = web.RequestKey("suspect", tuple[str, int])
+
+HEADERS: Final[Mapping[str, str]] = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    # Not `no-referrer`: browsers would send `Origin: null` with our own forms.
+    "Referrer-Policy": "same-origin",
+    "Vary": "Cookie",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+_log = logging.getLogger(__name__)
+
+
+def make_app(
+    routes: Iterable[web.AbstractRouteDef],
+    limits: Limits,
+    records: SecurityLog,
+    clients: Clients | None = None,
+    trace: Trace = lambda name: nullcontext(None),
+) -> web.Application:
+    """An application with these routes; serve it with `server.Listener`, which knows the rest of the limits."""
+    guard = _Guard(limits, records, clients or Clients(), trace)
+    app = web.Application(middlewares=[guard.middleware], client_max_size=limits.body)
+    app[LIMITS] = limits
+    app.add_routes(routes)
+    return app
+
+
+async def body_of(request: web.Request) -> bytes:
+    """The whole body of a request, within the application's limits."""
+    return await request.app[LIMITS].body_of(request)
+
+
+def suspect(request: web.Request, kind: str, size: int = 0) -> None:
+    """Note that this request deserves a security record; the first note counts, one record is written at the end."""
+    if _SUSPECT not in request:
+        request[_SUSPECT] = (kind, size)
+
+
+class _Guard:
+    def __init__(self, limits: Limits, records: SecurityLog, clients: Clients, trace: Trace) -> None:
+        self._limits = limits
+        self._records = records
+        self._clients = clients
+        self._trace = trace
+
+    @property
+    def middleware(self) -> Middleware:
+        """This guard as aiohttp wants it."""
+
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            with self._trace(f"{request.method} {_route(request)}" if request.method in _METHODS else "HTTP") as context:
+                request[CORRELATION] = context[3:35] if context else secrets.token_hex(16)
+                answer = await self._answer(request, handler)
+            for name, value in HEADERS.items():
+                answer.headers.setdefault(name, value)
+            return answer
+
+        return guard
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            self._limits.check(request)
+            request[CLIENT] = self._clients.of(request)
+            answer = await handler(request)
+        except Refusal as refusal:
+            answer = self._refused(request, refusal)
+        except Unavailable as away:
+            _log.warning("a request could not be served: %s", away.code)
+            answer = self._refused(request, later(away.code))
+        except web.HTTPException as stopped:
+            answer = self._refused(request, _as_refusal(stopped))
+        except Exception:  # noqa: BLE001 - here an error that nobody foresaw becomes an answer and a log line
+            _log.exception("a request failed", extra={"correlation_id": request[CORRELATION]})
+            answer = self._refused(request, Refusal(500, "internal", record=False))
+        self._note(request)
+        return answer
+
+    def _refused(self, request: web.Request, refusal: Refusal) -> web.StreamResponse:
+        if refusal.record:
+            suspect(request, refusal.error, refusal.size)
+        return problem(refusal, request[CORRELATION], page=wants_page(request), body=request.method != "HEAD")
+
+    def _note(self, request: web.Request) -> None:
+        if _SUSPECT in request:
+            kind, size = request[_SUSPECT]
+            self._records.record(kind, size, {"correlation_id": request[CORRELATION]})
+
+
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+
+def _route(request: web.Request) -> str:
+    # The route's own words: a path that somebody made up must not become the name of a span.
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "?"
+
+
+def _as_refusal(stopped: web.HTTPException) -> Refusal:
+    match stopped:
+        case web.HTTPNotFound():
+            return Refusal(404, "not_found")
+        case web.HTTPMethodNotAllowed():
+            return Refusal(405, "method_not_allowed", headers={"Allow": ", ".join(sorted(stopped.allowed_methods))})
+        case _:
+            return Refusal(stopped.status, "http")

@@ -1,0 +1,71 @@
+"""What a request may cost before anybody looks at it: sizes, counts, and how long its body may take."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+from yarl import URL
+
+from shared.web.errors import Refusal
+
+KIB: Final = 1024
+_SINGLE: Final = ("Host", "Authorization", "Content-Type", "Origin", "Sec-Fetch-Site", "Content-Encoding")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bytes and seconds. `head_s`: how long the head of a request may take, and a connection may be idle."""
+
+    body: int = 64 * KIB
+    target: int = 8 * KIB
+    headers: int = 100
+    headers_size: int = 16 * KIB
+    body_s: float = 10.0
+    head_s: float = 10.0
+
+    def check(self, request: web.BaseRequest) -> None:
+        """`Refusal` for a head that is too large, says something twice, or announces a body that we would not take."""
+        message = request.raw_headers
+        if len(request.raw_path) > self.target:
+            raise Refusal(414, "uri_too_long", size=len(request.raw_path))
+        size = sum(len(name) + len(value) + 4 for name, value in message)
+        if len(message) > self.headers or size > self.headers_size:
+            raise Refusal(431, "headers_too_large", size=size)
+        for name in _SINGLE:
+            if len(request.headers.getall(name, ())) > 1:
+                raise Refusal(400, "header_doubled", size=size)
+        _check_target(request)
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Refusal(415, "body_compressed", size=request.content_length or 0, close=True)
+        if (request.content_length or 0) > self.body:
+            raise Refusal(413, "body_too_large", size=request.content_length or 0, close=True)
+
+    async def body_of(self, request: web.BaseRequest) -> bytes:
+        """The whole body; `Refusal` when it is larger than allowed, broken, or slower than the deadline."""
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self.body_s):
+                async for chunk in request.content.iter_any():
+                    size += len(chunk)
+                    if size > self.body:
+                        raise Refusal(413, "body_too_large", size=size, close=True)
+                    parts.append(chunk)
+        except TimeoutError:
+            raise Refusal(408, "body_too_slow", size=size, close=True) from None
+        except web.RequestPayloadError:
+            raise Refusal(400, "body_malformed", size=size, close=True) from None
+        return b"".join(parts)
+
+
+def _check_target(request: web.BaseRequest) -> None:
+    # RFC 9112 §3.2.2: a server accepts the absolute form, which then is the host; two hosts are one too many.
+    if request.raw_path.startswith("/"):
+        return
+    try:
+        authority = URL(request.raw_path).authority
+    except ValueError:
+        authority = ""
+    if not authority or authority.lower() != request.headers.get("Host", "").lower():
+        raise Refusal(400, "target_malformed", size=len(request.raw_path))
