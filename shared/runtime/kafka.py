@@ -10,8 +10,8 @@ from shared.kernel.service import Service
 from shared.kernel.settings import CommonSettings, Misconfigured, load, unknown_variables, variable
 from shared.messaging.log import Log
 from shared.runtime import process
+from shared.runtime.listener import Listener, refuse_taken
 from shared.runtime.telemetry import ProcessTelemetry
-from shared.web.runner import Listener, plain_app
 
 S = TypeVar("S", bound=CommonSettings)
 Build = Callable[[S, Log, Clock], Awaitable[Service]]
@@ -44,14 +44,14 @@ def run(name: str, settings: S, build: Build[S]) -> int:
 
 async def _serve(name: str, settings: S, kafka: str, build: Build[S]) -> None:
     clock = SystemClock()
+    refuse_taken(settings.listen, "listen")
     async with AsyncExitStack() as stack:
         await process.started(stack, ProcessTelemetry(name, settings))
         log = await _open(kafka, clock)
         stack.push_async_callback(log.close)
         service = await build(settings, log, clock)
         await process.started(stack, service)
-        listener = Listener([service], plain_app, settings.listen)
-        await process.started(stack, listener)
+        await process.started(stack, Listener([service], settings, clock))
         await process.until_failure([service])
 
 

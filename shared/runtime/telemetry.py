@@ -1,8 +1,8 @@
 """Telemetry of a process, from its settings."""
 
 from shared.kernel.settings import CommonSettings
+from shared.runtime.listener import listening_on
 from shared.telemetry.setup import setup
-from shared.web.runner import address_free
 
 
 class ProcessTelemetry:
@@ -16,7 +16,7 @@ class ProcessTelemetry:
         """Serve metrics; `AddressTaken` if somebody else listens there."""
         if self._listen is None:
             return await self._telemetry.start()
-        with address_free(self._listen, "metrics_listen"):
+        with listening_on(self._listen, "metrics_listen"):
             return await self._telemetry.start()
 
     async def stop(self) -> None:
