@@ -70,8 +70,7 @@ def publication(catalog: Catalog) -> Publication:
     for flow in catalog.of("flow"):
         building.flow(flow)
     for brand in catalog.of("brand"):
-        fields = {name: value for name, value in brand.fields.items()}
-        building.point("brand", brand, building.keep("brand", published.BrandBody(pk=brand.pk, **fields)), ())
+        building.point("brand", brand, building.keep("brand", published.BrandBody(pk=brand.pk, **brand.fields)), ())
     return Publication(building.bodies, building.pointers)
 
 
@@ -140,7 +139,7 @@ class _Building:
     def guard(self, target: Definition) -> published.Guard:
         bound = [one for one in self.catalog.bindings("policy_binding", target.pk) if one["enabled"]]
         bindings = tuple(self._guarding(one) for one in bound)
-        return published.Guard(target=target.ptr, mode=target["policy_engine_mode"], bindings=bindings)
+        return published.Guard(target=target.pk, mode=target["policy_engine_mode"], bindings=bindings)
 
     def _guarding(self, one: Definition) -> published.PolicyBinding:
         policy = self.catalog.get("policy", one["policy"]) if one["policy"] else None

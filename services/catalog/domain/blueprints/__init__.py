@@ -1,0 +1,1 @@
+"""authentik's blueprint format, version 1: read from YAML, checked whole, turned into events."""
