@@ -14,7 +14,6 @@ from shared.contracts import sessions as s
 from shared.contracts import topics, wire
 from shared.contracts.envelope import Envelope, to_headers
 from shared.flows.orders import ORDERS, Order
-from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.messaging.log import Log, LogUnavailable, Message
 
@@ -48,11 +47,10 @@ class Finisher:
     """Has orders done and states written, for one partition."""
 
     def __init__(
-        self, log: Log, directory: Directory, clock: Clock, states: SessionStates, partition: int, done: Callable[[int], None]
+        self, log: Log, directory: Directory, states: SessionStates, partition: int, done: Callable[[int], None]
     ) -> None:
         self._log = log
         self._directory = directory
-        self._clock = clock
         self._states = states
         self._partition = partition
         self._done = done
@@ -82,21 +80,24 @@ class Finisher:
         task.add_done_callback(self._writing.discard)
 
     async def _publish(self, session: str, offset: int) -> None:
-        state = self._states.get(session)
-        envelope = Envelope(
-            id=f"{state.head}.{state.version}", type=state.wire_type, version=state.wire_version, source="executor", subject=session,
-            time_us=state.last_us, subject_version=state.version, causation=state.head, correlation=session,
-        )  # fmt: skip
-        message = Message(topics.STATE, self._partition, session.encode(), self._states.packed(session), to_headers(envelope))
         wait_s = _FIRST_WAIT_S
         while True:
             try:
-                await self._log.append(message)
+                # Read anew each time: a late, older state would outlive a newer one in compaction.
+                await self._log.append(self._message(session))
             except LogUnavailable:
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
             else:
                 return self._done(offset)
+
+    def _message(self, session: str) -> Message:
+        state = self._states.get(session)
+        envelope = Envelope(
+            id=f"{state.head}.{state.version}", type=state.wire_type, version=state.wire_version, source="executor", subject=session,
+            time_us=state.last_us, subject_version=state.version, causation=state.head, correlation=session,
+        )  # fmt: skip
+        return Message(topics.STATE, self._partition, session.encode(), self._states.packed(session), to_headers(envelope))
 
     async def stop(self) -> None:
         """Stop writing; what is not acknowledged, the next owner folds anew."""

@@ -11,7 +11,7 @@ from services.executor.application.decision import Decision
 from services.executor.domain.session import MAX_TRANSITIONS, SAME_REPLY, answered, expired, open_run, run_of
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
-from shared.contracts.steps import StepRequested
+from shared.contracts.steps import Outcome, StepRequested
 from shared.flows.asks import GetUser
 
 
@@ -33,7 +33,7 @@ class Current:
 class Stopped:
     """The step is not taken. `superseded`: its cookie's rotation is over; `session_over`: a fresh session is needed."""
 
-    outcome: str
+    outcome: Outcome
     reason: str
     session_over: bool = False
 

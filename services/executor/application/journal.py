@@ -16,6 +16,7 @@ from shared.contracts.envelope import Envelope
 from shared.contracts.sessions import CODEC, SessionAdvanced
 from shared.kernel.errors import Unavailable
 from shared.messaging.log import Log, Message, Record, TopicPartition
+from shared.messaging.offsets import LowWater
 
 READ_BACK_S: Final = 2.0
 Unawaited = Callable[[Envelope, SessionAdvanced, int], None]
@@ -25,17 +26,16 @@ class Journal:
     """One partition of `executor.sessions`, as its owner writes and reads it.
 
     `unawaited` is called for an accepted transition that nobody here waits for: a former owner's, or our own after its
-    acknowledgement got lost; its orders may still have to be done. `dropped` is called for offsets that lead to nothing.
+    acknowledgement got lost; its orders may still have to be done. Every offset is begun in `marks`; those that lead to
+    nothing are done at once, the others when `done` is called.
     """
 
-    def __init__(
-        self, log: Log, place: TopicPartition, states: SessionStates, unawaited: Unawaited, dropped: Callable[[int], None]
-    ) -> None:
+    def __init__(self, log: Log, place: TopicPartition, states: SessionStates, unawaited: Unawaited, marks: LowWater) -> None:
         self._log = log
         self._place = place
         self._states = states
         self._unawaited = unawaited
-        self._dropped = dropped
+        self._marks = marks
         self._acked: dict[int, tuple[Envelope, SessionAdvanced]] = {}
         self._waiting: dict[str, asyncio.Future[tuple[bool, int]]] = {}
         self.known = 0
@@ -70,8 +70,6 @@ class Journal:
             received = CODEC.decode(record)
             if isinstance(received.body, SessionAdvanced):
                 self._fold(received.envelope, received.body, record.offset)
-            else:
-                self._dropped(record.offset)
         finally:
             self._acked.pop(record.offset, None)
             self.known = record.offset + 1
@@ -84,6 +82,7 @@ class Journal:
             self.known += 1
 
     def _fold(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
+        self._marks.begin(self._at(offset))
         state = self._states.get(envelope.subject)
         accepted = follows(state.version, state.head, envelope)
         if accepted:
@@ -92,8 +91,15 @@ class Journal:
         if waiting and not waiting.done():
             waiting.set_result((accepted, offset))
             if not accepted:
-                self._dropped(offset)
+                self.done(offset)
         elif accepted:
             self._unawaited(envelope, body, offset)
         else:
-            self._dropped(offset)
+            self.done(offset)
+
+    def done(self, offset: int) -> None:
+        """All that the transition at this offset led to is in the log."""
+        self._marks.done(self._at(offset))
+
+    def _at(self, offset: int) -> Record:
+        return Record(*self._place, offset, 0, None, None)

@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 GROUP: Final = "executor"
 ATTEMPTS: Final = 3
 CATCH_UP_S: Final = 1.0
+RETRY_S: Final = 0.2
 Job = Callable[[], Awaitable[None]]
 
 
@@ -69,15 +70,13 @@ class LostOwnership(Exception):
 class Owner:
     """Owns one partition from `take_over` to `stop`."""
 
-    def __init__(self, partition: int, parts: Parts) -> None:
+    def __init__(self, partition: int, parts: Parts, marks: LowWater) -> None:
         self.partition = partition
         self._parts = parts
+        self._marks = marks
         self.states = SessionStates()
-        self.steps_done = LowWater()
-        self.sessions_done = LowWater()
-        place = TopicPartition(topics.SESSIONS, partition)
-        self.journal = Journal(parts.log, place, self.states, self._unawaited, self.sessions_done.done)
-        self._finisher = Finisher(parts.log, parts.directory, parts.clock, self.states, partition, self.sessions_done.done)
+        self.journal = Journal(parts.log, TopicPartition(topics.SESSIONS, partition), self.states, self._unawaited, marks)
+        self._finisher = Finisher(parts.log, parts.directory, self.states, partition, self.journal.done)
         self._queues: dict[str, deque[Job]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -85,20 +84,12 @@ class Owner:
 
     def take_step(self, record: Record, received: Received[Any]) -> None:
         """Queue a step behind what its session is doing."""
-        self.steps_done.begin(record.offset)
-
         async def work() -> None:
             with processing(record, received.envelope, GROUP):
                 await self._step(record, received.body)
-            self.steps_done.done(record.offset)
+            self._marks.done(record)
 
         self._submit(received.body.session, work)
-
-    def take_session_record(self, record: Record) -> None:
-        """Fold a record of the sessions topic that was read back. Raises `BadRecord`."""
-        if record.offset >= self.journal.known:
-            self.sessions_done.begin(record.offset)
-        self.journal.read(record)
 
     def submit(self, session: str, job: Job) -> None:
         """Queue other work of a session (its expiry)."""
@@ -194,7 +185,10 @@ class Owner:
         """Write the transition; false if another one was accepted in its place. Waits for its orders."""
         if not self._parts.alive():
             raise LostOwnership
-        body = decision.transition()
+        return await self.write(decision.transition())
+
+    async def write(self, body: SessionAdvanced) -> bool:
+        """Write a transition on the session as it is now, and have done what it orders."""
         envelope = self.envelope(self.states.get(body.session).version, self.states.get(body.session).head, body)
         accepted, offset = await self.journal.append(envelope, body)
         if accepted:
@@ -203,14 +197,25 @@ class Owner:
 
     async def _finish(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
         refused = await self._finisher.orders(envelope, body, self._parts.alive)
-        if refused:
+        while refused and self.states.get(body.session).head == envelope.id:
             state = self.states.get(body.session)
             denial = finishing.denial(state, body, refused, self._parts.clock.now_us())
-            later = self.envelope(state.version, state.head, denial)
-            accepted, follow_up = await self.journal.append(later, denial)
+            accepted, follow_up = await self._insisted(self.envelope(state.version, state.head, denial), denial)
             if accepted:
                 self._finisher.publish(body.session, follow_up)
         self._finisher.publish(body.session, offset)
+
+    async def _insisted(self, envelope: Envelope, body: SessionAdvanced) -> tuple[bool, int]:
+        """Write what has to follow, however long the log is away: a refused login may not stand in a session."""
+        while True:
+            try:
+                return await self.journal.append(envelope, body)
+            except Unavailable:
+                if not self._parts.alive():
+                    raise LostOwnership from None
+                await asyncio.sleep(RETRY_S)
+                if self.states.get(body.session).version >= (envelope.subject_version or 0):
+                    return False, 0
 
     def envelope(self, version: int, head: str, body: SessionAdvanced) -> Envelope:
         """The envelope of a transition. Its id covers its content, so that one id never stands for two decisions."""

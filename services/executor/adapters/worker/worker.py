@@ -1,0 +1,154 @@
+"""The worker: a member of the group over steps, plans, verdicts and sessions; it has one owner for each partition."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from services.executor.adapters.worker.asking import Asking
+from services.executor.adapters.worker.expiry import expire_idle
+from services.executor.application.owner import GROUP, Owner, Parts
+from services.executor.application.ports import LogDiverged
+from services.executor.application.takeover import take_over
+from shared.contracts import topics
+from shared.contracts.errors import BadKey, BadRecord
+from shared.contracts.steps import CODEC, StepRequested
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import partition_of
+from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.log import LogUnavailable, Membership, Record, TopicPartition
+from shared.messaging.offsets import LowWater
+from shared.telemetry.metrics import metrics
+
+logger = logging.getLogger(__name__)
+TOPICS: Final = (topics.STEPS, topics.PLANS, topics.VERDICTS, topics.SESSIONS)
+STALE_S: Final = 3.0
+"""Half of the group's session time-out: with an older heartbeat, what we hold may be somebody else's (architecture §4.1)."""
+COMMIT_S: Final = 0.5
+SWEEP_S: Final = 60.0
+
+
+class Worker:
+    """Owns the partitions that the group gives it. `parts.alive` is filled in here."""
+
+    def __init__(self, parts: Parts, asking: Asking, dead_letters: DeadLetters) -> None:
+        self._parts = replace(parts, alive=self.alive, diverged=self._diverged)
+        self._asking = asking
+        self._dead_letters = dead_letters
+        self._owners: dict[int, Owner] = {}
+        self._marks = LowWater()
+        self._membership: Membership | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failure: BaseException | None = None
+        self.assigned_once = False
+
+    async def start(self) -> None:
+        """Join the group and begin to work."""
+        self._membership = await self._parts.log.join(GROUP, TOPICS, self)
+        self._tasks = [asyncio.create_task(self._commit_now_and_then()), asyncio.create_task(self._sweep_now_and_then())]
+
+    async def stop(self) -> None:
+        """Leave the group: what is unfinished is somebody else's."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._membership:
+            await self._membership.leave()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the worker ended by itself."""
+        return self._failure or (self._membership.failure if self._membership else None)
+
+    def alive(self) -> bool:
+        """Whether the group has heard of us lately."""
+        return self._membership is not None and self._membership.heartbeat_age() < STALE_S
+
+    # --- the group's calls ---
+
+    async def assigned(self, partitions: frozenset[int]) -> None:
+        """Take over these partitions; their sessions wait meanwhile."""
+        await asyncio.gather(*(self._take_over(number) for number in partitions))
+        self.assigned_once = True
+        logger.info("owns %d partitions", len(partitions))
+
+    async def revoked(self, partitions: frozenset[int]) -> None:
+        """Drop these partitions, after noting how far they are done."""
+        await asyncio.gather(*(self._owners[number].stop() for number in partitions if number in self._owners))
+        await self._commit()
+        self._marks.forget(partitions)
+        metrics().forget_lag(GROUP, partitions)
+        for number in partitions:
+            self._owners.pop(number, None)
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Hand records over to owners and open questions; nothing here waits for a session."""
+        for record in records:
+            try:
+                self._dispatch(record)
+            except BadRecord as bad:
+                await self._dead_letters.put(record, bad.code, bad.detail)
+                self._marks.done(record)
+
+    def _dispatch(self, record: Record) -> None:
+        owner = self._owners.get(record.partition)
+        if record.topic == topics.SESSIONS:
+            if owner:
+                owner.journal.read(record)
+            return
+        self._marks.begin(record)
+        if record.topic != topics.STEPS:
+            self._asking.settle(record)
+            return self._marks.done(record)
+        received = CODEC.decode(record)
+        if not isinstance(received.body, StepRequested) or not _at_home(received.body.session, record):
+            raise BadKey
+        if owner:
+            owner.take_step(record, received)
+        return None
+
+    async def _take_over(self, number: int) -> None:
+        membership = self._membership
+        if membership is None:
+            # The group may call before `join` has returned to us.
+            await asyncio.sleep(0)
+            membership = self._membership
+        if membership is None:
+            raise LogUnavailable("no membership yet")
+        owner = Owner(number, self._parts, self._marks)
+        committed = await membership.committed(TopicPartition(topics.SESSIONS, number))
+        await take_over(self._parts.log, number, committed, owner.states, owner.journal, self._dead_letters)
+        self._owners[number] = owner
+
+    def _diverged(self, partition: int, diverged: LogDiverged) -> None:
+        logger.critical("LOG_DIVERGED: partition %d stops; the log has lost what PostgreSQL remembers", partition)
+        self._failure = diverged
+
+    # --- now and then ---
+
+    async def _commit_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_S)
+            try:
+                await self._commit()
+            except Unavailable as away:
+                logger.warning("offsets are not committed: %s", away.code)
+
+    async def _commit(self) -> None:
+        moved = self._marks.take()
+        if moved and self._membership:
+            await self._membership.commit(moved)
+
+    async def _sweep_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            for owner in list(self._owners.values()):
+                expire_idle(owner, self._parts.clock.now_us())
+
+
+def _at_home(session: str, record: Record) -> bool:
+    try:
+        return partition_of(session) == record.partition and record.key == session.encode()
+    except ValueError:
+        return False
