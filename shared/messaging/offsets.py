@@ -1,0 +1,68 @@
+"""How far a partition is handled when its records are handled out of order: the mark that may be committed."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from shared.messaging.log import Record, TopicPartition
+
+
+@dataclass(slots=True)
+class _Place:
+    begun: deque[int] = field(default_factory=deque)
+    undone: set[int] = field(default_factory=set)
+    mark: int = 0
+    taken: int = 0
+
+
+class LowWater:
+    """Records begun in order and done in any; everything before the mark is done.
+
+    A record whose offset was never begun here, or that was forgotten with its partition, is ignored by `done`: tasks
+    may outlive the assignment that they were started in.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[TopicPartition, _Place] = {}
+
+    def begin(self, record: Record) -> None:
+        """Take note of a record in the order of its partition, before it is handed over."""
+        place = self._places.setdefault(record.place, _Place(mark=record.offset, taken=record.offset))
+        if place.begun and record.offset <= place.begun[-1]:
+            raise ValueError(f"{record.place}: offset {record.offset} after {place.begun[-1]}")
+        if not place.begun:
+            place.mark = record.offset
+        place.begun.append(record.offset)
+        place.undone.add(record.offset)
+
+    def done(self, record: Record) -> None:
+        """All that the record led to is in the log."""
+        place = self._places.get(record.place)
+        if place is None or record.offset not in place.undone:
+            return
+        place.undone.discard(record.offset)
+        while place.begun and place.begun[0] not in place.undone:
+            offset = place.begun.popleft()
+            place.mark = place.begun[0] if place.begun else offset + 1
+
+    def mark(self, place: TopicPartition) -> int | None:
+        """The offset that may be committed; None if nothing was begun."""
+        found = self._places.get(place)
+        return None if found is None else found.mark
+
+    def pending(self) -> int:
+        """How many records are begun and not yet done or not yet below the mark."""
+        return sum(len(place.begun) for place in self._places.values())
+
+    def take(self) -> dict[TopicPartition, int]:
+        """The marks that moved since the last call: what to commit now."""
+        moved = {}
+        for where, place in self._places.items():
+            if place.mark > place.taken:
+                moved[where] = place.taken = place.mark
+        return moved
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Drop what is held of these partition numbers: they are revoked."""
+        gone = frozenset(partitions)
+        self._places = {where: place for where, place in self._places.items() if where.partition not in gone}

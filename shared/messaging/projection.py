@@ -1,0 +1,116 @@
+"""A compacted topic kept in memory by whoever needs it: read to its end, then followed."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from shared.contracts.errors import BadRecord
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
+from shared.messaging.dead_letters import UNEXPECTED, DeadLetters
+from shared.messaging.log import LogUnavailable, ReadableLog, Record, Tail, TopicPartition
+
+RETRY_S = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+class Projection:
+    """Calls `apply` with every record of a topic, in order within each partition.
+
+    `ready` is set once everything has been applied that was in the topic when it started. A record that `apply`
+    refuses (a `BadRecord`, or any other error) is dead-lettered and passed; nothing a writer sends ends a projection.
+    """
+
+    def __init__(self, log: ReadableLog, topic: str, apply: Callable[[Record], None], dead_letters: DeadLetters, clock: Clock) -> None:
+        self._log = log
+        self._topic = topic
+        self._apply = apply
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._began = clock.monotonic()
+        self._positions: dict[int, int] = {}
+        self._tail: Tail | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.ready = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begin to read; a log that is away is waited for."""
+        self._task = asyncio.create_task(self._follow(), name=f"projection of {self._topic}")
+
+    async def wait_ready(self, timeout_s: float) -> None:
+        """Until `ready`; `Unavailable` when that takes longer."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.ready.wait()
+        except TimeoutError as error:
+            raise Unavailable(f"{self._topic} is not read to its end yet") from error
+
+    def fetched_age(self) -> float:
+        """Seconds since the log last answered; since the start, while the beginning is still being read."""
+        return self._clock.monotonic() - self._began if self._tail is None else self._tail.fetched_age()
+
+    async def lag(self) -> int:
+        """How many offsets are not applied yet, summed over the partitions."""
+        total = 0
+        for number in range(await self._log.partitions(self._topic)):
+            first, following = await self._log.bounds(TopicPartition(self._topic, number))
+            total += max(0, following - max(first, self._positions.get(number, 0)))
+        return total
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why it ended by itself, None while it goes on."""
+        if self._task is None or not self._task.done() or self._task.cancelled():
+            return None
+        return self._task.exception()
+
+    async def stop(self) -> None:
+        """End it."""
+        if self._tail is not None:
+            await self._tail.close()
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError, LogUnavailable):
+                await self._task
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._catch_up()
+                break
+            except LogUnavailable as error:
+                _log.warning("projection of %s waits for the log: %s", self._topic, error)
+                await asyncio.sleep(RETRY_S)
+        self.ready.set()
+        self._tail = self._log.tail(self._topic, self._positions)
+        async for records in self._tail:
+            for record in records:
+                await self._take(record)
+
+    async def _catch_up(self) -> None:
+        """Read to the end that is found now: a tail could wait for ever for a last record that compaction removed."""
+        for number in range(await self._log.partitions(self._topic)):
+            place = TopicPartition(self._topic, number)
+            first, end = await self._log.bounds(place)
+            async for records in self._log.read(place, max(first, self._positions.get(number, 0)), end):
+                for record in records:
+                    await self._take(record)
+            self._positions[number] = max(end, self._positions.get(number, 0))
+
+    async def _take(self, record: Record) -> None:
+        try:
+            self._apply(record)
+        except BadRecord as error:
+            await self._refuse(record, error.code, error.detail)
+        except Exception as error:  # noqa: BLE001 - kept with its traceback; a record must not end a projection
+            await self._refuse(record, UNEXPECTED, type(error).__name__, error)
+        self._positions[record.partition] = record.offset + 1
+
+    async def _refuse(self, record: Record, code: str, detail: str, error: Exception | None = None) -> None:
+        try:
+            await self._dead_letters.put(record, code, detail, error)
+        except LogUnavailable:
+            # the record stays in its compacted topic, where the next start meets it again
+            _log.exception("a dead letter of %s %d could not be kept", record.place, record.offset)
