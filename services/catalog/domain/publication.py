@@ -44,9 +44,10 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What readers have been told: pointers with their versions, and the hashes of the bodies in the topic."""
+    """What readers have been told: the versions of pointers, and the hashes of the bodies in the topic. An object that
+    was removed has a version and no pointer."""
 
-    pointers: Mapping[PointerKey, tuple[int, Pointer]] = field(default_factory=dict)
+    pointers: Mapping[PointerKey, tuple[int, Pointer | None]] = field(default_factory=dict)
     bodies: Set[str] = frozenset()
 
 
@@ -70,7 +71,7 @@ def publication(catalog: Catalog) -> Publication:
     for flow in catalog.of("flow"):
         building.flow(flow)
     for brand in catalog.of("brand"):
-        building.point("brand", brand, building.keep("brand", published.BrandBody(pk=brand.pk, **brand.fields)), ())
+        building.point("brand", brand, building.keep("brand", published.BrandBody(pk=brand.pk, **_config(brand))), ())
     return Publication(building.bodies, building.pointers)
 
 
@@ -81,7 +82,7 @@ def news(held: Held, now: Publication) -> News:
         version, before = held.pointers.get(key, (0, None))
         if pointer != before:
             moved.append((version + 1, pointer))
-    gone = sorted((version + 1, key) for key, (version, _) in held.pointers.items() if key not in now.pointers)
+    gone = sorted((version + 1, key) for key, (version, before) in held.pointers.items() if before and key not in now.pointers)
     fresh = sorted(set(now.bodies) - held.bodies, key=lambda content: (_ORDER[now.bodies[content][0]], content))
     bodies = tuple((content, *now.bodies[content]) for content in fresh)
     return News(bodies, tuple(moved), tuple(gone), frozenset(now.bodies))
@@ -171,5 +172,14 @@ class _Building:
         return found
 
 
-def _config(one: Definition, *without: str) -> dict[str, Any]:
-    return {name: value for name, value in one.fields.items() if name not in without}
+def _config(one: Definition, *without: str) -> Plain:
+    return {name: _ordered(one[name]) for name in sorted(one.fields) if name not in without}
+
+
+def _ordered(value: Any) -> Any:
+    """The value with sorted keys: a store keeps no order, and the hash of a body must not depend on where it came from."""
+    if isinstance(value, Mapping):
+        return {name: _ordered(value[name]) for name in sorted(value)}
+    if isinstance(value, list | tuple):
+        return tuple(map(_ordered, value))
+    return value

@@ -149,12 +149,12 @@ class _Reading:
         elif tag:
             self._add(Tagged(tag, event.value, place))
         else:
-            self._add(_plain(event.value) if event.style is None and event.implicit[0] else event.value)
+            self._add(_plain(event.value) if not event.style and event.implicit[0] else event.value)
 
     def _key(self, top: _Open, event: Any, tag: str | None) -> None:
         if tag:
             raise self._refused(errors.TAG, "a key with a tag", event)
-        if event.value == "<<" and event.style is None:
+        if event.value == "<<" and not event.style:
             raise self._refused(errors.ALIAS, "merge keys are not allowed", event)
         if event.value in top.seen:
             raise self._refused(errors.DUPLICATE, f"the key {event.value[:100]} for the second time", event)

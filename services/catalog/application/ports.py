@@ -1,0 +1,46 @@
+"""What the catalog needs from outside: somewhere to keep definitions, and to know who asks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.catalog.domain.definitions import Catalog, Event
+from shared.contracts.directory import TokenChanged
+
+Decide = Callable[[Catalog], Sequence[Event]]
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedFile:
+    """A file that is applied again only when its content has changed. `hash` is the SHA-256 of the content, in hex."""
+
+    name: str
+    hash: str
+
+
+class Store(Protocol):
+    """Definitions, their events, and what readers have been told; everything that a change means, in one transaction."""
+
+    async def catalog(self) -> Catalog:
+        """All definitions as last committed; `Unavailable` if the store is away."""
+        ...
+
+    async def change(self, actor: str, decide: Decide, shipped: ShippedFile | None = None) -> Sequence[Event]:
+        """Commit the events that `decide` makes of the current catalog, and tell readers; one change at a time.
+
+        An exception of `decide` leaves everything as it was. With `shipped`, nothing is asked or done if that file was
+        applied with this very content. `Invalid` if the result cannot be published.
+        """
+        ...
+
+    async def sweep(self) -> int:
+        """Take back bodies that no run can be pinned to any more, and pointers of objects long gone; how many."""
+        ...
+
+
+class Tokens(Protocol):
+    """Who a bearer token is."""
+
+    def identify(self, authorization: str | None) -> TokenChanged | None:
+        """The token that an `Authorization` header holds, if it is known, active and not expired."""
+        ...
