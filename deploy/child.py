@@ -45,14 +45,13 @@ class Child:
             raise ChildFailed(f"{self.name} was not started")
         return self._process.pid
 
-    @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether it was started and has not ended (a stopped process is alive)."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
         """Start it, with a log that begins anew; returns at once."""
-        if self.alive:
+        if self.is_alive():
             raise ChildFailed(f"{self.name} runs already")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
@@ -70,7 +69,7 @@ class Child:
         """Wait until it is ready; `ChildFailed` if it ends first or is not ready after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while not ready():
-            if not self.alive:
+            if not self.is_alive():
                 raise ChildFailed(f"{self.name} ended:\n{self.tail()}")
             if time.monotonic() > deadline:
                 raise ChildFailed(f"{self.name} is not ready after {timeout:.0f} s:\n{self.tail()}")

@@ -158,7 +158,7 @@ class Cluster:
     def ended(self) -> list[Child]:
         """The processes that ended without being told to."""
         everything = [self.postgres, self.broker.process, *(member.process for member in self.members.values())]
-        return [process for process in everything if not process.alive]
+        return [process for process in everything if not process.is_alive()]
 
     def sluice(self, *arguments: str, role: Literal["catalog", "executor"] = "executor", stdin: str = "") -> str:
         """Run a command of the `sluice` command line against this cluster and return what it printed."""

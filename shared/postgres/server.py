@@ -72,7 +72,8 @@ class PostgresInUse(Unavailable):
 class EmbeddedPostgres:
     """PostgreSQL on one folder, for as long as this process lives.
 
-    Several processes may use it, one starts it: `running()` tells the others whether they need to.
+    Several processes may use it, one starts it: `running()` tells the others whether they need to. The thread that starts it
+    has to live as long: on Linux the kernel stops the server when that thread ends, however it ends.
     """
 
     def __init__(self, folder: Path) -> None:

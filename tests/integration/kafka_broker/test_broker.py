@@ -61,7 +61,7 @@ async def test_records_outlive_a_kill_and_carry_the_brokers_time(broker: Broker)
     await append(broker, b"before")
     first = broker.process.pid
     broker.kill()
-    assert not broker.process.alive
+    assert not broker.process.is_alive()
     broker.start()
     assert broker.process.pid != first
     await append(broker, b"after")

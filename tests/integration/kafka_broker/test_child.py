@@ -1,0 +1,78 @@
+"""Children of the tools: they say why they ended, obey signals, and outlive nobody."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.child import REPOSITORY, Child, ChildFailed, free_port, is_free
+
+PARENT = """
+import sys
+from pathlib import Path
+from deploy.child import Child
+child = Child("sleeper", ["sleep", "60"], Path(sys.argv[1]))
+child.start()
+sys.stdout.write(f"{child.pid}\\n"); sys.stdout.flush()
+sys.stdin.read()
+"""
+
+
+def test_one_that_ends_early_is_told_with_its_last_words(tmp_path: Path) -> None:
+    child = Child("short", ["sh", "-c", "echo no such setting; exit 3"], tmp_path / "log")
+    child.start()
+    with pytest.raises(ChildFailed, match="short ended:\nno such setting"):
+        child.wait_until(lambda: False, timeout=10)
+
+
+def test_one_that_does_not_get_ready_is_told(tmp_path: Path) -> None:
+    child = Child("slow", ["sleep", "60"], tmp_path / "log")
+    child.start()
+    try:
+        with pytest.raises(ChildFailed, match="not ready"):
+            child.wait_until(lambda: False, timeout=0.1)
+    finally:
+        child.kill()
+    assert not child.is_alive()
+
+
+def test_a_stopped_one_still_ends_in_good_order(tmp_path: Path) -> None:
+    child = Child("polite", ["sh", "-c", "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"], tmp_path / "log")
+    child.start()
+    child.wait_until(lambda: child.tail() == "ready", timeout=10)
+    child.signal(signal.SIGSTOP)
+    assert child.is_alive()
+    child.stop()
+    assert not child.is_alive()
+    assert child.tail(1) == "bye"
+
+
+def test_one_that_ignores_us_is_killed(tmp_path: Path) -> None:
+    child = Child("deaf", ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"], tmp_path / "log")
+    child.start()
+    child.wait_until(lambda: child.tail() == "ready", timeout=10)
+    child.stop(timeout=0.2)
+    assert not child.is_alive()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+def test_a_killed_parent_leaves_nobody(tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path / "log")], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    with parent.stdin, parent.stdout:
+        sleeper = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+        parent.wait(10)
+        sleeper.wait(10)
+    assert not sleeper.is_running()
+
+
+def test_free_ports_are_free() -> None:
+    port = free_port()
+    assert is_free(port)
