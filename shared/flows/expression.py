@@ -1,0 +1,144 @@
+"""What an expression may be: the text of a policy, checked when it is saved and again when it is loaded.
+
+An expression is the body of a function (stages reference 5.1). The sandbox holds whatever gets there; this check tells
+an administrator early, in words, what would not work there, and keeps out texts that read differently from what they
+do (security reference 7.4: "reject" rows).
+"""
+
+import ast
+import io
+import textwrap
+import tokenize
+import unicodedata
+from collections.abc import Iterator
+from typing import Final
+
+MAX_BYTES: Final = 4096
+MAX_NODES: Final = 500
+MODULES: Final = frozenset({"datetime", "json", "math", "re"})
+RESERVED: Final = "sluice_"
+"""Names that the sandbox uses for itself begin so."""
+NOT_HERE: Final = frozenset(
+    {
+        *("ak_user_by", "ak_user_has_authenticator", "ak_call_policy", "ak_create_event", "ak_create_jwt", "ak_create_jwt_raw"),
+        *("ak_send_email", "resolve_dns", "reverse_dns", "requests"),
+    }
+)
+"""Names of authentik's scope (stages reference 5.3) that reach beyond the facts of a request."""
+_NEVER: Final = frozenset({"eval", "exec", "compile", "open", "input", "breakpoint", "globals", "locals", "vars", "setattr", "delattr"})
+_FRAMES: Final = frozenset(
+    {"gi_frame", "gi_code", "cr_frame", "cr_code", "ag_frame", "f_back", "f_globals", "f_locals", "tb_frame", "tb_next"}
+)
+_STATEMENTS: Final[tuple[type[ast.AST], ...]] = (
+    *(ast.ClassDef, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await),
+    *(ast.Yield, ast.YieldFrom, ast.Global, ast.Nonlocal, ast.TryStar, ast.With),
+)
+_UNCOUNTED: Final = (ast.expr_context, ast.operator, ast.boolop, ast.cmpop, ast.unaryop)
+_TEXT_TOKENS: Final = frozenset({tokenize.STRING, tokenize.COMMENT})
+
+
+class BadExpression(ValueError):
+    """An expression that is refused; the text is for the administrator who wrote it."""
+
+
+def check(source: str) -> ast.FunctionDef:
+    """The expression as a function, if it is one that the sandbox may get; `BadExpression` with the reason if not."""
+    _check_text(source)
+    function = _parsed(source)
+    nodes = [node for node in ast.walk(function) if not isinstance(node, _UNCOUNTED)]
+    if len(nodes) > MAX_NODES:
+        raise BadExpression(f"The expression is too large: {len(nodes)} parts, at most {MAX_NODES} are allowed.")
+    for node in nodes:
+        _check_node(node)
+    return function
+
+
+def as_function(source: str, signature: str) -> str:
+    """The expression as the body of a function, indented as authentik does it (texts over several lines included)."""
+    return f"def {signature}:\n{textwrap.indent(source, '    ')}\n"
+
+
+def names(function: ast.FunctionDef) -> frozenset[str]:
+    """All plain names that the expression mentions."""
+    return frozenset(node.id for node in ast.walk(function) if isinstance(node, ast.Name))
+
+
+def _check_text(source: str) -> None:
+    if len(source.encode(errors="replace")) > MAX_BYTES:
+        raise BadExpression(f"The expression is too long: at most {MAX_BYTES} bytes are allowed.")
+    for character in source:
+        # Cc controls, Cf format (bidi, zero width), Cs surrogates, Zl/Zp line breaks that Python does not see as such
+        if character not in "\n\t" and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+            raise BadExpression(f"The character U+{ord(character):04X} is not allowed in an expression.")
+
+
+def _parsed(source: str) -> ast.FunctionDef:
+    wrapped = as_function(source, f"{RESERVED}policy()")
+    try:
+        for token in _code_tokens(wrapped):
+            if not token.string.isascii():
+                raise BadExpression(f"Expression Syntax Error: only ASCII outside of texts and comments (line {token.start[0] - 1})")
+        body = ast.parse(wrapped).body
+    except (SyntaxError, tokenize.TokenError, RecursionError, MemoryError, ValueError) as failure:
+        if isinstance(failure, BadExpression):
+            raise
+        raise BadExpression(f"Expression Syntax Error: {_reason(failure)}") from None
+    if len(body) != 1 or not isinstance(body[0], ast.FunctionDef):
+        raise BadExpression("Expression Syntax Error: not the body of one function")
+    return body[0]
+
+
+def _code_tokens(wrapped: str) -> Iterator[tokenize.TokenInfo]:
+    return (token for token in tokenize.generate_tokens(io.StringIO(wrapped).readline) if token.type not in _TEXT_TOKENS)
+
+
+def _reason(failure: Exception) -> str:
+    if isinstance(failure, SyntaxError):
+        return f"{failure.msg} (line {max((failure.lineno or 2) - 1, 1)})"
+    if isinstance(failure, RecursionError | MemoryError):
+        return "nested too deeply"
+    return str(failure.args[0]) if failure.args else "cannot be read"
+
+
+def _check_node(node: ast.AST) -> None:
+    line = max(getattr(node, "lineno", 2) - 1, 1)
+    if isinstance(node, _STATEMENTS):
+        raise BadExpression(f"`{_word(node)}` cannot be used in an expression (line {line}).")
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        _check_import(node, line)
+    for name in _identifiers(node):
+        if name in NOT_HERE:
+            raise BadExpression(f"`{name}` is not available in expressions here (line {line}).")
+        if name in _NEVER or name in _FRAMES or name.startswith((RESERVED, "__")):
+            if isinstance(node, ast.FunctionDef) and name == f"{RESERVED}policy" and node.lineno == 1:
+                continue
+            raise BadExpression(f"`{name}` cannot be used in an expression (line {line}).")
+
+
+def _check_import(node: ast.Import | ast.ImportFrom, line: int) -> None:
+    modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or "."]
+    for module in modules:
+        if module not in MODULES:
+            raise BadExpression(f"`{module}` cannot be imported (line {line}); what can: {', '.join(sorted(MODULES))}.")
+    if any(alias.name == "*" for alias in node.names):
+        raise BadExpression(f"`*` cannot be imported (line {line}).")
+
+
+def _identifiers(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Name(id=name) | ast.FunctionDef(name=name) | ast.arg(arg=name):
+            yield name
+        case ast.Attribute(attr=name):
+            yield name
+        case ast.keyword(arg=str(name)) | ast.ExceptHandler(name=str(name)):
+            yield name
+        case ast.alias(name=name, asname=other):
+            yield from (name, other or name)
+        case _:
+            return
+
+
+def _word(node: ast.AST) -> str:
+    words = {"ClassDef": "class", "YieldFrom": "yield from", "TryStar": "except*", "With": "with"}
+    kind = type(node).__name__
+    return words.get(kind, kind.removeprefix("Async").removesuffix("FunctionDef").lower() or "async def")
