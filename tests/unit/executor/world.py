@@ -1,0 +1,272 @@
+"""A worker's world in memory: the log, a directory of two users, a planner with fixed flows, a policy with fixed verdicts.
+
+Tests speak to it as an edge does: steps in, replies out.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from services.executor.adapters.worker.worker import Worker
+from services.executor.application.advance import Cursor
+from services.executor.application.owner import Parts
+from services.executor.application.ports import AskKey, OrderKey, OrderResult
+from shared.contracts import topics
+from shared.contracts.codec import Received, encode
+from shared.contracts.definitions import FlowFacts, Guard, PolicyBinding
+from shared.contracts.envelope import Envelope
+from shared.contracts.model import Contract, Value
+from shared.contracts.people import LoginClaims, UserFacts
+from shared.contracts.planner import BrandFacts, FlowLocated, FlowRequested, Plan, PlanMade, PlannedStage, PlanRefused, PlanRequested
+from shared.contracts.policy import VerdictReached, VerdictRequested
+from shared.contracts.sessions import CODEC as SESSIONS_CODEC
+from shared.contracts.steps import CODEC, Sealed, Shown, StepReplied, StepRequested
+from shared.flows import asks
+from shared.flows.asks import Ask
+from shared.flows.orders import Order
+from shared.flows.registry import registry
+from shared.kernel.clock import FixedClock
+from shared.kernel.ids import new_session_id, partition_of, random_id
+from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.log import Message, TopicPartition
+
+SECRET = b"k" * 32
+ALICE = UserFacts(pk=7, uuid="7", uid="uid-alice", username="alice", name="Alice", email="alice@example.com", is_active=True, is_superuser=False)
+
+
+def stage(kind: str, config: Mapping[str, Any] | None = None, *, guarded: bool = False, action: str = "retry") -> PlannedStage:
+    """A planned stage; `guarded` gives it a policy binding, about which the world's `verdicts` decide."""
+    bindings = (PolicyBinding(pk=f"pb-{kind}", order=0, policy="hash"),) if guarded else ()
+    return PlannedStage.model_validate(
+        {
+            "binding": f"b-{kind}", "stage": f"s-{kind}", "name": kind, "type": kind, "config": dict(config or {}),
+            "invalid_response_action": action, "guard": Guard(target=f"b-{kind}", bindings=bindings).model_dump(),
+        }
+    )  # fmt: skip
+
+
+PASSWORD = {"backends": ("authentik.core.auth.InbuiltBackend",)}
+LOGIN_STAGES = (stage("identification", {"user_fields": ("username",)}), stage("password", PASSWORD), stage("user_login"))
+
+
+@dataclass
+class FakeDirectory:
+    """Alice, whose password is `secret`. `away` and `refuse` make it fail as PostgreSQL does."""
+
+    performed: dict[OrderKey, list[Order]] = field(default_factory=dict)
+    asked: list[tuple[AskKey, Ask[Any]]] = field(default_factory=list)
+    fail: Exception | None = None
+    away_for_orders: int = 0
+    refuse: str = ""
+
+    async def answer(self, ask: Ask[Any], key: AskKey, secret: str | None) -> Value:
+        if self.fail:
+            raise self.fail
+        self.asked.append((key, ask))
+        match ask:
+            case asks.FindUser():
+                return asks.UserFound(user=ALICE if ask.value == "alice" else None, identifier=ask.value)
+            case asks.GetUser():
+                return asks.UserFound(user=ALICE if ask.user == ALICE.pk else None, identifier="alice")
+            case asks.VerifyPassword():
+                good = ask.user == ALICE.pk and secret == "secret"
+                return asks.PasswordVerified(
+                    outcome="ok" if good else "wrong", user=ALICE if good else None, backend="inbuilt", method="password"
+                )
+            case _:
+                return asks.DevicesListed(devices=())
+
+    async def perform(self, key: OrderKey, orders: Sequence[Order]) -> Sequence[OrderResult]:
+        if self.away_for_orders:
+            self.away_for_orders -= 1
+            from shared.kernel.errors import Unavailable
+
+            raise Unavailable("away")
+        self.performed.setdefault(key, list(orders))
+        return [OrderResult(n=n, done=not self.refuse, reason=self.refuse) for n, _ in enumerate(orders, 1)]
+
+
+class PlainOpener:
+    """Boxes are not sealed here."""
+
+    async def open(self, sealed: Sealed, session: str, command: str) -> bytes:
+        return sealed.box
+
+
+@dataclass
+class FixedPlanner:
+    """Plans from a table of flows; `refusals` refuses some."""
+
+    flows: dict[str, tuple[PlannedStage, ...]]
+    refusals: dict[str, PlanRefused] = field(default_factory=dict)
+    asked: list[PlanRequested] = field(default_factory=list)
+
+    async def plan(self, question: PlanRequested) -> PlanMade | PlanRefused:
+        self.asked.append(question)
+        if question.flow in self.refusals:
+            return self.refusals[question.flow].model_copy(update={"request": question.request})
+        ids = {"request": question.request, "session": question.session, "run": question.run}
+        if question.flow not in self.flows:
+            return PlanRefused(**ids, reason="unknown_flow")
+        return PlanMade(**ids, plan=Plan(flow=flow(question.flow), definition="h", brand=BRAND, stages=self.flows[question.flow]))
+
+    async def locate(self, question: FlowRequested) -> FlowLocated:
+        return FlowLocated(request=question.request, session=question.session, slug="login")
+
+
+BRAND = BrandFacts(pk="b", domain="d", title="t")
+
+
+def flow(slug: str, **changes: Any) -> FlowFacts:
+    return FlowFacts(pk=slug, slug=slug, name=slug, title=f"{slug} %(user)s", designation="authentication").model_copy(update=changes)
+
+
+@dataclass
+class FixedPolicy:
+    """Verdicts by binding; `pass` for all others."""
+
+    verdicts: dict[str, str] = field(default_factory=dict)
+    fail: Exception | None = None
+
+    async def decide(self, question: VerdictRequested) -> VerdictReached:
+        if self.fail:
+            raise self.fail
+        outcome = self.verdicts.get(question.guard.target, "pass")
+        ids = {"request": question.request, "session": question.session, "run": question.run, "digest": question.digest}
+        return VerdictReached.model_validate({**ids, "outcome": outcome})
+
+
+@dataclass
+class Browser:
+    """What an edge keeps for a browser: the session's cookie, the step cookie, the login."""
+
+    world: "World"
+    session: str = ""
+    rotation: int = 0
+    login: LoginClaims | None = None
+    shown: dict[str, Shown] = field(default_factory=dict)
+
+    async def get(self, slug: str = "login", **changes: Any) -> StepReplied:
+        return await self.step("start", slug, None, **changes)
+
+    async def post(self, body: Any, slug: str = "login", **changes: Any) -> StepReplied:
+        return await self.step("answer", slug, body, **changes)
+
+    async def step(self, kind: str, slug: str, body: Any, **changes: Any) -> StepReplied:
+        step = self.compose(kind, slug, body, **changes)
+        reply = await self.world.ask(step)
+        self.take(step, reply)
+        return reply
+
+    def compose(self, kind: str, slug: str, body: Any, **changes: Any) -> StepRequested:
+        fresh = not self.session
+        session = self.session or new_session_id(3)
+        now = self.world.clock.now_us()
+        sealed = None if body is None else Sealed(epoch="e", box=json.dumps(body).encode())
+        step = StepRequested.model_validate(
+            {
+                "command": random_id(), "kind": kind, "session": session, "fresh": fresh, "rotation": self.rotation, "flow": slug,
+                "shown": self.shown.get(slug) and self.shown[slug].model_dump(), "sealed": sealed and sealed.model_dump(),
+                "login": self.login and self.login.model_dump(), "received_us": now, "deadline_us": now + 15_000_000,
+                "reply_partition": 0, "edge": "edge", "address": "192.0.2.1",
+            }
+        )  # fmt: skip
+        return step.model_copy(update=changes)
+
+    def take(self, step: StepRequested, reply: StepReplied) -> None:
+        if reply.session_over or reply.logged_out:
+            self.session, self.rotation, self.login = "", 0, None
+        elif reply.outcome in ("accepted", "current"):
+            self.session, self.rotation = reply.session, reply.rotation
+        if reply.run and reply.transition:
+            self.shown[step.flow] = Shown(run=reply.run, transition=reply.transition, version=reply.version)
+        if reply.login:
+            self.login = reply.login
+
+    def twin(self) -> "Browser":
+        """A second tab: the same cookies at this moment."""
+        return replace(self, shown=dict(self.shown))
+
+
+class World:
+    """Use as `async with World() as world`."""
+
+    def __init__(self, flows: dict[str, tuple[PlannedStage, ...]] | None = None, workers: int = 1) -> None:
+        self.clock = FixedClock()
+        self.directory = FakeDirectory()
+        self.planner = FixedPlanner(flows or {"login": LOGIN_STAGES})
+        self.policy = FixedPolicy()
+        self.workers: list[Worker] = []
+        self._count = workers
+        self._waiting: dict[str, asyncio.Future[StepReplied]] = {}
+
+    async def __aenter__(self) -> Self:
+        self.log = await EmbeddedLog.open(topics.TOPICS)
+        for _ in range(self._count):
+            await self.add_worker()
+        self._reader = asyncio.create_task(self._read_replies())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for worker in self.workers:
+            await worker.stop()
+        self._reader.cancel()
+        await asyncio.gather(self._reader, return_exceptions=True)
+        await self.log.close()
+
+    async def add_worker(self, wrap: Callable[[Any], Any] = lambda log: log) -> Worker:
+        parts = Parts(
+            log=wrap(self.log), directory=self.directory, opener=PlainOpener(), cursor=Cursor(registry(), self.planner, self.policy),
+            planner=self.planner, clock=self.clock, secret_key=SECRET, alive=lambda: True, diverged=lambda *_: None,
+        )  # fmt: skip
+        worker = Worker(parts, NoAsking(), DeadLetters(self.log, "executor", self.clock))  # type: ignore[arg-type]
+        await worker.start()
+        self.workers.append(worker)
+        return worker
+
+    def browser(self) -> Browser:
+        return Browser(self)
+
+    async def ask(self, step: StepRequested, timeout: float = 5) -> StepReplied:  # noqa: ASYNC109
+        future = self._waiting.setdefault(step.command, asyncio.get_running_loop().create_future())
+        await self.send(step)
+        try:
+            async with asyncio.timeout(timeout):
+                return await future
+        finally:
+            self._waiting.pop(step.command, None)
+
+    async def send(self, step: StepRequested) -> None:
+        await self.write(topics.STEPS, step, step.session, step.command)
+
+    async def write(self, topic: str, body: Contract, subject: str, ident: str, **place: Any) -> None:
+        envelope = Envelope(ident, body.wire_type, body.wire_version, "test", subject, self.clock.now_us(), **place)
+        headers, value = encode(envelope, body)
+        await self.log.append(Message(topic, partition_of(subject), subject.encode(), value, headers))
+
+    async def history(self, session: str) -> list[Received[Any]]:
+        """Every record of the session's topic about it, accepted or not."""
+        place = TopicPartition(topics.SESSIONS, partition_of(session))
+        found = []
+        async for batch in self.log.read(place, *await self.log.bounds(place)):
+            found += [SESSIONS_CODEC.decode(record) for record in batch if record.key == session.encode()]
+        return found
+
+    async def _read_replies(self) -> None:
+        async for batch in self.log.tail(topics.REPLIES, {0: 0}):
+            for record in batch:
+                reply = CODEC.decode(record).body
+                assert isinstance(reply, StepReplied)
+                waiting = self._waiting.get(reply.command)
+                if waiting and not waiting.done():
+                    waiting.set_result(reply)
+
+
+class NoAsking:
+    """Nobody asks over topics here: the planner and policy of this world answer at once."""
+
+    def settle(self, record: object) -> None:
+        """Nothing to settle."""
