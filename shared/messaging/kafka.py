@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 
 from shared.contracts.topics import Topic
 from shared.kernel.clock import Clock, SystemClock
-from shared.messaging.kafka_client import new_consumer
+from shared.messaging.kafka_client import new_consumer, stop
 from shared.messaging.kafka_group import KafkaMembership
 from shared.messaging.kafka_producer import KafkaAppender
 from shared.messaging.kafka_tail import KafkaTail, read_range
@@ -104,7 +104,7 @@ class KafkaLog:
         gone = LogUnavailable("the log is closed")
         await asyncio.gather(*(one.stop(gone) for one in self._members), *(one.close(gone) for one in self._tails if not one.closed))
         if self._looking is not None:
-            await self._looking.stop()
+            await stop(self._looking)
         await self._appender.close()
 
     async def _count(self, topic: str, partition: int) -> int | None:
@@ -128,7 +128,7 @@ class KafkaLog:
                 try:
                     await consumer.start()
                 except BaseException:
-                    await consumer.stop()
+                    await stop(consumer)
                     raise
                 self._looking = consumer
             return self._looking

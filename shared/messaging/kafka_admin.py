@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 
 from shared.contracts.topics import Topic
-from shared.messaging.kafka_client import new_consumer
+from shared.messaging.kafka_client import new_consumer, stop
 from shared.messaging.log import LogUnavailable
 
 ANSWER_S = 30.0
@@ -44,7 +44,8 @@ async def create_topics(bootstrap: str, topics: Iterable[Topic], replication: in
         there = await _describe(admin, [name for name, outcome in done.items() if outcome == "there"])
         for name, found in there.items():
             done[name] = await _compare(admin, wanted[name], found, replication)
-    await _served(bootstrap, [wanted[name] for name, outcome in done.items() if outcome != "there"])
+    if fresh := [wanted[name] for name, outcome in done.items() if outcome == "created" or outcome.endswith("partitions")]:
+        await _served(bootstrap, fresh)
     return done
 
 
@@ -95,7 +96,7 @@ async def _served(bootstrap: str, topics: list[Topic]) -> None:
     except (KafkaError, OSError, TimeoutError) as error:
         raise LogUnavailable(f"topics were made but are not served yet: {error!r}") from error
     finally:
-        await consumer.stop()
+        await stop(consumer)
 
 
 async def _compare(admin: AIOKafkaAdminClient, topic: Topic, found: dict[str, str], replication: int) -> str:

@@ -6,6 +6,7 @@ counts is when the answered request was *sent*: a process that was stopped for t
 that waited in its socket for news.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -98,6 +99,21 @@ def new_consumer(bootstrap: str, group: str | None = None, request_timeout_ms: i
         request_timeout_ms=request_timeout_ms,
         metadata_max_age_ms=30_000,
     )
+
+
+async def stop(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer, also one that has only just been started or never was.
+
+    aiokafka cancels its tasks and awaits them; one that has not had its first turn yet raises the cancellation here.
+    """
+    await asyncio.sleep(0)
+    try:
+        await consumer.stop()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        await consumer._client.close()
 
 
 def to_records(fetched: Mapping[Any, Sequence[ConsumerRecord[bytes, bytes]]]) -> list[Record]:

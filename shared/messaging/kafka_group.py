@@ -14,7 +14,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
 
 from shared.kernel.clock import Clock
-from shared.messaging.kafka_client import BATCH, Heard, know_topics, new_consumer, to_records
+from shared.messaging.kafka_client import BATCH, Heard, know_topics, new_consumer, stop, to_records
 from shared.messaging.log import GroupMember, LogUnavailable, Mismatched
 from shared.messaging.log import TopicPartition as Place
 
@@ -55,7 +55,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
                 await self._consumer.start()
                 await know_topics(self._consumer, sorted(self._topics))
         except (KafkaError, OSError, TimeoutError) as error:
-            await self._consumer.stop()
+            await stop(self._consumer)
             raise LogUnavailable(f"group {self._group} cannot be joined: {error!r}") from error
         self._consumer.subscribe(sorted(self._topics), listener=self)
         self._pump_task = asyncio.create_task(self._pump(), name=f"member of {self._group}")
@@ -214,7 +214,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
                 self._pump_task.cancel()
         try:
             async with asyncio.timeout(STOP_S):
-                await self._consumer.stop()
+                await stop(self._consumer)
         except (KafkaError, TimeoutError) as error:
             _log.warning("group %s was not left in order, it will notice by its session time-out: %r", self._group, error)
             await self._consumer._client.close()

@@ -44,10 +44,11 @@ class KafkaAppender:
             raise LogUnavailable(f"the broker did not acknowledge a record for {message.topic} in time") from error
 
     async def partitions(self, topic: str) -> int:
-        """The broker's partition count."""
+        """The broker's partition count, asked for anew: counts grow."""
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 producer = await self._current()
+                await producer.client.force_metadata_update()
                 return len(await producer.partitions_for(topic))
         except (TimeoutError, KafkaError) as error:
             raise LogUnavailable(f"the broker does not know topic {topic}: {error!r}") from error

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from shared.kernel.clock import Clock
-from shared.messaging.kafka_client import BATCH, Heard, new_consumer, to_records
+from shared.messaging.kafka_client import BATCH, Heard, new_consumer, stop, to_records
 from shared.messaging.log import LogUnavailable, Record
 
 POLL_MS = 1_000
@@ -76,7 +76,7 @@ class KafkaTail:
     async def _drop(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await stop(consumer)
 
     def fetched_age(self) -> float:
         """See `log.Tail.fetched_age`."""
@@ -109,4 +109,4 @@ async def read_range(bootstrap: str, place: TopicPartition, start: int, end: int
     except (KafkaError, OSError, TimeoutError) as error:
         raise LogUnavailable(f"a read of {place} failed: {error!r}") from error
     finally:
-        await consumer.stop()
+        await stop(consumer)

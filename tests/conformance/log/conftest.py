@@ -15,7 +15,7 @@ from shared.messaging.log import Log
 from tests.conformance.log.support import Bench
 from tests.integration.kafka_broker.broker_fixture import kafka_broker
 
-__all__ = ["bench", "kafka_broker"]
+__all__ = ["bench", "kafka_broker", "wide"]
 
 DAY = 86_400
 _tests = itertools.count(1)
@@ -45,6 +45,15 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await bench.close()
 
 
+@pytest.fixture
+async def wide(request: pytest.FixtureRequest, bench: Bench) -> list[str]:
+    """The names of three topics of twelve partitions; made only for those who ask, it takes a broker a second."""
+    own = [bench.topics[short] for short in ("wide", "wider", "widest")]
+    if bench.kind == "kafka":
+        await create_topics(request.getfixturevalue("kafka_broker"), own)
+    return [one.name for one in own]
+
+
 async def _embedded(kind: str, path: Path | None) -> Bench:
     log = await EmbeddedLog.open(topics(), path)
 
@@ -58,7 +67,7 @@ async def _on_kafka(broker: str) -> Bench:
     """Topics of its own for every test, and groups with them: the broker is the same for all."""
     own = topics(f"t{next(_tests)}-")
     by_name = {one.name: one for one in own.values()}
-    await create_topics(broker, own.values())
+    await create_topics(broker, [one for short, one in own.items() if not short.startswith("wide")])
     logs: list[Log] = [await KafkaLog.open(broker, by_name)]
 
     async def another() -> Log:

@@ -78,7 +78,7 @@ async def test_the_largest_record_fits(bench: Bench) -> None:
 
 async def test_the_partition_count_is_known(bench: Bench) -> None:
     assert await bench.log.partitions(bench.name("plain")) == 3
-    assert await bench.log.partitions(bench.name("wide")) == 12
+    assert await bench.log.partitions(bench.name("few")) == 2
 
 
 @pytest.mark.parametrize("short", ["plain", "brief"])

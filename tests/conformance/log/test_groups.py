@@ -76,9 +76,8 @@ async def test_a_commit_of_what_is_not_ours_is_ignored(bench: Bench) -> None:
     await _leave(second)
 
 
-async def test_members_share_the_same_numbers_of_all_topics(bench: Bench) -> None:
+async def test_members_share_the_same_numbers_of_all_topics(bench: Bench, wide: list[str]) -> None:
     """One to five members join, then leave: every number has one owner, over all topics (architecture §4.1)."""
-    names = [bench.name(short) for short in ("wide", "wider", "widest")]
     members: list[Recorder] = []
 
     def settled() -> bool:
@@ -92,11 +91,11 @@ async def test_members_share_the_same_numbers_of_all_topics(bench: Bench) -> Non
         await until(lambda: sum(len(member.records) for member in members) >= 36)
         assert sum(len(member.records) for member in members) == 36
         for member in members:
-            for name in names:
+            for name in wide:
                 assert {record.partition for record in member.records if record.topic == name} == member.held
 
     for _ in range(5):
-        members.append(await joined(await bench.another(), bench.group("g7"), names, commits=True))
+        members.append(await joined(await bench.another(), bench.group("g7"), wide, commits=True))
         await until(settled)
         await whole_turn()
     while len(members) > 1:
@@ -106,7 +105,7 @@ async def test_members_share_the_same_numbers_of_all_topics(bench: Bench) -> Non
     await _leave(*members)
 
 
-async def test_revoked_comes_before_somebody_else_is_assigned(bench: Bench) -> None:
+async def test_revoked_comes_before_somebody_else_is_assigned(bench: Bench, wide: list[str]) -> None:
     log: list[tuple[str, str, frozenset[int]]] = []
 
     class Noting(Recorder):
@@ -125,7 +124,7 @@ async def test_revoked_comes_before_somebody_else_is_assigned(bench: Bench) -> N
     for name in ("first", "second"):
         member = Noting()
         member.name = name
-        member.membership = await (await bench.another()).join(bench.group("g8"), [bench.name("wide")], member)
+        member.membership = await (await bench.another()).join(bench.group("g8"), wide[:1], member)
         members.append(member)
         await until(lambda: sum(len(one.held) for one in members) == 12 and all(one.held for one in members))
     owner: dict[int, str] = {}

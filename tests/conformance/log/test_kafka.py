@@ -1,0 +1,209 @@
+"""What only a real broker can do to us: go away, give unlike shares, know topics that differ."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from deploy.kafka.broker import Broker, missing
+from shared.messaging import kafka_client
+from shared.messaging.kafka import KafkaLog
+from shared.messaging.kafka_admin import create_topics, describe_topics
+from shared.messaging.log import LogUnavailable, Message, Mismatched, Record, TopicPartition
+from tests.conformance.log.conftest import topics
+from tests.conformance.log.support import Bench, Recorder, joined, until
+
+pytestmark = pytest.mark.kafka
+on_kafka = pytest.mark.parametrize("bench", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker that may be stopped: nobody else uses it."""
+    lacking = missing()
+    if lacking:
+        pytest.skip(f"kafka: {lacking}")
+    broker = Broker(tmp_path_factory.mktemp("own-kafka"))
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
+
+
+@pytest.fixture
+async def fragile(own_broker: Broker) -> AsyncIterator[KafkaLog]:
+    await create_topics(own_broker.bootstrap, topics().values())
+    log = await KafkaLog.open(own_broker.bootstrap, topics())
+    yield log
+    await log.close()
+
+
+@contextmanager
+def frozen(broker: Broker) -> Iterator[None]:
+    broker.process.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        broker.process.signal(signal.SIGCONT)
+
+
+async def append_until_taken(log: KafkaLog, message: Message) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await log.append(message)
+            except LogUnavailable:
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+async def test_a_broker_that_stops_answering_is_unavailable_within_a_second_and_is_back_after(
+    fragile: KafkaLog, own_broker: Broker
+) -> None:
+    message = Message("plain", 0, b"k", b"before")
+    await fragile.append(message)
+    member = await joined(fragile, "frozen", ["plain"])
+    tail = fragile.tail("plain", {0: 0})
+    seen: list[Record] = []
+
+    async def follow() -> None:
+        async for batch in tail:
+            seen.extend(batch)
+
+    following = asyncio.create_task(follow())
+    await until(lambda: bool(seen) and bool(member.records))
+    assert member.membership is not None
+    with frozen(own_broker):
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(LogUnavailable):
+            await fragile.append(replace(message, value=b"lost or late"))
+        assert asyncio.get_running_loop().time() - began < 5
+        await asyncio.sleep(1.5)
+        assert member.membership.heartbeat_age() > 1.5
+        assert tail.fetched_age() > 1.0
+    await append_until_taken(fragile, replace(message, value=b"after"))
+    await until(lambda: any(record.value == b"after" for record in seen))
+    await until(lambda: b"after" in member.values)
+    await until(lambda: tail.fetched_age() < 1.0 and member.membership is not None and member.membership.heartbeat_age() < 1.5)
+    assert member.membership.failure is None
+    await member.membership.leave()
+    await tail.close()
+    await following
+
+
+async def test_a_broker_that_died_and_came_back_has_what_it_acknowledged(fragile: KafkaLog, own_broker: Broker) -> None:
+    message = Message("plain", 1, b"k", b"kept")
+    offset = await fragile.append(message)
+    await asyncio.to_thread(own_broker.kill)
+    with pytest.raises(LogUnavailable):
+        await fragile.append(message)
+    with pytest.raises(LogUnavailable):
+        await fragile.bounds(TopicPartition("plain", 1))
+    await asyncio.to_thread(own_broker.start)
+    await append_until_taken(fragile, replace(message, value=b"after"))
+    values = [record.value async for batch in fragile.read(TopicPartition("plain", 1), offset, offset + 9) for record in batch]
+    assert values[0] == b"kept"
+    assert values[-1] == b"after"
+
+
+async def test_no_broker_is_unavailable(unused_tcp_port: int) -> None:
+    with pytest.raises(LogUnavailable):
+        await KafkaLog.open(f"127.0.0.1:{unused_tcp_port}", topics())
+    with pytest.raises(LogUnavailable):
+        await create_topics(f"127.0.0.1:{unused_tcp_port}", topics().values())
+
+
+@on_kafka
+async def test_a_producer_that_was_refused_for_good_is_replaced(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """A gap in an idempotent producer's sequence would have everything after it refused."""
+    assert isinstance(bench.log, KafkaLog)
+    await bench.write("latest", b"a")
+    with caplog.at_level(logging.CRITICAL), pytest.raises(LogUnavailable):
+        # past `check`: the broker takes no record without a key into a compacted topic
+        await bench.log._appender.append(bench.message("latest", b"v", key=None))
+    assert await bench.write("latest", b"b") == [1]
+
+
+@on_kafka
+async def test_unlike_shares_are_refused(bench: Bench) -> None:
+    names = [bench.name("plain"), bench.name("brief")]
+    first = await joined(bench.log, bench.group("g"), names)
+    await until(lambda: len(first.held) == 3)
+    second = await joined(await bench.another(), bench.group("g"), names[:1])
+    membership = first.membership
+    assert membership is not None
+    assert second.membership is not None
+    await until(lambda: membership.failure is not None)
+    assert isinstance(membership.failure, Mismatched)
+    await until(lambda: len(second.held) == 3)
+    await second.membership.leave()
+
+
+@on_kafka
+async def test_heartbeats_go_on_while_a_member_prepares(bench: Bench) -> None:
+    """Taking over may take seconds: the group must not think that the member is dead, nor the member itself."""
+    ages: list[float] = []
+
+    class Slow(Recorder):
+        async def assigned(self, partitions: frozenset[int]) -> None:
+            assert self.membership is not None
+            for _ in range(20):
+                await asyncio.sleep(0.1)
+                ages.append(self.membership.heartbeat_age())
+            await super().assigned(partitions)
+
+    member = Slow()
+    member.membership = await bench.log.join(bench.group("g"), [bench.name("plain")], member)
+    await bench.write("plain", b"a")
+    await until(lambda: member.values == [b"a"])
+    assert max(ages) < 2 * kafka_client.HEARTBEAT_MS / 1000 + 0.5
+    assert [what for what, _ in member.events] == ["assigned"]
+    await member.membership.leave()
+
+
+@on_kafka
+async def test_a_single_join_is_a_single_assignment(bench: Bench) -> None:
+    member = await joined(bench.log, bench.group("g"), [bench.name("plain"), bench.name("brief")])
+    await until(lambda: len(member.held) == 3)
+    await asyncio.sleep(1.5)
+    assert member.events == [("assigned", frozenset({0, 1, 2}))]
+    assert member.membership is not None
+    await member.membership.leave()
+
+
+async def test_topics_are_made_once_and_described(kafka_broker: str) -> None:
+    mine = {name: replace(one, name="admin-" + one.name, segment_s=60) for name, one in topics().items() if "wide" not in name}
+    assert await create_topics(kafka_broker, mine.values()) == {one.name: "created" for one in mine.values()}
+    assert await create_topics(kafka_broker, mine.values()) == {one.name: "there" for one in mine.values()}
+    described = await describe_topics(kafka_broker, mine.values())
+    assert described["admin-brief"] == {
+        "partitions": "3",
+        "cleanup.policy": "delete",
+        "message.timestamp.type": "LogAppendTime",
+        "max.message.bytes": "262144",
+        "min.insync.replicas": "1",
+        "retention.ms": "600000",
+        "segment.ms": "60000",
+    }
+    assert described["admin-latest"]["cleanup.policy"] == "compact"
+    assert described["admin-latest"]["retention.ms"] == "-1"
+
+    changed = [replace(mine["plain"], partitions=5), replace(mine["brief"], retention_s=60)]
+    outcome = await create_topics(kafka_broker, changed)
+    assert outcome == {"admin-plain": "3 -> 5 partitions", "admin-brief": "differs: retention.ms=600000 instead of 60000"}
+    assert "differs" in (await describe_topics(kafka_broker, changed))["admin-brief"]
+
+
+@on_kafka
+async def test_partitions_added_later_are_used(bench: Bench, kafka_broker: str) -> None:
+    await bench.write("few", b"a")
+    await create_topics(kafka_broker, [replace(bench.topics["few"], partitions=4)])
+    async with asyncio.timeout(60):
+        await bench.write("few", b"b", partition=3)
+    assert await bench.log.partitions(bench.name("few")) == 4
