@@ -13,7 +13,7 @@ from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Te
 from shared.contracts.people import LoginClaims, Visitor
 from shared.contracts.planner import Plan, PlannedStage, PlanRefused
 from shared.contracts.policy import VerdictReached
-from shared.contracts.steps import View
+from shared.contracts.steps import Shown, View
 
 
 class Evidence(Value):
@@ -193,6 +193,24 @@ class OrderRecord(Value):
     order: Plain
 
 
+class Given(Value):
+    """What a step came with, as far as it may be kept: enough to decide it again. Of the visitor's body, `clear` are the
+    fields that the stage type declares clear, `secret` names the secret ones that were sent, `problems` what was wrong."""
+
+    flow: ShortText = ""
+    shown: Shown | None = None
+    query: Text = ""
+    outer_next: Text | None = None
+    host: ShortText = ""
+    address: ShortText = ""
+    user_agent: ShortText = ""
+    secure: bool = False
+    login: LoginClaims | None = None
+    clear: Plain = {}
+    secret: tuple[ShortText, ...] = ()
+    problems: dict[str, tuple[Plain, ...]] = {}
+
+
 class SessionAdvanced(Contract):
     """One accepted step of a session."""
 
@@ -201,8 +219,7 @@ class SessionAdvanced(Contract):
     command: ShortText
     kind: ShortText
     at_us: Micros
-    address: ShortText = ""
-    answer: Plain = {}
+    given: Given = Given()
     events: tuple[Event, ...]
     asks: tuple[AskRecord, ...] = ()
     orders: tuple[OrderRecord, ...] = ()

@@ -4,7 +4,7 @@ The cursor moves through stages that ask nothing until one has to ask the visito
 transition.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, assert_never
 
 from services.executor.application import views
@@ -16,12 +16,13 @@ from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
 from shared.contracts.planner import PlanMade, PlanRefused, PlanRequested
 from shared.flows.effects import Answer
-from shared.flows.fields import Cleaned, Problem, clean
+from shared.flows.fields import Cleaned, Field, Problem
 from shared.flows.registry import Registry
 from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage, StageConfig, StageFailed
 from shared.kernel.errors import Unavailable
 
 SECOND: Final = 1_000_000
+Reading = Callable[[Mapping[str, Field]], Cleaned | dict[str, tuple[Problem, ...]]]
 
 
 class UnknownFlow(Exception):
@@ -79,13 +80,12 @@ class Cursor:
                     assert_never(came)
         return None
 
-    async def answer(self, decision: Decision, body: Any) -> None:
-        """Give an answer to the current stage and go on as far as it leads."""
+    async def answer(self, decision: Decision, read: Reading) -> None:
+        """Give an answer to the current stage and go on as far as it leads. `read` checks it against the stage's fields."""
         type_, config, run = self._stage(decision)
-        cleaned = clean(type_.fields, body)
+        decision.answer = cleaned = read(type_.fields)
         try:
             if isinstance(cleaned, Cleaned):
-                decision.answer = dict(cleaned.clear)
                 given = Answer(cleaned.clear, frozenset(cleaned.secret))
                 came = await type_.answer(run, config, given, decision.do)
             else:

@@ -1,13 +1,13 @@
 """One step being decided: the events so far, and the session as they leave it."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from services.executor.application.effects import Noted
 from services.executor.domain.session import apply, run_of
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
 from shared.contracts.steps import StepRequested
+from shared.flows.fields import Cleaned, Problem
 from shared.flows.stage import Run
 
 
@@ -23,7 +23,7 @@ class Decision:
     do: Noted
     at_us: int
     events: list[s.Event] = field(default_factory=list)
-    answer: dict[str, Any] = field(default_factory=dict)
+    answer: Cleaned | dict[str, tuple[Problem, ...]] = field(default_factory=lambda: Cleaned({}, {}))
     run: str | None = None
     restarted: bool = False
     emptied: bool = False
@@ -60,7 +60,16 @@ class Decision:
     def transition(self) -> s.SessionAdvanced:
         """The transition that this step comes to."""
         return s.SessionAdvanced(
-            session=self.state.session, command=self.step.command, kind=self.step.kind, at_us=self.at_us, address=self.step.address,
-            answer=self.answer, events=tuple(self.events), asks=tuple(self.do.asks),
-            orders=tuple(record for record, _ in self.do.orders),
+            session=self.state.session, command=self.step.command, kind=self.step.kind, at_us=self.at_us, given=self._given(),
+            events=tuple(self.events), asks=tuple(self.do.asks), orders=tuple(record for record, _ in self.do.orders),
+        )  # fmt: skip
+
+    def _given(self) -> s.Given:
+        step, answer = self.step, self.answer
+        return s.Given(
+            flow=step.flow, shown=step.shown, query=step.query, outer_next=step.outer_next, host=step.host, address=step.address,
+            user_agent=step.user_agent, secure=step.secure, login=step.login,
+            clear=dict(answer.clear) if isinstance(answer, Cleaned) else {},
+            secret=tuple(answer.secret) if isinstance(answer, Cleaned) else (),
+            problems={} if isinstance(answer, Cleaned) else {name: tuple(found) for name, found in answer.items()},
         )  # fmt: skip

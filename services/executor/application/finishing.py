@@ -39,7 +39,7 @@ def denial(state: s.SessionState, body: s.SessionAdvanced, refused: Sequence[Ord
     events.append(s.SessionEnded(reason="order_refused"))
     return s.SessionAdvanced(
         session=body.session, command=body.command, kind="order_refused", at_us=max(state.last_us, now_us),
-        address=body.address, events=tuple(events),
+        events=tuple(events),
     )  # fmt: skip
 
 

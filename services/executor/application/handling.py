@@ -4,9 +4,8 @@ Pure but for the effects: state in, decision or reply out. The log's side of it 
 """
 
 from dataclasses import dataclass
-from typing import Any
 
-from services.executor.application.advance import Cursor
+from services.executor.application.advance import Cursor, Reading
 from services.executor.application.decision import Decision
 from services.executor.domain.session import MAX_TRANSITIONS, SAME_REPLY, answered, expired, open_run, run_of
 from shared.contracts import sessions as s
@@ -72,15 +71,15 @@ def precheck(state: s.SessionState, step: StepRequested, now_us: int, *, caught_
     return None
 
 
-async def handle(decision: Decision, cursor: Cursor, body: Any) -> Handled:
-    """Decide a start, an answer or a cancel; `body` is the opened, parsed answer."""
+async def handle(decision: Decision, cursor: Cursor, read: Reading) -> Handled:
+    """Decide a start, an answer or a cancel; `read` reads the visitor's answer, if there is one."""
     match decision.step.kind:
         case "cancel":
             return _cancel(decision)
         case "start":
             return await _start(decision, cursor)
         case "answer":
-            return await _answer(decision, cursor, body)
+            return await _answer(decision, cursor, read)
         case "state":
             run = _addressed(decision.state, decision.step) or open_run(decision.state, decision.step.flow)
             return Current(run.run if run else None)
@@ -107,7 +106,7 @@ async def _start(decision: Decision, cursor: Cursor) -> Handled:
     return Decided(decision) if decision.events else Current(run.run)
 
 
-async def _answer(decision: Decision, cursor: Cursor, body: Any) -> Handled:
+async def _answer(decision: Decision, cursor: Cursor, read: Reading) -> Handled:
     step, shown = decision.step, decision.step.shown
     addressed = _addressed(decision.state, step)
     if addressed and shown and shown.transition != addressed.head and shown.version < addressed.version:
@@ -121,7 +120,7 @@ async def _answer(decision: Decision, cursor: Cursor, body: Any) -> Handled:
     elif run.run != decision.run:
         decision.run = run.run
     if deliver and not run.over and run.view and run.view.kind == "challenge":
-        await cursor.answer(decision, body)
+        await cursor.answer(decision, read)
     elif deliver and not run.over and run.view and run.view.kind == "error":
         await cursor.reach(decision)
     return Decided(decision) if decision.events else Current(run.run)

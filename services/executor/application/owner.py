@@ -32,6 +32,7 @@ from shared.contracts.planner import FlowRequested
 from shared.contracts.people import Visitor
 from shared.contracts.sessions import SessionAdvanced
 from shared.contracts.steps import StepReplied, StepRequested
+from shared.flows.fields import clean
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import derived_id
@@ -176,7 +177,7 @@ class Owner:
         given = await opened(parts.opener, step) if step.kind == "answer" else Opened(None, {})
         do = LiveEffects(parts.directory, parts.secret_key, step.session, version, step.command, now_us, given.secrets)
         decision = Decision(self.states.get(step.session), step, do, now_us)
-        handled = await handle(decision, parts.cursor, given.body)
+        handled = await handle(decision, parts.cursor, lambda fields: clean(fields, given.body))
         if isinstance(handled, Decided):
             close(handled.decision)
         return handled

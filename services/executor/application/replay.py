@@ -1,0 +1,76 @@
+"""Decide a recorded step again from what its transition recorded, and say whether it comes out the same (architecture §4.7).
+
+Nothing is asked of the world: plans, verdicts, asks and time are in the record, new ids come from the installation's key.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from services.executor.application.advance import Cursor
+from services.executor.application.decision import Decision
+from services.executor.application.effects import RecordedEffects, ReplayDiffers
+from services.executor.application.handling import Decided, close, handle
+from shared.contracts import sessions as s
+from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlanRefused, PlanRequested
+from shared.contracts.policy import VerdictReached, VerdictRequested
+from shared.contracts.steps import StepRequested
+from shared.flows.fields import Cleaned, Field, Problem
+from shared.flows.registry import Registry
+
+
+async def decided_again(state: s.SessionState, recorded: s.SessionAdvanced, registry: Registry, secret_key: bytes) -> s.SessionAdvanced:
+    """The transition that the recorded step comes to today, on the session as it was before it.
+
+    Only steps of visitors are decided: starts, answers, cancels. `ReplayDiffers` if something else is asked today.
+    """
+    answers = _Answers(recorded)
+    do = RecordedEffects(recorded.asks, secret_key, state.session, state.version + 1, recorded.command, recorded.at_us)
+    decision = Decision(state, _step(state, recorded), do, recorded.at_us)
+    handled = await handle(decision, Cursor(registry, answers, answers), lambda fields: _read(recorded.given, fields))
+    if not isinstance(handled, Decided):
+        raise ReplayDiffers(type(handled).__name__)
+    close(decision)
+    return decision.transition()
+
+
+class _Answers:
+    """Planner and policy, as they answered then."""
+
+    def __init__(self, recorded: s.SessionAdvanced) -> None:
+        self._plans = iter([e for e in recorded.events if isinstance(e, s.RunStarted | s.RunReplanned | s.RunRefused)])
+        self._verdicts: Iterator[VerdictReached] = iter(
+            [e.verdict for e in recorded.events if isinstance(e, s.StageSkipped | s.StageGuarded)]
+        )
+
+    async def plan(self, question: PlanRequested) -> PlanMade | PlanRefused:
+        match next(self._plans, None):
+            case s.RunRefused() as refused:
+                return refused.refusal
+            case s.RunStarted() | s.RunReplanned() as planned:
+                ids = {"request": question.request, "session": question.session, "run": question.run}
+                return PlanMade(**ids, plan=planned.plan, verdicts=planned.verdicts)
+            case None:
+                raise ReplayDiffers("a plan is wanted that was not")
+
+    async def locate(self, question: FlowRequested) -> FlowLocated:
+        raise ReplayDiffers("a location is wanted that was not")
+
+    async def decide(self, question: VerdictRequested) -> VerdictReached:
+        verdict = next(self._verdicts, None)
+        if verdict is None or verdict.digest != question.digest:
+            raise ReplayDiffers("another verdict is wanted than was")
+        return verdict
+
+
+def _step(state: s.SessionState, recorded: s.SessionAdvanced) -> StepRequested:
+    given = recorded.given.model_dump(exclude={"clear", "secret", "problems"})
+    own = {"command": recorded.command, "kind": recorded.kind, "session": state.session, "rotation": state.rotation}
+    return StepRequested.model_validate(
+        {**given, **own, "fresh": not state.version, "received_us": recorded.at_us, "deadline_us": recorded.at_us,
+         "reply_partition": 0, "edge": "replay"}
+    )  # fmt: skip
+
+
+def _read(given: s.Given, fields: Mapping[str, Field]) -> Cleaned | dict[str, tuple[Problem, ...]]:
+    if given.problems:
+        return {name: tuple(found) for name, found in given.problems.items()}
+    return Cleaned(given.clear, dict.fromkeys(given.secret, ""))
