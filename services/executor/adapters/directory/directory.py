@@ -1,0 +1,56 @@
+"""The worker's port to users, credentials and logins: `Directory` over PostgreSQL."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+from services.executor.adapters.directory.finding import find_user, get_user
+from services.executor.adapters.directory.guessing import Guesses
+from services.executor.adapters.directory.hashing import HashPool
+from services.executor.adapters.directory.ordering import Orders
+from services.executor.application.ports import AskKey, OrderKey, OrderResult
+from services.executor.domain.limits import GuessLimits
+from shared.contracts.model import Value
+from shared.flows.asks import Ask, DevicesListed, FindUser, GetUser, ListDevices, UserFound, VerifyPassword
+from shared.flows.orders import Order
+from shared.kernel.clock import Clock
+from shared.postgres.migrations import MigrationSet
+from shared.postgres.outbox import OUTBOX
+from shared.postgres.pool import Database, open_pool
+
+SCHEMA: Final = "executor"
+LIMITS: Final = GuessLimits()
+DIRECTORY: Final = MigrationSet.load("directory", files("services.executor.migrations"))
+
+
+async def open_directory(dsn: str, *, schema: str = SCHEMA, size: int = 8) -> Database:
+    """The directory's database, migrated before its first use; returns at once, whether PostgreSQL is there or not."""
+    return await open_pool(dsn, schema=schema, size=size, migrations=(OUTBOX, DIRECTORY))
+
+
+class PostgresDirectory:
+    """Answers asks and performs orders; see `services.executor.application.ports.Directory`."""
+
+    def __init__(self, database: Database, hashes: HashPool, clock: Clock, limits: GuessLimits = LIMITS) -> None:
+        self._database = database
+        self._guesses = Guesses(database, hashes, clock, limits)
+        self._orders = Orders(database, clock)
+
+    async def answer(self, ask: Ask[Any], key: AskKey, secret: str | None) -> Value:
+        """See `Directory.answer`. Asks that change nothing are simply asked again; their answers are in the transition."""
+        match ask:
+            case FindUser():
+                return await find_user(self._database, ask)
+            case GetUser():
+                user = await get_user(self._database, ask.user)
+                return UserFound(user=user, identifier=user.username if user else "")
+            case VerifyPassword():
+                return await self._guesses.verify(ask, key, secret or "")
+            case ListDevices():
+                return DevicesListed(devices=())  # nobody can enrol one yet
+            case _:
+                raise TypeError(f"no such ask: {ask.kind}")
+
+    async def perform(self, key: OrderKey, orders: Sequence[Order]) -> Sequence[OrderResult]:
+        """See `Directory.perform`."""
+        return await self._orders.perform(key, orders)

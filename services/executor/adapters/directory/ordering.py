@@ -1,0 +1,133 @@
+"""Carrying out the orders of a transition: all of them in one PostgreSQL transaction, once (architecture §4.4).
+
+The results are kept under (session, version). The same transition gets them again; another transition under that key
+means that the log has lost its tail.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
+
+from services.executor.adapters.directory.events import Cause, login_revoked, user_changed
+from services.executor.application.ports import LogDiverged, OrderKey, OrderResult
+from shared.contracts import wire
+from shared.flows.orders import LogIn, LogOut, Order
+from shared.kernel.clock import Clock
+from shared.messaging.log import Message
+from shared.postgres.outbox import append
+from shared.postgres.pool import Connection, Database
+
+RESULTS_MAX: Final = 64 * 1024
+
+_KNOWN: Final = "SELECT transition, results FROM order_results WHERE session = $1 AND version = $2"
+_KEEP: Final = "INSERT INTO order_results (session, version, transition, results, at_us) VALUES ($1, $2, $3, $4, $5)"
+
+# One statement: the user's row is locked by its own update, and everything else hangs on that.
+# $1 user, $2 epoch, $3 time, $4 login, $5 methods, $6 session, $7 address, $8 user agent, $9 expiry, $10 the login that goes
+_LOG_IN: Final = """
+WITH person AS (
+    UPDATE users SET last_login_us = $3 WHERE pk = $1 AND is_active AND epoch = $2 RETURNING pk
+), begun AS (
+    INSERT INTO logins (id, user_pk, at_us, epoch, methods, session, address, user_agent, expires_us)
+    SELECT $4, pk, $3, $2, $5, $6, $7, $8, $9 FROM person
+    ON CONFLICT (id) DO NOTHING RETURNING id
+), gone AS (
+    UPDATE logins SET ended_us = $3, end_reason = 'replaced'
+    WHERE id = $10 AND id <> $4 AND ended_us IS NULL AND EXISTS (SELECT FROM person) RETURNING id, user_pk
+)
+SELECT EXISTS (SELECT FROM person) AS done, (SELECT user_pk FROM gone) AS replaced"""
+
+_WHY_NOT: Final = "SELECT is_active FROM users WHERE pk = $1"
+_END_OTHERS: Final = """
+UPDATE logins SET ended_us = $3, end_reason = 'terminated' WHERE user_pk = $1 AND id <> $2 AND ended_us IS NULL RETURNING id"""
+_LOG_OUT: Final = "UPDATE logins SET ended_us = $3, end_reason = $4 WHERE id = $1 AND user_pk = $2 AND ended_us IS NULL RETURNING id"
+
+
+class Orders:
+    """Performs orders; what they say in the log goes through the outbox, in the same transaction."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def perform(self, key: OrderKey, orders: Sequence[Order]) -> Sequence[OrderResult]:
+        """See `Directory.perform`."""
+        try:
+            async with self._database.transaction() as connection:
+                known = await connection.fetchrow(_KNOWN, key.session, key.version)
+                if known is None:
+                    return await self._perform(connection, key, orders)
+        except asyncpg.UniqueViolationError:  # somebody else has just done it; ours is rolled back
+            known = await self._database.fetchrow(_KNOWN, key.session, key.version)
+            if known is None:
+                raise
+        if known["transition"] != key.transition:
+            raise LogDiverged(f"{key.session} {key.version}")
+        return _unpacked(known["results"])
+
+    async def _perform(self, connection: Connection, key: OrderKey, orders: Sequence[Order]) -> Sequence[OrderResult]:
+        results: list[OrderResult] = []
+        said: list[Message] = []
+        revokes = False
+        for n, order in enumerate(orders):
+            match order:
+                case LogIn():
+                    reason, told = await _log_in(connection, key, order)
+                case LogOut():
+                    reason, told = await _log_out(connection, key, order)
+                case _:
+                    raise TypeError(f"no such order: {order.kind}")
+            results.append(OrderResult(n=n, done=not reason, reason=reason))
+            revokes = revokes or isinstance(order, LogOut) or len(told) > 1
+            said += told
+        await append(connection, self._database.schema, said, wake=revokes)
+        packed = wire.pack([result.model_dump() for result in results])
+        await connection.execute(_KEEP, key.session, key.version, key.transition, packed, self._clock.now_us())
+        return results
+
+
+async def _log_in(connection: Connection, key: OrderKey, order: LogIn) -> tuple[str, list[Message]]:
+    """Why not (empty: done), and what to say."""
+    login, cause = order.login, Cause(key.session, key.transition)
+    row = await connection.fetchrow(
+        _LOG_IN, login.user, login.epoch, login.at_us, login.login, list(login.methods), order.session, order.address,
+        order.user_agent, login.expires_us, order.replaces,
+    )  # fmt: skip
+    if row is None or not row["done"]:
+        return await _why_not(connection, login.user), []
+    facts = {
+        "username": login.username,
+        "login": login.login,
+        "methods": login.methods,
+        "address": order.address,
+        "user_agent": order.user_agent,
+    }
+    said = [user_changed(login.user, "logged_in", login.at_us, epoch=login.epoch, cause=cause, facts=facts)]
+    if row["replaced"] is not None:
+        said.append(login_revoked(order.replaces or "", row["replaced"], login.at_us, "replaced", cause))
+    if order.terminate_others:
+        others = await connection.fetch(_END_OTHERS, login.user, login.login, login.at_us)
+        said += [login_revoked(other["id"], login.user, login.at_us, "terminated", cause) for other in others]
+    return "", said
+
+
+async def _why_not(connection: Connection, user: int) -> str:
+    row = await connection.fetchrow(_WHY_NOT, user)
+    if row is None:
+        return "user_gone"
+    return "epoch_over" if row["is_active"] else "user_disabled"
+
+
+async def _log_out(connection: Connection, key: OrderKey, order: LogOut) -> tuple[str, list[Message]]:
+    """A login that is over already, or was never known here, is revoked as well: the wish counts."""
+    cause = Cause(key.session, key.transition)
+    said = [login_revoked(order.login, order.user, order.at_us, order.reason, cause)]
+    if await connection.fetchrow(_LOG_OUT, order.login, order.user, order.at_us, order.reason):
+        facts = {"login": order.login, "reason": order.reason}
+        said.append(user_changed(order.user, "logged_out", order.at_us, cause=cause, facts=facts))
+    return "", said
+
+
+def _unpacked(raw: bytes) -> Sequence[OrderResult]:
+    return [OrderResult.model_validate(item) for item in wire.unpack(raw, RESULTS_MAX)]

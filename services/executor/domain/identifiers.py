@@ -1,0 +1,138 @@
+"""What people are called: one canonical form for look-ups and counters, and what a new name may look like.
+
+The form is NFKC, casefold, NFKC (Unicode TR31 §5; the security reference 7.8 measured that it is idempotent), computed
+here and nowhere else, so that `ADMIN`, its full-width spelling and `admin` are one account with one counter. No locale
+takes part. New user names are ASCII after folding: a mixed-script look-alike cannot be made, only typed in vain.
+"""
+
+import hashlib
+import re
+import unicodedata
+from typing import Final, Literal
+
+from shared.kernel.errors import SluiceError
+
+Field = Literal["username", "email", "upn"]
+
+USERNAME_MAX: Final = 150
+EMAIL_MAX: Final = 254
+NAME_MAX: Final = 512
+TYPED_MAX: Final = 512  # characters; nobody is called more than that, and folding costs time
+
+_USERNAME = re.compile(r"[a-z0-9_.@+-]+\Z")
+_UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\Z")
+_LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
+_DOMAIN = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?!\d+\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+_REFUSED: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
+RESERVED: Final = frozenset({
+    "null", "none", "undefined", "true", "false", "0", "-", "_", ".", "..", "@", "+", "me", "self", "system", "anonymous", "anonymoususer",
+})  # fmt: skip
+"""Names that some program would take for something else (row U18)."""
+
+
+class BadIdentifier(SluiceError):
+    """A name that nobody can be given; `message` is authentik's or Django's text for the field."""
+
+    code = "E_IDENTIFIER"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+def canonical(text: str) -> str:
+    """The form in which names are compared and counted; outer blanks do not count."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return folded.strip(" ")
+
+
+def is_text(text: str) -> bool:
+    """Whether this can be stored and compared: no NUL, no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def looked_for(text: str) -> str | None:
+    """The canonical form of what a visitor typed; None if nobody can be called that."""
+    if len(text) > TYPED_MAX or not is_text(text):
+        return None
+    return canonical(text) or None
+
+
+def looked_for_email(text: str) -> str | None:
+    """The canonical address of what a visitor typed; None if it is none. Mail never goes to it, only to the stored one."""
+    try:
+        return canonical_email(text) or None
+    except BadIdentifier:
+        return None
+
+
+def counter_of(text: str) -> bytes:
+    """Under what failures for this identifier are counted: a digest, for what was typed may be a password."""
+    shown = text if is_text(text) else text.encode("utf-8", "surrogatepass").hex()
+    return hashlib.sha256(canonical(shown[:TYPED_MAX]).encode()).digest()
+
+
+def new_username(text: str) -> tuple[str, str]:
+    """A name for a new user, as it is shown and in its canonical form; `BadIdentifier` says why not."""
+    shown = _shown(text, USERNAME_MAX)
+    if not shown:
+        raise BadIdentifier("This field may not be blank.")
+    folded = canonical(shown)
+    if len(folded) > USERNAME_MAX:
+        raise BadIdentifier(f"Ensure this field has no more than {USERNAME_MAX} characters.")
+    if not _USERNAME.match(folded):
+        raise BadIdentifier("Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ characters.")
+    if folded in RESERVED or _UUID.match(folded):
+        raise BadIdentifier("This username is reserved.")
+    return shown, folded
+
+
+def new_email(text: str) -> tuple[str, str]:
+    """An address, as mail is sent to it and in its canonical form; both empty for none. `BadIdentifier` says why not."""
+    shown = _shown(text, EMAIL_MAX)
+    return shown, canonical_email(shown) if shown else ""
+
+
+def canonical_email(text: str) -> str:
+    """Local part folded, domain in its ASCII form (IDNA); `BadIdentifier` for what is no address.
+
+    A narrow reading of RFC 5321: dot-atom local part in ASCII, a domain of at least two labels; no quoting, no address
+    literals, no comments (row H45).
+    """
+    folded = looked_for(text)
+    if folded is None:
+        raise BadIdentifier("Enter a valid email address.")
+    local, at, domain = folded.rpartition("@")
+    try:
+        ascii_domain = domain.encode("idna").decode("ascii").lower() if domain and not domain.isascii() else domain
+    except UnicodeError:
+        raise BadIdentifier("Enter a valid email address.") from None
+    # `=?` would begin an encoded word in a mail header (RFC 2047).
+    if not at or len(local) > 64 or "=?" in local or not _LOCAL.match(local) or not _DOMAIN.match(ascii_domain):
+        raise BadIdentifier("Enter a valid email address.")
+    if len(address := f"{local}@{ascii_domain}") > EMAIL_MAX:
+        raise BadIdentifier(f"Ensure this field has no more than {EMAIL_MAX} characters.")
+    return address
+
+
+def new_name(text: str) -> str:
+    """A display name: anything that can be shown, in any script (rows U17, U20); `BadIdentifier` says why not."""
+    shown = _shown(text, NAME_MAX)
+    marks = 0
+    for character in shown:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks > 8:  # real scripts stack a few
+            raise BadIdentifier("This field has too many combining marks.")
+    return shown
+
+
+def _shown(text: str, limit: int) -> str:
+    """The text as it is stored (NFC, no outer blanks); `BadIdentifier` for what is too long or is no plain text."""
+    if len(text) > limit:
+        raise BadIdentifier(f"Ensure this field has no more than {limit} characters.")
+    if "\0" in text:
+        raise BadIdentifier("Null characters are not allowed.")
+    shown = unicodedata.normalize("NFC", text).strip(" ")
+    if any(unicodedata.category(character) in _REFUSED for character in shown):
+        raise BadIdentifier("This field contains characters that cannot be shown.")
+    return shown
