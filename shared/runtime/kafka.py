@@ -36,10 +36,15 @@ def main(name: str, model: type[S], build: Build[S]) -> int:
 def run(name: str, settings: S, build: Build[S]) -> int:
     """Run the service until a signal comes or it fails; the exit code."""
     if settings.kafka is None:
-        process.say(f"{variable('kafka')} is not set: {name} runs on Kafka; on a machine without it, `sluice up` starts everything")
-        return process.REFUSED
+        return refused(name)
     kafka = settings.kafka
     return process.run(lambda: _serve(name, settings, kafka, build))
+
+
+def refused(name: str) -> int:
+    """Say that the service does not run without Kafka; the exit code."""
+    process.say(f"{variable('kafka')} is not set: {name} runs on Kafka; on a machine without it, `sluice up` starts everything")
+    return process.REFUSED
 
 
 async def _serve(name: str, settings: S, kafka: str, build: Build[S]) -> None:

@@ -1,0 +1,19 @@
+"""`sluice` and `python -m sluice`: runs a command; an error of ours is one line on standard error, not a traceback."""
+
+import sys
+
+from shared.kernel.errors import SluiceError
+from sluice.cli import REFUSED, app
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit with its code."""
+    try:
+        app()
+    except SluiceError as error:
+        sys.stderr.write(f"sluice: {error}\n")
+        sys.exit(REFUSED if error.code == "E_SETTINGS" else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""The commands and their options. What they do is imported when they run, so that each starts as fast as it can.
+
+Exit codes: 0 done, 1 failed, 2 refused (wrong usage, wrong settings, a service without Kafka).
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+REFUSED: Final = 2
+
+app = typer.Typer(
+    name="sluice",
+    help="Login flows as event-sourced services. `sluice up` starts everything on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+topics = typer.Typer(help="The topics on the Kafka brokers of SLUICE_KAFKA.", no_args_is_help=True)
+users = typer.Typer(help="Users, written straight to the database: beside a running Sluice or without one.", no_args_is_help=True)
+flows = typer.Typer(help="Flow definitions.", no_args_is_help=True)
+app.add_typer(topics, name="topics")
+app.add_typer(users, name="users")
+app.add_typer(flows, name="flows")
+
+
+class ServiceName(StrEnum):
+    """The services."""
+
+    CATALOG = "catalog"
+    PLANNER = "planner"
+    POLICY = "policy"
+    EXECUTOR = "executor"
+
+
+class Role(StrEnum):
+    """The parts of the executor that scale on their own."""
+
+    EDGE = "edge"
+    WORKER = "worker"
+    BOTH = "both"
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")]
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input; else it is asked for.")]
+
+
+@app.command()
+def up() -> None:
+    """Start everything in this process, PostgreSQL too; Ctrl-C stops it, the data stay in SLUICE_DATA."""
+    from sluice.up import up as command
+
+    raise typer.Exit(command())
+
+
+@app.command()
+def run(
+    service: Annotated[ServiceName, typer.Argument(help="Which service.")],
+    role: Annotated[Role | None, typer.Option(help="Which part of the executor: HTTP (edge), sessions (worker), or both.")] = None,
+) -> None:
+    """Run one service as a process of its own, on the Kafka of SLUICE_KAFKA."""
+    from sluice.run import run as command
+
+    if role is not None and service is not ServiceName.EXECUTOR:
+        raise typer.BadParameter(f"{service.value} has no roles", param_hint="--role")
+    raise typer.Exit(command(service.value, role.value if role else None))
+
+
+@app.command()
+def settings() -> None:
+    """Print all settings with their values (secrets left out), where these come from, and what they are for."""
+    from sluice.settings import table
+
+    typer.echo(table())
+
+
+@app.command()
+def tail(
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="Such as executor.sessions.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Everything that the topic still holds.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the newest events without --from-beginning.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Print a topic, decoded, one line an event; of executor.sessions only accepted transitions.
+
+    Reads the Kafka of SLUICE_KAFKA, or else the log in SLUICE_DATA, also while `sluice up` runs.
+    """
+    from sluice.tail.command import tail as command
+
+    raise typer.Exit(command(topic, follow=follow, newest=None if from_beginning else lines, as_json=as_json))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed
+
+    typer.echo(f"sluice {installed('sluice')}")
+
+
+@topics.command("create")
+def topics_create(replication: Annotated[int, typer.Option(min=1, help="Copies of each record; 3 in production.")] = 1) -> None:
+    """Make the topics that are not there, and add partitions where there are too few; changes no other setting."""
+    from sluice.topics import create
+
+    create(replication)
+
+
+@topics.command("describe")
+def topics_describe(replication: Annotated[int, typer.Option(min=1, help="The copies that there should be.")] = 1) -> None:
+    """Print the topics on the brokers, and what differs from how Sluice wants them."""
+    from sluice.topics import describe
+
+    describe(replication)
+
+
+@users.command("create")
+def users_create(
+    name: Name,
+    password_stdin: PasswordStdin = False,
+    superuser: Annotated[bool, typer.Option("--superuser", help="May do everything.")] = False,
+    email: Annotated[str, typer.Option(help="The e-mail address.")] = "",
+    full_name: Annotated[str, typer.Option("--name", help="The name for people to read.")] = "",
+) -> None:
+    """Make a user."""
+    from sluice.users import create
+
+    create(name, password_stdin=password_stdin, superuser=superuser, email=email, full_name=full_name)
+
+
+@users.command("set-password")
+def users_set_password(name: Name, password_stdin: PasswordStdin = False) -> None:
+    """Give a user a new password; ends all of the user's logins."""
+    from sluice.users import set_password
+
+    set_password(name, password_stdin=password_stdin)
+
+
+@users.command("disable")
+def users_disable(name: Name) -> None:
+    """Keep a user from logging in; ends all of the user's logins."""
+    from sluice.users import disable
+
+    disable(name)
+
+
+@users.command("import")
+def users_import(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV with username,email,name,password.")],
+) -> None:
+    """Make users from a CSV file; a password that is a complete argon2id or pbkdf2_sha256 hash is taken as such."""
+    from sluice.users import import_file
+
+    import_file(file)
+
+
+@flows.command("apply")
+def flows_apply(
+    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True, help="Blueprints in YAML.")],
+) -> None:
+    """Bring flows, stages, policies and bindings to what the files say; the same files again change nothing."""
+    from sluice.flows import apply
+
+    apply(files)

@@ -1,0 +1,73 @@
+"""The folder in which `sluice up` keeps everything (`SLUICE_DATA`), and the lock that lets one process have it.
+
+data/             mode 0700
+  secret.key      mode 0600: cookies are proved with it, epoch keys wrapped
+  log.sqlite      the log: any SQLite client reads it
+  postgres/       PostgreSQL (`shared.postgres.server`)
+  lock            held with flock(2), so that a killed process leaves no stale one; its text is the holder's pid
+"""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared.kernel.errors import SluiceError
+
+
+class DataInUse(SluiceError):
+    """Another `sluice up` runs on this folder."""
+
+    code = "E_DATA_IN_USE"
+
+
+class DataFolder:
+    """The paths in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.secret_key = self.path / "secret.key"
+        self.log = self.path / "log.sqlite"
+        self.postgres = self.path / "postgres"
+
+    def make(self) -> None:
+        """Make the folder itself if it is not there: it names people, so nobody else may look in."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Make the folder if need be, and hold it inside the block.
+
+        Raises:
+            DataInUse: another process has it.
+        """
+        self.make()
+        lock = (self.path / "lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip()
+            lock.close()
+            raise DataInUse(
+                f"another `sluice up` (process {holder or 'unknown'}) runs on {self.path}; stop it first, or set SLUICE_DATA to another folder"
+            ) from None
+        with lock:
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+    def make_secret_key(self) -> Path:
+        """The file of the secret key, filled with 48 random bytes as text on the first start; whole or not there."""
+        if not self.secret_key.exists():
+            fresh = self.secret_key.with_suffix(".new")
+            fresh.unlink(missing_ok=True)
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(48) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.rename(self.secret_key)
+        return self.secret_key

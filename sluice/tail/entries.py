@@ -1,0 +1,63 @@
+"""From records to entries: one for each event, and of `executor.sessions` only what was accepted (architecture §4.2)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from shared.contracts.acceptance import AcceptedTransitions
+from shared.contracts.envelope import Envelope, from_headers
+from shared.contracts.errors import BadRecord
+from shared.contracts.sessions import SessionAdvanced
+from shared.contracts.topics import SESSIONS, TOPICS
+from shared.messaging.log import Record
+from sluice.tail.codecs import CODECS
+
+REMOVED: Final = "(removed)"
+UNREADABLE: Final = "(unreadable)"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event. `step` is what all events of one transition share; `envelope` None where the record has none."""
+
+    record: Record
+    envelope: Envelope | None
+    name: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    step: dict[str, Any] = field(default_factory=dict)
+
+
+class Entries:
+    """Turns the records of one topic, in the order of each partition, into entries."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._accepted = AcceptedTransitions() if topic == SESSIONS else None
+
+    def of(self, record: Record) -> Iterator[Entry]:
+        """The entries of the next record: none for a transition that does not count."""
+        envelope: Envelope | None = None
+        try:
+            if record.value is None:
+                yield Entry(record, None, REMOVED)
+                return
+            envelope = from_headers(record.headers)
+            if self._accepted is not None and not self._accepted.accepts(envelope):
+                return
+            body = CODECS[self._topic].decode(record, TOPICS[self._topic].max_bytes).body
+        except BadRecord as error:
+            yield Entry(record, envelope, UNREADABLE, {"reason": error.code, "detail": error.detail})
+            return
+        if isinstance(body, SessionAdvanced):
+            yield from _events(record, envelope, body)
+        else:
+            yield Entry(record, envelope, envelope.type, body.model_dump())
+
+
+def _events(record: Record, envelope: Envelope, body: SessionAdvanced) -> Iterator[Entry]:
+    step = body.model_dump(exclude={"events"})
+    if not body.events:
+        yield Entry(record, envelope, "(no event)", {}, step)
+    for event in body.events:
+        facts = event.model_dump()
+        yield Entry(record, envelope, facts.pop("event"), facts, step)

@@ -1,0 +1,37 @@
+"""`sluice topics`: the topics on a real broker."""
+
+import asyncio
+
+import typer
+
+from shared.contracts.topics import TOPICS
+from shared.kernel.settings import CommonSettings, Misconfigured, variable
+from sluice.configuration import read
+
+
+def create(replication: int) -> None:
+    """Make what is missing and tell what was done for each topic."""
+    from shared.messaging.kafka_admin import create_topics
+
+    for name, outcome in sorted(asyncio.run(create_topics(_brokers(), TOPICS.values(), replication)).items()):
+        typer.echo(f"{name:24} {outcome}")
+
+
+def describe(replication: int) -> None:
+    """Print the settings on the brokers; exit code 1 if a topic is missing or differs."""
+    from shared.messaging.kafka_admin import describe_topics
+
+    found = asyncio.run(describe_topics(_brokers(), TOPICS.values(), replication))
+    for name, topic in TOPICS.items():
+        facts = found.get(name, {"missing": "`sluice topics create` makes it"})
+        typer.echo(f"{name:24} {'  '.join(f'{setting}={value}' for setting, value in facts.items())}")
+        typer.echo(f"{'':24} key: {topic.key}; written by {topic.writer}; {topic.carries}")
+    if any(name not in found or "differs" in found[name] for name in TOPICS):
+        raise typer.Exit(1)
+
+
+def _brokers() -> str:
+    settings = read(CommonSettings)
+    if settings.kafka is None:
+        raise Misconfigured(f"{variable('kafka')} is not set: there are no brokers to ask")
+    return settings.kafka

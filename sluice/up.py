@@ -1,0 +1,22 @@
+"""`sluice up`: everything on this machine, in one process and one folder."""
+
+from shared.kernel.settings import CommonSettings
+from shared.runtime import process
+from sluice.configuration import read
+from sluice.data_folder import DataFolder
+from sluice.embedded import serve
+
+
+def up() -> int:
+    """Run until Ctrl-C; the exit code.
+
+    Raises:
+        Misconfigured: a setting is wrong.
+        DataInUse: another `sluice up` has the folder.
+    """
+    settings = read(CommonSettings)
+    folder = DataFolder(settings.data)
+    with folder.taken():
+        if settings.secret_key is None:
+            settings = read(CommonSettings, secret_key=str(folder.make_secret_key()))
+        return process.run(lambda: serve(settings, folder))

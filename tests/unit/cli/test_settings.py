@@ -1,0 +1,123 @@
+"""Settings: a wrong one is refused with its name and the reason, a secret is never repeated."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.kernel.settings import Address, CommonSettings, Misconfigured, load, unknown_variables
+from sluice.configuration import read
+from sluice.settings import table
+
+LONG = "k" * 40
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("SLUICE_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:9000", Address("127.0.0.1", 9000)),
+        ("[::1]:80", Address("::1", 80)),
+        (":0", Address("127.0.0.1", 0)),
+        ("sluice.example:443", Address("sluice.example", 443)),
+    ],
+)
+def test_an_address_is_read(monkeypatch: pytest.MonkeyPatch, text: str, address: Address) -> None:
+    monkeypatch.setenv("SLUICE_LISTEN", text)
+    assert load(CommonSettings).listen == address
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SLUICE_LISTEN", "localhost"),
+        ("SLUICE_LISTEN", "localhost:65536"),
+        ("SLUICE_LISTEN", "::1:80"),
+        ("SLUICE_LISTEN", "127.0.0.1:\uff19000"),
+        ("SLUICE_METRICS_LISTEN", "0.0.0.0:9464"),
+        ("SLUICE_METRICS_LISTEN", "no"),
+        ("SLUICE_KAFKA", "broker"),
+        ("SLUICE_DATABASE", "mysql://hunter2@host/x"),
+        ("SLUICE_SECRET_KEY", "hunter2"),
+        ("SLUICE_SECRET_KEY", "/nowhere/secret/sluice/production/hunter2.key"),
+        ("SLUICE_SECRET_KEY", "nowhere/secret/sluice/production/hunter2.key"),
+        ("SLUICE_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("SLUICE_TRACE_RATIO", "1.5"),
+        ("SLUICE_LOG_LEVEL", "loud"),
+        ("SLUICE_COOKIE_HOST_PREFIX", "perhaps"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name_and_not_repeated(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(Misconfigured) as refused:
+        load(CommonSettings)
+    assert str(refused.value).startswith(f"{name}: ")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_all_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_LISTEN", "x")
+    monkeypatch.setenv("SLUICE_TRACE_RATIO", "x")
+    monkeypatch.setenv("SLUICE_LISTN", "127.0.0.1:1")
+    with pytest.raises(Misconfigured) as refused:
+        read(CommonSettings)
+    lines = str(refused.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["SLUICE_LISTN", "SLUICE_LISTEN", "SLUICE_TRACE_RATIO"]
+    assert "SLUICE_LISTEN perhaps?" in lines[0]
+
+
+def test_names_of_tests_are_nobody_elses_business() -> None:
+    assert unknown_variables([CommonSettings], {"SLUICE_TEST_X": "1", "PATH": "/", "SLUICE_DATA": "x"}) == []
+
+
+def test_metrics_never_share_the_visitors_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_LISTEN", "0.0.0.0:9464")
+    with pytest.raises(Misconfigured, match="SLUICE_METRICS_LISTEN"):
+        load(CommonSettings)
+
+
+def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_LISTEN", "")
+    assert load(CommonSettings).listen == Address("127.0.0.1", 9000)
+
+
+def test_the_secret_key_is_a_value_or_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SLUICE_SECRET_KEY", LONG)
+    assert _key() == LONG.encode()
+    file = tmp_path / "a key"
+    file.write_text(f"{LONG}in a file\n")
+    monkeypatch.setenv("SLUICE_SECRET_KEY", str(file))
+    assert _key() == f"{LONG}in a file".encode()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SLUICE_SECRET_KEY", "a key")
+    assert _key() == f"{LONG}in a file".encode()
+    file.write_text("short\n")
+    with pytest.raises(Misconfigured, match="at least 32 bytes"):
+        load(CommonSettings)
+
+
+def _key() -> bytes:
+    key = load(CommonSettings).secret_key
+    assert key is not None
+    return key.get_secret_value()
+
+
+def test_the_table_shows_every_setting_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_SECRET_KEY", LONG)
+    monkeypatch.setenv("SLUICE_BOOTSTRAP_PASSWORD", "hunter2")
+    monkeypatch.setenv("SLUICE_DATABASE", "postgresql://executor:hunter2@db/sluice")
+    monkeypatch.setenv("SLUICE_ALLOWED_HOSTS", "a.example, b.example")
+    text = table()
+    assert "hunter2" not in text
+    assert LONG not in text
+    assert "SLUICE_ALLOWED_HOSTS=a.example,b.example  [environment]" in text
+    assert "SLUICE_SECRET_KEY=********  [environment]" in text
+    assert "SLUICE_LISTEN=127.0.0.1:9000  [default; catalog: 127.0.0.1:9001" in text
+    for field in CommonSettings.model_fields:
+        assert f"SLUICE_{field.upper()}=" in text
