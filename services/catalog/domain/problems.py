@@ -12,6 +12,7 @@ NON_FIELD: Final = "non_field_errors"
 REQUIRED: Final = "This field is required."
 NULL: Final = "This field may not be null."
 NOT_BOOLEAN: Final = "Must be a valid boolean."
+NOT_INTEGER: Final = "A valid integer is required."
 NOT_UNIQUE_TOGETHER: Final = "The fields {} must make a unique set."
 
 _FIXED: Final = {
@@ -21,9 +22,9 @@ _FIXED: Final = {
     "string_unicode": "Not a valid string.",
     "bool_type": NOT_BOOLEAN,
     "bool_parsing": NOT_BOOLEAN,
-    "int_type": "A valid integer is required.",
-    "int_parsing": "A valid integer is required.",
-    "int_from_float": "A valid integer is required.",
+    "int_type": NOT_INTEGER,
+    "int_parsing": NOT_INTEGER,
+    "int_from_float": NOT_INTEGER,
     "int_parsing_size": "String value too large.",
     "string_pattern_mismatch": 'Enter a valid "slug" consisting of letters, numbers, underscores or hyphens.',
 }

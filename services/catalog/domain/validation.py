@@ -7,11 +7,12 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 
 from services.catalog.domain.definitions import Catalog, Definition, Key, Link, links
-from services.catalog.domain.problems import NON_FIELD, NOT_BOOLEAN, NOT_UNIQUE_TOGETHER, Invalid, problems_of
+from services.catalog.domain.problems import NON_FIELD, NOT_BOOLEAN, NOT_INTEGER, NOT_UNIQUE_TOGETHER, Invalid, problems_of
 from services.catalog.domain.settings import settings_model
 from shared.contracts.catalog import ObjectKind
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+_DIGITS: Final = re.compile(r"-?[0-9]{1,19}\Z")
 _UNIQUE: Final[Mapping[ObjectKind, tuple[str, str]]] = {
     "flow": ("slug", "Flow with this slug already exists."),
     "stage": ("name", "stage with this name already exists."),
@@ -73,7 +74,11 @@ def _prepared(model: type[BaseModel], body: Mapping[str, Any]) -> tuple[dict[str
                 truth = {"true": True, "false": False}.get(value.lower())
                 problems |= {} if truth is not None else {name: [NOT_BOOLEAN]}
                 value = bool(truth)
-        elif str in kinds and isinstance(value, int | float) and not isinstance(value, bool):
+            elif int in kinds and not _DIGITS.match(value):
+                problems[name] = [NOT_INTEGER]
+        elif isinstance(value, bool):
+            problems |= {name: [NOT_INTEGER]} if int in kinds else {}
+        elif str in kinds and isinstance(value, int | float):
             value = str(value)
         given[name] = value
     return given, problems

@@ -78,7 +78,8 @@ class PostgresStore:
         await connection.execute(_LOCK, f"sluice catalog {self._database.schema}")
 
     async def _is_applied(self, connection: Connection, shipped: ShippedFile) -> bool:
-        return shipped.hash == await connection.fetchval("SELECT hash FROM applied_files WHERE name = $1", shipped.name)
+        applied: str | None = await connection.fetchval("SELECT hash FROM applied_files WHERE name = $1", shipped.name)
+        return applied == shipped.hash
 
     async def _current(self, connection: Connection) -> Catalog:
         position = await connection.fetchval(_POSITION)

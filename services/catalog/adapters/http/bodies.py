@@ -1,0 +1,73 @@
+"""JSON in and out, as authentik's API reads and writes it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from services.catalog.domain.problems import Invalid, non_field
+from shared.kernel.errors import SluiceError
+from shared.web import strict_json
+from shared.web.app import body_of, suspect
+
+_JSON: Final = "application/json"
+
+
+class Stopped(SluiceError):
+    """A request that gets `{"detail": …}` with this status."""
+
+    code = "E_CATALOG_HTTP"
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+NOT_FOUND: Final = "Not found."
+
+
+def answer(body: Any, status: int = 200) -> web.Response:
+    """A JSON answer; None for 204, which has no body."""
+    if status == 204:
+        return web.Response(status=204)
+    return web.Response(status=status, text=json.dumps(body, ensure_ascii=False), content_type=_JSON, charset="utf-8")
+
+
+async def fields_of(request: web.Request) -> Mapping[str, Any]:
+    """The object in a request's body; an absent body is an empty one. `Stopped` or `Invalid` for anything else."""
+    raw = await body_of(request)
+    if not raw and "Content-Type" not in request.headers:
+        return {}
+    if request.content_type != _JSON or (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
+        suspect(request, "content_type", len(raw))
+        shown = request.headers.get("Content-Type", "")[:100]
+        raise Stopped(415, f'Unsupported media type "{shown}" in request.')
+    try:
+        value = strict_json.parse(raw)
+    except strict_json.BadJson as bad:
+        suspect(request, bad.code, len(raw))
+        raise Stopped(400, f"JSON parse error - {_why(bad, raw)}") from None
+    if value is None:
+        raise non_field("No data provided")
+    if not isinstance(value, dict):
+        raise non_field(f"Invalid data. Expected a dictionary, but got {type(value).__name__}.")
+    return value
+
+
+def refused(refusal: Invalid) -> web.Response:
+    """The answer to a body that makes no definition."""
+    return answer(refusal.problems, 400)
+
+
+def _why(bad: strict_json.BadJson, raw: bytes) -> str:
+    if type(bad) is not strict_json.BadJson:
+        return bad.code
+    text = raw.decode()
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as failure:
+        # Where the text just ends, authentik's parser says so; for the rest the words are Python's.
+        what = "unexpected end of data" if failure.pos >= len(text) else failure.msg
+        return f"{what}: line {failure.lineno} column {failure.colno} (char {failure.pos})"
+    return bad.code

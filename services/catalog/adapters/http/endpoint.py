@@ -1,0 +1,55 @@
+"""One path of the API: who asks, which method, and what becomes of refusals."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from aiohttp import web
+
+from services.catalog.adapters.http.access import NO_CREDENTIALS, NO_PERMISSION, actor_of
+from services.catalog.adapters.http.bodies import Stopped, answer, refused
+from services.catalog.application.ports import Tokens
+from services.catalog.domain.problems import Invalid
+
+Method = Callable[[web.Request, str], Awaitable[web.Response]]
+"""Takes the request and the name of who asks."""
+
+
+class Endpoint:
+    """A path with its methods; `HEAD` and `OPTIONS` come by themselves. `hidden`: without credentials it says nothing of
+    credentials, as recorded for single flows."""
+
+    def __init__(self, path: str, tokens: Tokens, methods: Mapping[str, Method], *, hidden: bool = False) -> None:
+        self.path: Final = path
+        self._tokens = tokens
+        self._methods = methods
+        self._hidden = hidden
+        self._allow = ", ".join([*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"])
+
+    @property
+    def route(self) -> web.RouteDef:
+        """The route, for every method: those that are not there are refused here, in authentik's words."""
+        return web.route("*", self.path, self._handle)
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        try:
+            made = await self._made(request)
+        except Stopped as stopped:
+            made = answer({"detail": stopped.detail}, stopped.status)
+        except Invalid as invalid:
+            made = refused(invalid)
+        made.headers["Allow"] = self._allow
+        return made
+
+    async def _made(self, request: web.Request) -> web.Response:
+        try:
+            actor = actor_of(request, self._tokens)
+        except Stopped as stopped:
+            if self._hidden and stopped.detail == NO_CREDENTIALS and request.method == "GET":
+                raise Stopped(403, NO_PERMISSION) from None
+            raise
+        if request.method == "OPTIONS":
+            return web.Response()
+        method = self._methods.get("GET" if request.method == "HEAD" else request.method)
+        if method is None:
+            raise Stopped(405, f'Method "{request.method[:20]}" not allowed.')
+        return await method(request, actor)

@@ -1,0 +1,63 @@
+"""Definitions as authentik's API shows them (openapi 2024.8.3)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from services.catalog.domain.definitions import Catalog, Definition
+from shared.flows.registry import registry
+
+BACKGROUND: Final = "/static/dist/assets/images/flow_background.jpg"
+# Read-only lists of objects that this release has none of.
+_EMPTY: Final[Mapping[str, Mapping[str, Any]]] = {"authenticator_validate": {"webauthn_allowed_device_types_obj": []}}
+
+
+def flow(catalog: Catalog, one: Definition) -> dict[str, Any]:
+    """A flow, with the pks of its stages and of the policies bound to it."""
+    bound = catalog.bindings("flow_binding", one.pk)
+    guarding = catalog.bindings("policy_binding", one.pk)
+    return _flow(one) | {
+        "stages": [binding["stage"] for binding in bound],
+        "policies": [binding["policy"] for binding in guarding if binding["policy"]],
+        "cache_count": 0,  # plans are not cached
+        "authentication": one["authentication"],
+    }
+
+
+def stage(catalog: Catalog, one: Definition) -> dict[str, Any]:
+    """A stage with its type's configuration."""
+    config = {name: value for name, value in one.fields.items() if name != "name"}
+    return stage_base(catalog, one) | config | dict(_EMPTY.get(one.type, {}))
+
+
+def stage_base(catalog: Catalog, one: Definition) -> dict[str, Any]:
+    """A stage as `stages/all/` shows it: without its configuration. A flow that binds it twice is named twice, as recorded."""
+    kind = registry().stages[one.type]
+    bindings = (found for found in catalog.of("flow_binding") if found["stage"] == one.pk)
+    flows = [catalog.definitions["flow", found["target"]] for found in bindings]
+    return {
+        "pk": one.pk,
+        "name": one["name"],
+        "component": kind.form,
+        "verbose_name": kind.verbose_name,
+        "verbose_name_plural": f"{kind.verbose_name}s",
+        "meta_model_name": f"{kind.app}.{kind.model}",
+        "flow_set": [_flow(found) for found in flows],
+    }
+
+
+def flow_binding(catalog: Catalog, one: Definition) -> dict[str, Any]:
+    """A stage's place in a flow, with the stage."""
+    bound = catalog.definitions["stage", one["stage"]]
+    return {"pk": one.pk, "policybindingmodel_ptr_id": one.ptr} | dict(one.fields) | {"stage_obj": stage_base(catalog, bound)}
+
+
+def _flow(one: Definition) -> dict[str, Any]:
+    names = ("name", "slug", "title", "designation", "policy_engine_mode", "compatibility_mode", "layout", "denied_action")
+    return (
+        {"pk": one.pk, "policybindingmodel_ptr_id": one.ptr}
+        | {name: one[name] for name in names}
+        | {
+            "background": one["background"] or BACKGROUND,
+            "export_url": f"/api/v3/flows/instances/{one['slug']}/export/",
+        }
+    )

@@ -1,0 +1,80 @@
+"""Applying blueprints: those that people name, and those that this release ships."""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final
+
+from services.catalog.application.ports import ShippedFile, Store
+from services.catalog.application.records import subject, what
+from services.catalog.domain.blueprints.document import Document, parse
+from services.catalog.domain.blueprints.errors import BlueprintRefused
+from services.catalog.domain.blueprints.importer import events_of
+from services.catalog.domain.decisions import NewPk
+from services.catalog.domain.definitions import Catalog, Event, evolve
+from services.catalog.domain.problems import Invalid
+
+logger = logging.getLogger(__name__)
+
+SHIPPED_ACTOR: Final = "sluice"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A blueprint file: what it is called, and its bytes."""
+
+    name: str
+    raw: bytes
+
+
+class Applying:
+    """Applies blueprint files to the store."""
+
+    def __init__(self, store: Store, new_pk: NewPk) -> None:
+        self._store = store
+        self._new_pk = new_pk
+
+    async def apply(self, actor: str, given: Sequence[File]) -> list[str]:
+        """Apply these files, all or none; one line for each change and each thing to know. `BlueprintRefused` names the place."""
+        documents = [parse(one.raw, one.name) for one in given]
+        return await self._applied(actor, documents, None)
+
+    async def apply_shipped(self) -> list[str]:
+        """Apply the files of this release that differ from what was applied last, so that an administrator's changes stay.
+
+        A file that clashes with what an administrator has made (a stage of that name, of another type) is told in the
+        log and tried again at the next start; the others are applied.
+        """
+        lines: list[str] = []
+        for one in shipped_files():
+            mark = ShippedFile(one.name, hashlib.sha256(one.raw).hexdigest())
+            try:
+                lines += await self._applied(SHIPPED_ACTOR, [parse(one.raw, one.name)], mark)
+            except (BlueprintRefused, Invalid) as refused:
+                logger.error("a shipped file cannot be applied: %s", refused)  # noqa: TRY400 -- the text says where and why
+        return lines
+
+    async def _applied(self, actor: str, documents: Iterable[Document], shipped: ShippedFile | None) -> list[str]:
+        notes: list[str] = []
+
+        def decide(catalog: Catalog) -> Sequence[Event]:
+            events: list[Event] = []
+            notes.clear()
+            for document in documents:
+                more, told = events_of(catalog, document, self._new_pk)
+                catalog = evolve(catalog, more)
+                events += more
+                notes.extend(told)
+            return events
+
+        events = await self._store.change(actor, decide, shipped)
+        return [f"{what(event)} {subject(event).kind} {subject(event).name}" for event in events] + notes
+
+
+def shipped_files() -> list[File]:
+    """The blueprints of this release, brands after the flows that they look for."""
+    found = [one for one in files("services.catalog").joinpath("flows").iterdir() if one.name.endswith(".yaml")]
+    found.sort(key=lambda one: (one.name.endswith("-brand.yaml"), one.name))
+    return [File(one.name, one.read_bytes()) for one in found]

@@ -1,0 +1,142 @@
+"""Puts the catalog together: the only file of the service that knows all its parts."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from shared.web.tokens import TokenProjection
+
+from services.catalog.adapters.http.api import routes
+from services.catalog.adapters.postgres.store import MIGRATIONS, PostgresStore
+from services.catalog.application.applying import Applying, File
+from services.catalog.application.editing import Editing
+from services.catalog.application.ports import Store
+from services.catalog.domain.blueprints.reader import MAX_BYTES
+from services.catalog.settings import Settings
+from shared.contracts.topics import HOUR
+from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import random_id
+from shared.kernel.settings import Misconfigured, variable
+from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.log import Log
+from shared.postgres.pool import Database, open_pool
+from shared.postgres.relay import Relay
+
+logger = logging.getLogger(__name__)
+
+SCHEMA: Final = "catalog"
+LIMIT_S: Final = 5.0
+"""How long one change may take. Administrators wait longer than visitors, and a change publishes whole flows."""
+RETRY_S: Final = 1.0
+SWEEP_S: Final = HOUR
+
+
+class Catalog:
+    """The built service (`shared.kernel.service.Service`)."""
+
+    def __init__(
+        self, database: Database, store: Store, applying: Applying, editing: Editing, relay: Relay, tokens: TokenProjection
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._applying = applying
+        self._relay = relay
+        self._tokens = tokens
+        self._routes = routes(editing, tokens)
+        self._shipped = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def name(self) -> str:
+        """See `Service.name`."""
+        return "catalog"
+
+    async def start(self) -> None:
+        """Apply the shipped flows if PostgreSQL is there, else as soon as it is; then relay, and sweep every hour."""
+        await self._tokens.start()
+        await self._apply_shipped()
+        self._tasks = [
+            asyncio.create_task(self._relay.run(), name="catalog relay"),
+            asyncio.create_task(self._upkeep(), name="catalog upkeep"),
+        ]
+
+    async def stop(self) -> None:
+        """See `Service.stop`; what the outbox still holds is published after the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tokens.stop()
+        await self._database.close()
+
+    def routes(self) -> Iterable[Any]:
+        """See `Service.routes`."""
+        return self._routes
+
+    def readiness(self) -> Mapping[str, bool]:
+        """`shipped_flows`: applied, which needs PostgreSQL; `tokens`: `directory.tokens` is read to its end."""
+        return {"shipped_flows": self._shipped, "tokens": self._tokens.ready.is_set()}
+
+    @property
+    def failure(self) -> BaseException | None:
+        """See `Service.failure`."""
+        ended = (task.exception() for task in self._tasks if task.done() and not task.cancelled())
+        return next((failure for failure in ended if failure), None) or self._tokens.failure
+
+    async def _upkeep(self) -> None:
+        while not self._shipped:
+            await asyncio.sleep(RETRY_S)
+            await self._apply_shipped()
+        while True:
+            with suppress(Unavailable):  # the next hour's sweep takes what this one would have
+                await self._store.sweep()
+            await asyncio.sleep(SWEEP_S)
+
+    async def _apply_shipped(self) -> None:
+        try:
+            lines = await self._applying.apply_shipped()
+        except Unavailable as away:
+            logger.warning("the shipped flows wait: %s", away)
+            return
+        self._shipped = True
+        for line in lines:
+            logger.info("shipped flows: %s", line)
+
+
+async def build(settings: Settings, log: Log, clock: Clock) -> Catalog:
+    """The catalog, ready to be started; `Misconfigured` without a database."""
+    if settings.database is None:
+        raise Misconfigured(f"{variable('database')}: the catalog needs it")
+    database = await open_pool(settings.database.get_secret_value(), schema=SCHEMA, size=4, migrations=MIGRATIONS, limit_s=LIMIT_S)
+    store = PostgresStore(database, clock, random_id)
+    tokens = TokenProjection(log, DeadLetters(log, "catalog", clock), clock)
+    return Catalog(database, store, Applying(store, new_pk), Editing(store, new_pk), Relay(database, log, clock), tokens)
+
+
+async def apply_files(dsn: str, paths: Sequence[Path], actor: str) -> list[str]:
+    """Apply blueprint files, all or none, beside a running catalog or without one; what changed, one line each.
+
+    Writes PostgreSQL and its outbox only; a running catalog publishes it. `BlueprintRefused` names the place in a file
+    that cannot be applied, `Unavailable` says that PostgreSQL is away, `OSError` that a file cannot be read.
+    """
+    given = [await asyncio.to_thread(_read, path) for path in paths]
+    database = await open_pool(dsn, schema=SCHEMA, size=1, migrations=MIGRATIONS, limit_s=4 * LIMIT_S)
+    try:
+        return await Applying(PostgresStore(database, SystemClock(), random_id), new_pk).apply(actor, given)
+    finally:
+        await database.close()
+
+
+def new_pk() -> str:
+    """A random UUID (RFC 9562 version 4), in lower case."""
+    return str(UUID(bytes=secrets.token_bytes(16), version=4))
+
+
+def _read(path: Path) -> File:
+    with path.open("rb") as file:
+        return File(str(path), file.read(MAX_BYTES + 1))  # one byte more than is allowed is enough to be refused

@@ -1,0 +1,11 @@
+"""The catalog's settings: those that every service has, and its own place to listen."""
+
+from pydantic import Field
+
+from shared.kernel.settings import Address, CommonSettings, Listen
+
+
+class Settings(CommonSettings):
+    """Read by `sluice run catalog`; `database` is the URI of the role `catalog`."""
+
+    listen: Listen = Field(Address("127.0.0.1", 9001), description="host:port of the catalog's API and health routes")
