@@ -63,6 +63,11 @@ def metrics() -> Metrics:
     return _metrics
 
 
+def count_dead_letter(topic: str, reason: str) -> None:
+    """For `DeadLetters(counted=...)`: counts with the instruments of the moment, whenever telemetry was set up."""
+    _metrics.dead_letter(topic, reason)
+
+
 def use(meter: Meter | None) -> None:
     """Record with this meter from now on; None: nowhere."""
     global _metrics

@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from shared.kernel.settings import Address, CommonSettings
-from shared.telemetry.metrics import metrics
+from shared.telemetry.metrics import count_dead_letter, metrics
 from shared.telemetry.propagation import span
 from shared.telemetry.setup import setup
 
@@ -33,7 +33,7 @@ async def test_the_five_metrics_are_on_the_prometheus_endpoint() -> None:
         metrics().step("password", "accepted", 0.012)
         metrics().queue_wait("executor.steps", -0.5)
         metrics().hash_wait(0.003)
-        metrics().dead_letter("executor.steps", "E_EVT_SYNTAX")
+        count_dead_letter("executor.steps", "E_EVT_SYNTAX")
         metrics().lag("executor", "executor.steps", 7, 42)
         metrics().lag("executor", "executor.steps", 8, 1)
         metrics().forget_lag("executor", {8})

@@ -1,0 +1,1 @@
+"""The planner on the log: a member of the group that answers `planner.requests`."""

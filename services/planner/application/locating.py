@@ -1,0 +1,56 @@
+"""Where a flow is found for a visitor who asks for none by name, or asks whether there is one of this name."""
+
+from dataclasses import dataclass
+
+from services.planner.application.ports import Catalog, Policy
+from services.planner.application.questions import Questions
+from services.planner.domain import defaults
+from services.planner.domain.brands import brand_for, facts_of
+from shared.contracts.definitions import BrandBody, Designation, FlowBody
+from shared.contracts.people import Visitor
+from shared.contracts.planner import FlowLocated, FlowRequested
+from shared.contracts.policy import VerdictReached
+from shared.kernel.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Locator:
+    """Finds flows."""
+
+    catalog: Catalog
+    clock: Clock
+
+    async def locate(self, asked: FlowRequested, policy: Policy) -> FlowLocated:
+        """The flow of this slug, or the default one of this designation (flow-engine reference 3.2).
+
+        Raises:
+            Unavailable: policy is away; "there is none" would be a wrong answer then.
+        """
+        definitions = self.catalog.definitions
+        brand = brand_for(asked.visitor.host, definitions.brands())
+        verdicts: list[VerdictReached] = []
+        flow: FlowBody | None = None
+        if asked.flow:
+            flow = definitions.flow_by_slug(asked.flow)
+        elif asked.designation is not None:
+            questions = Questions(policy, self.clock, asked.request, asked.session, "", asked.deadline_us)
+            flow = self._named(brand, asked.designation) or await self._first(questions, asked.visitor, asked.designation, verdicts)
+        slug = None if flow is None else flow.facts.slug
+        return FlowLocated(request=asked.request, session=asked.session, slug=slug, brand=facts_of(brand), verdicts=tuple(verdicts))
+
+    def _named(self, brand: BrandBody, designation: Designation) -> FlowBody | None:
+        pk = defaults.named_by(brand, designation)
+        return None if pk is None else self.catalog.definitions.flow_by_pk(pk)
+
+    async def _first(
+        self, questions: Questions, visitor: Visitor, designation: Designation, verdicts: list[VerdictReached]
+    ) -> FlowBody | None:
+        """The first flow whose own policies pass; one whose policies end in an error does not apply."""
+        for flow in defaults.candidates(self.catalog.definitions, designation):
+            if not flow.guard.bindings:
+                return flow
+            verdict = await questions.ask("flow", flow.guard, visitor, visitor.user, {}, planned=False)
+            verdicts.append(verdict)
+            if verdict.outcome == "pass":
+                return flow
+        return None

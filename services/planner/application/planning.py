@@ -1,0 +1,145 @@
+"""Where a plan is made: from (flow, visitor, context) to the ordered stages, or to a refusal (flow-engine reference 2.2).
+
+Plans are made anew for every run and never shared: a cached plan froze one visitor's verdicts for all anonymous
+visitors (observed-behaviour 24).
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import ValidationError
+
+from services.planner.application.ports import Catalog, Policy
+from services.planner.application.questions import Questions
+from services.planner.domain import requirements, selection
+from services.planner.domain.brands import brand_for, facts_of
+from services.planner.domain.composition import Composer, Missing, UnknownStageType
+from shared.contracts.definitions import BrandBody, FlowBody, StageBinding
+from shared.contracts.people import UserFacts
+from shared.contracts.planner import MAX_STAGES, Plan, PlanMade, PlanRefused, PlanRequested, Refusal
+from shared.contracts.policy import VerdictReached
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
+
+NOT_APPLICABLE: Final = "Flow does not apply to current user."
+BEHIND_S: Final = 1.0
+"""How long a plan waits for definitions that it lacks (architecture §4.11)."""
+_TRANSIENT: Final = frozenset({"unavailable", "unknown_policy"})
+
+_log = logging.getLogger(__name__)
+
+
+class _Refused(Exception):
+    def __init__(self, reason: Refusal, messages: tuple[str, ...] = (), verdicts: tuple[VerdictReached, ...] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.messages = messages
+        self.verdicts = verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Makes plans."""
+
+    catalog: Catalog
+    composer: Composer
+    clock: Clock
+
+    async def plan(self, asked: PlanRequested, policy: Policy) -> PlanMade | PlanRefused:
+        """The plan of this flow for this visitor, or why there is none."""
+        definitions = self.catalog.definitions
+        brand = brand_for(asked.visitor.host, definitions.brands())
+        flow = definitions.flow_by_slug(asked.flow)
+        if flow is None:
+            return _refusal(asked, _Refused("unknown_flow"), None, brand)
+        try:
+            plan, verdicts = await self._planned(asked, policy, flow, brand)
+        except _Refused as refused:
+            return _refusal(asked, refused, flow, brand)
+        return PlanMade(request=asked.request, session=asked.session, run=asked.run, plan=plan, verdicts=verdicts)
+
+    async def _planned(
+        self, asked: PlanRequested, policy: Policy, flow: FlowBody, brand: BrandBody
+    ) -> tuple[Plan, tuple[VerdictReached, ...]]:
+        definition = self.catalog.definitions.flow_hash(flow.facts.pk) or ""
+        user = _about(asked)
+        if not requirements.is_met(flow.facts.authentication, asked.visitor, asked.context):
+            raise _Refused("not_applicable", (NOT_APPLICABLE,))
+        questions = Questions(policy, self.clock, asked.request, asked.session, asked.run, asked.deadline_us)
+        verdicts = await self._applies(asked, questions, flow, user)
+        bindings, more = await self._selected(asked, questions, flow, user, verdicts)
+        verdicts += more
+        if not bindings:
+            raise _Refused("empty", verdicts=verdicts)
+        if len(bindings) > MAX_STAGES:
+            raise _Refused("too_long", verdicts=verdicts)
+        return await self._composed(flow, definition, brand, bindings, verdicts), verdicts
+
+    async def _applies(
+        self, asked: PlanRequested, questions: Questions, flow: FlowBody, user: UserFacts | None
+    ) -> tuple[VerdictReached, ...]:
+        """The verdict of the flow's own policies, none if it has none; raises if it is not a pass."""
+        if not flow.guard.bindings:
+            return ()
+        try:
+            verdict = await questions.ask("flow", flow.guard, asked.visitor, user, asked.context, planned=False)
+        except Unavailable:
+            raise _Refused("error") from None
+        if verdict.outcome == "pass":
+            return (verdict,)
+        if verdict.outcome == "error" and any(result.reason in _TRANSIENT for result in verdict.results):
+            raise _Refused("error", verdict.messages, (verdict,))
+        raise _Refused("not_applicable", verdict.messages or (NOT_APPLICABLE,), (verdict,))
+
+    async def _selected(
+        self, asked: PlanRequested, questions: Questions, flow: FlowBody, user: UserFacts | None, before: tuple[VerdictReached, ...]
+    ) -> tuple[tuple[StageBinding, ...], tuple[VerdictReached, ...]]:
+        """The bindings that are planned, and the verdicts that say so. Messages of verdicts are dropped here (2.4)."""
+        guarded = selection.asked_now(flow)
+        asking = (questions.ask("plan", binding.guard, asked.visitor, user, asked.context, planned=True) for binding in guarded)
+        answers = await asyncio.gather(*asking, return_exceptions=True)
+        verdicts: list[VerdictReached] = []
+        for answer in answers:
+            if isinstance(answer, Unavailable):
+                raise _Refused("error", verdicts=before)
+            if isinstance(answer, BaseException):
+                raise answer
+            verdicts.append(answer)
+        outcomes = {binding.pk: verdict.outcome for binding, verdict in zip(guarded, verdicts, strict=True)}
+        return selection.kept(flow, outcomes, asked.obligations), tuple(verdicts)
+
+    async def _composed(
+        self, flow: FlowBody, definition: str, brand: BrandBody, bindings: tuple[StageBinding, ...], verdicts: tuple[VerdictReached, ...]
+    ) -> Plan:
+        latest = self.clock.monotonic() + BEHIND_S
+        while True:
+            try:
+                return self.composer.plan(flow, definition, brand, bindings)
+            except Missing as missing:
+                left = latest - self.clock.monotonic()
+                if left <= 0 or not await self.catalog.changed(left):
+                    _log.error("flow %s cannot be planned: %s is missing", flow.facts.slug, missing)
+                    raise _Refused("error", verdicts=verdicts) from None
+            except UnknownStageType as unknown:
+                _log.exception("flow %s cannot be planned: no stage type %s", flow.facts.slug, unknown)
+                raise _Refused("error", verdicts=verdicts) from None
+
+
+def _refusal(asked: PlanRequested, refused: _Refused, flow: FlowBody | None, brand: BrandBody) -> PlanRefused:
+    return PlanRefused(
+        request=asked.request, session=asked.session, run=asked.run, reason=refused.reason, messages=refused.messages,
+        flow=None if flow is None else flow.facts, brand=facts_of(brand), verdicts=refused.verdicts,
+    )  # fmt: skip
+
+
+def _about(asked: PlanRequested) -> UserFacts | None:
+    """Who policies are asked about: the pending user, else the visitor (flow-engine reference 2.2)."""
+    pending = asked.context.get("pending_user")
+    if pending is None:
+        return asked.visitor.user
+    try:
+        return UserFacts.model_validate(pending)
+    except ValidationError:
+        raise _Refused("error") from None

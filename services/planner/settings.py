@@ -1,0 +1,11 @@
+"""The planner's settings: those that every service has, and its own place to listen (health only)."""
+
+from pydantic import Field
+
+from shared.kernel.settings import Address, CommonSettings, Listen
+
+
+class Settings(CommonSettings):
+    """Read by `sluice run planner`."""
+
+    listen: Listen = Field(Address("127.0.0.1", 9002), description="host:port of the planner's health routes")
