@@ -1,0 +1,108 @@
+"""The names that an expression finds around it (stages reference 5.3), written in the sandbox's own language.
+
+A piece goes into a program only if the expression mentions it, so that the login path pays for nothing else. What a
+piece needs of the host are the two look-ups `sluice_ip` and `sluice_net`: parsing of addresses, without any network.
+"""
+
+from typing import Final
+
+_SAID: Final = """
+def ak_message(text):
+    sluice_said.append(str(text))
+"""
+
+_LOGGER: Final = """
+class sluice_Logger:
+    def debug(self, *args, **values):
+        return None
+    def info(self, *args, **values):
+        return None
+    def warning(self, *args, **values):
+        return None
+    def error(self, *args, **values):
+        return None
+ak_logger = sluice_Logger()
+"""
+
+_REGEX_MATCH: Final = """
+def regex_match(value, regex):
+    import re
+    return re.search(regex, value) is not None
+"""
+
+_REGEX_REPLACE: Final = """
+def regex_replace(value, regex, repl):
+    import re
+    return re.sub(regex, repl, value)
+"""
+
+_LIST_FLATTEN: Final = """
+def list_flatten(value):
+    if isinstance(value, list):
+        return value[0] if value else None
+    return value
+"""
+
+_SLUGIFY: Final = r"""
+def slugify(text):
+    import re
+    import unicodedata
+    plain = unicodedata.normalize("NFKD", str(text)).encode("ascii", "ignore").decode("ascii")
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", plain.lower())).strip("-_")
+"""
+
+_IS_GROUP_MEMBER: Final = """
+def ak_is_group_member(user, **filters):
+    for name in filters:
+        if name not in ("name", "pk", "is_superuser"):
+            raise ValueError("groups can be asked for by name, pk and is_superuser")
+    return any(all(getattr(group, name) == value for name, value in filters.items()) for group in user.groups)
+"""
+
+ADDRESSES: Final = """
+class sluice_Address:
+    def __init__(self, facts):
+        self.version, self.sluice_number, self.compressed, self.is_private, self.is_global, self.is_loopback = facts
+    def __str__(self):
+        return self.compressed
+    def __eq__(self, other):
+        return isinstance(other, sluice_Address) and self.compressed == other.compressed
+    def __hash__(self):
+        return hash(self.compressed)
+class sluice_Network:
+    def __init__(self, facts):
+        self.version, self.sluice_first, self.sluice_last, self.compressed = facts
+    def __str__(self):
+        return self.compressed
+    def __contains__(self, address):
+        return address.version == self.version and self.sluice_first <= address.sluice_number <= self.sluice_last
+"""
+
+_IP_ADDRESS: Final = """
+def ip_address(value):
+    return sluice_Address(sluice_ip(str(value)))
+"""
+
+_IP_NETWORK: Final = """
+def ip_network(value):
+    return sluice_Network(sluice_net(str(value)))
+"""
+
+PIECES: Final = {
+    "ak_message": _SAID,
+    "ak_logger": _LOGGER,
+    "regex_match": _REGEX_MATCH,
+    "regex_replace": _REGEX_REPLACE,
+    "list_flatten": _LIST_FLATTEN,
+    "slugify": _SLUGIFY,
+    "ak_is_group_member": _IS_GROUP_MEMBER,
+    "ip_address": _IP_ADDRESS,
+    "ip_network": _IP_NETWORK,
+}
+"""By the name that an expression uses."""
+
+INPUTS: Final = ("request", "context", "http_request", "ak_client_ip", "ak_is_sso_flow")
+"""Names that hold facts: parameters of the function, as in authentik, so that an expression may assign to them."""
+
+CLIENT: Final = "sluice_client"
+"""The visitor's address, as `sluice_Address` takes it."""

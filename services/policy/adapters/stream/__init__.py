@@ -1,0 +1,1 @@
+"""Policy on the log: a member of the group that answers `policy.requests`."""

@@ -1,0 +1,93 @@
+"""The policy service, put together: the only file that knows all its parts."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from services.policy.adapters.sandbox.workers import Limits, Workers
+from services.policy.adapters.stream.member import GROUP, READS, PolicyMember
+from services.policy.application.decide import Decide
+from services.policy.settings import Settings
+from shared.contracts.topics import DEFINITIONS
+from shared.flows.definitions import Definitions
+from shared.kernel.clock import Clock
+from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.log import Log, Membership
+from shared.messaging.projection import Projection
+from shared.telemetry.lag import watch_lag
+from shared.telemetry.metrics import metrics
+
+NAME: Final = "policy"
+READY_S: Final = 30.0
+DRAIN_S: Final = 2.0
+
+
+async def build(settings: Settings, log: Log, clock: Clock) -> "PolicyService":
+    """The policy service on this log."""
+    dead_letters = DeadLetters(log, NAME, clock)
+    definitions = Definitions()
+    limits = Limits(settings.policy_time_limit_ms / 1000, settings.policy_memory_limit_mib * 1024 * 1024)
+    workers = Workers(settings.policy_workers, limits)
+    member = PolicyMember(log, Decide(definitions, workers, clock), dead_letters, clock)
+    return PolicyService(log, Projection(log, DEFINITIONS, definitions.apply, dead_letters, clock), workers, member, dead_letters)
+
+
+class PolicyService:
+    """See `shared.kernel.service.Service`."""
+
+    name = NAME
+
+    def __init__(self, log: Log, definitions: Projection, workers: Workers, member: PolicyMember, dead_letters: DeadLetters) -> None:
+        self._log = log
+        self._definitions = definitions
+        self._workers = workers
+        self._member = member
+        self._dead_letters = dead_letters
+        self._membership: Membership | None = None
+        self._chores: tuple[asyncio.Task[None], ...] = ()
+
+    async def start(self) -> None:
+        """Start the sandbox and read the definitions to their end, then join: before that, every answer were an error."""
+        metrics().watch_dead_letters(self._dead_letters.counts)
+        await self._definitions.start()
+        await self._workers.start()
+        await self._definitions.wait_ready(READY_S)
+        self._membership = self._member.membership = await self._log.join(GROUP, READS, self._member)
+        self._chores = (
+            asyncio.create_task(self._member.committing(), name="policy commits"),
+            asyncio.create_task(watch_lag(self._log, GROUP, self._member.held, self._member.mark), name="policy lag"),
+        )
+
+    async def stop(self) -> None:
+        """Answer what is in hand, hand the partitions over, let go of processes and topics."""
+        for chore in self._chores:
+            chore.cancel()
+            with suppress(asyncio.CancelledError):
+                await chore
+        self._chores = ()
+        if self._membership is not None:
+            await self._member.drain(DRAIN_S)
+            await self._membership.leave()
+            self._membership = None
+        await self._definitions.stop()
+        await self._workers.stop()
+
+    def routes(self) -> Iterable[Any]:
+        """None: nobody talks to policy over HTTP."""
+        return ()
+
+    def readiness(self) -> Mapping[str, bool]:
+        """`caught_up`: the definitions are read to their end; `sandbox`: workers are there; `log`: the membership goes on."""
+        return {
+            "caught_up": self._definitions.ready.is_set(),
+            "sandbox": self._workers.ready,
+            "log": self._membership is not None and self._membership.failure is None,
+        }
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why it stopped by itself."""
+        ended = (chore.exception() for chore in self._chores if chore.done() and not chore.cancelled())
+        joined = None if self._membership is None else self._membership.failure
+        return joined or self._definitions.failure or next((error for error in ended if error is not None), None)
