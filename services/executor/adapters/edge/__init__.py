@@ -1,1 +1,1 @@
-"""HTTP in and out: seals what visitors send, shows what the worker replies."""
+"""HTTP in and out: reads what a visitor sends, asks the worker that owns the session, shows what it replies."""

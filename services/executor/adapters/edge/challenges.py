@@ -1,0 +1,55 @@
+"""What a run shows, as authentik's challenge objects (flow-engine 5.1-5.5); pages are rendered from the same objects."""
+
+from typing import Any, Final
+
+from services.executor.adapters.edge.avatars import avatar
+from shared.contracts.steps import View
+
+Document = dict[str, Any]
+CANCEL_URL: Final = "/flows/-/cancel/"
+BACKGROUND: Final = "/static/dist/assets/images/flow_background.jpg"
+FLOW_ERROR: Final = "ak-stage-flow-error"
+REDIRECT: Final = "xak-flow-redirect"
+DENIED: Final = "ak-stage-access-denied"
+
+
+def document(view: View, request_id: str) -> Document:
+    """The challenge object of a view."""
+    match view.kind:
+        case "challenge":
+            problems = {"response_errors": {name: list(some) for name, some in view.errors.items()}} if view.errors else {}
+            return {"flow_info": _flow_info(view), "component": view.component, **problems, **_person(view.person), **view.fields}
+        case "denied":
+            return {
+                "flow_info": _flow_info(view),
+                "component": DENIED,
+                **_person(view.person or ""),
+                "error_message": view.message,
+            }
+        case "redirect":
+            return redirect(view.to)
+        case "error":
+            return flow_error(request_id)
+
+
+def redirect(to: str) -> Document:
+    """Sends the browser on. 2024.8.3 knows no `final_redirect`."""
+    return {"component": REDIRECT, "to": to}
+
+
+def flow_error(request_id: str) -> Document:
+    """Something failed, or the request was not one; `request_id` is 32 hex digits, the trace id."""
+    return {"component": FLOW_ERROR, "request_id": request_id}
+
+
+def _flow_info(view: View) -> Document:
+    return {
+        "title": view.title,
+        "background": view.flow.background or BACKGROUND,
+        "cancel_url": CANCEL_URL,
+        "layout": view.flow.layout,
+    }
+
+
+def _person(name: str | None) -> Document:
+    return {} if name is None else {"pending_user": name, "pending_user_avatar": avatar(name)}

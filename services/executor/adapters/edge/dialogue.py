@@ -1,0 +1,146 @@
+"""One path for pages and JSON alike: ask what is to be shown, and say which cookies go with it (architecture §3)."""
+
+from dataclasses import dataclass, replace
+
+from services.executor.adapters.edge.cookies import Cookies
+from services.executor.adapters.edge.csrf import Csrf
+from services.executor.adapters.edge.replies import Arrived
+from services.executor.adapters.edge.steps import Asked, Steps, Told
+from services.executor.adapters.edge.views import Views
+from services.executor.adapters.edge.visits import Visit
+from shared.contracts.people import LoginClaims
+from shared.contracts.steps import Shown, StepReplied, View
+from shared.kernel.clock import Clock
+from shared.web.errors import Refusal, later
+
+
+class UnknownFlow(Exception):
+    """No flow has this slug."""
+
+
+class Superseded(Exception):
+    """The browser has a newer cookie by now than the one it sent: let it ask again, and set none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What to show, and the `Set-Cookie` lines that go with it.
+
+    `session` is the session after it, `csrf` the token that the browser has then, `step` what its forms have to name.
+    """
+
+    view: View
+    advanced: bool
+    cookies: tuple[str, ...]
+    session: str
+    csrf: str
+    step: str
+
+
+class Dialogue:
+    """Shows runs and takes answers."""
+
+    def __init__(self, steps: Steps, views: Views, cookies: Cookies, csrf: Csrf, clock: Clock) -> None:
+        self._steps = steps
+        self._views = views
+        self._cookies = cookies
+        self._csrf = csrf
+        self._clock = clock
+
+    async def show(self, visit: Visit, query: str, outer_next: str | None) -> Exchange:
+        """The current challenge of the flow: from the cache, or by the owner, who plans if no run is open."""
+        if visit.session and visit.command:
+            told = await self._ask(visit, Asked("state", visit.flow, shown=visit.shown, command=visit.command))
+            if told.reply.view is not None:
+                return self._exchange(visit, told)
+        if visit.session:
+            name = visit.login.login if visit.login else None
+            found = self._views.find(visit.session.session, visit.rotation, visit.flow, name, visit.shown)
+            if found is not None:
+                return self._exchange(visit, Told(Arrived(_without_errors(found), 0), fresh=False))
+        told = await self._ask(visit, Asked("start", visit.flow, query=query, outer_next=outer_next, shown=visit.shown))
+        return self._exchange(visit, replace(told, arrived=Arrived(_without_errors(told.reply), 0)))
+
+    async def answer(self, visit: Visit, body: bytes, query: str, outer_next: str | None, command: str | None = None) -> Exchange:
+        """Deliver an answer. One to a page of another session or flow is not: its sender sees the current challenge."""
+        if visit.foreign:
+            asked = Asked("start", visit.flow, query=query, outer_next=outer_next, command=command)
+        else:
+            asked = Asked("answer", visit.flow, None, query, outer_next, body, visit.shown, command)
+        return self._exchange(visit, await self._ask(visit, asked))
+
+    async def unchanged(self, visit: Visit) -> tuple[str, ...]:
+        """The session cookie again, for an answer that takes no step; nothing if the owner does not vouch for it."""
+        if visit.session is None:
+            return ()
+        told = await self._ask(visit, Asked("state", visit.flow, shown=visit.shown))
+        return self._session_lines(visit, told)
+
+    async def _ask(self, visit: Visit, asked: Asked) -> Told:
+        told = await self._steps.ask(visit, asked)
+        reply = told.reply
+        match reply.outcome:
+            case "unknown_flow":
+                raise UnknownFlow
+            case "superseded":
+                raise Superseded
+            case "busy":
+                raise later("busy", reply.retry_after_s)
+            case "unavailable":
+                raise later(reply.reason or "unavailable", reply.retry_after_s)
+            case "refused" if asked.kind in ("start", "answer"):
+                raise later(reply.reason or "refused", reply.retry_after_s)
+            case _:
+                self._views.note(visit.flow, self._login_after(visit, reply), told.arrived)
+        return told
+
+    def _exchange(self, visit: Visit, told: Told) -> Exchange:
+        reply = told.reply
+        if reply.view is None:
+            raise Refusal(503, "nothing_to_show", headers={"Retry-After": "1"}, record=False)
+        login = reply.login or (None if reply.logged_out else visit.login)
+        csrf = visit.csrf if visit.csrf and not reply.login and not reply.logged_out else self._csrf.new(login)
+        step = self._step(visit, reply)
+        lines = [*self._session_lines(visit, told)]
+        if step:
+            lines.append(self._cookies.set_step(visit.client, visit.path, step))
+        if reply.login:
+            lines.append(self._cookies.set_csrf(visit.client, csrf))
+        if visit.command:
+            lines.append(self._cookies.set_command(visit.client, visit.path, None))
+        return Exchange(reply.view, reply.advanced, tuple(lines), reply.session, csrf, step)
+
+    def _step(self, visit: Visit, reply: StepReplied) -> str:
+        if reply.run is None or reply.transition is None:
+            return ""
+        return self._cookies.step(reply.session, visit.flow, Shown(run=reply.run, transition=reply.transition, version=reply.version))
+
+    def _session_lines(self, visit: Visit, told: Told) -> tuple[str, ...]:
+        """The session cookie: the same value again, another one where privilege or session changed, or none."""
+        reply = told.reply
+        if reply.logged_out:
+            return (self._cookies.clear_session(visit.client),)
+        if reply.login:
+            return (self._set(visit, reply.session, reply.rotation, reply.login),)
+        if told.fresh and reply.open:
+            return (self._set(visit, reply.session, reply.rotation, visit.login),)
+        if visit.session is None or (not told.fresh and reply.rotation != visit.rotation):
+            return ()
+        if visit.login_over:
+            return (self._set(visit, visit.session.session, visit.rotation, None),)
+        return (self._cookies.set_session(visit.client, visit.session.value, visit.login, self._clock.now_us()),)
+
+    def _set(self, visit: Visit, session: str, rotation: int, login: LoginClaims | None) -> str:
+        return self._cookies.set_session(visit.client, self._cookies.session(session, rotation, login), login, self._clock.now_us())
+
+    @staticmethod
+    def _login_after(visit: Visit, reply: StepReplied) -> str | None:
+        login = reply.login or visit.login
+        return login.login if login else None
+
+
+def _without_errors(reply: StepReplied) -> StepReplied:
+    # A GET shows the challenge, not what was wrong with an earlier answer (recorded).
+    if reply.view is None or not reply.view.errors:
+        return reply
+    return reply.model_copy(update={"view": reply.view.model_copy(update={"errors": {}})})

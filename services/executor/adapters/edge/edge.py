@@ -1,0 +1,87 @@
+"""The edge, put together: everything that it needs comes in as constructor arguments (`services/executor/bootstrap.py`)."""
+
+import secrets
+from collections.abc import Iterable, Mapping
+
+from aiohttp import web
+
+from services.executor.adapters.edge import files
+from services.executor.adapters.edge.api import ExecutorApi, UserOfToken
+from services.executor.adapters.edge.cookies import Cookies
+from services.executor.adapters.edge.csrf import Csrf
+from services.executor.adapters.edge.dialogue import Dialogue
+from services.executor.adapters.edge.entry import Entry
+from services.executor.adapters.edge.facts import Facts
+from services.executor.adapters.edge.logins import LoginCheck, Revocations
+from services.executor.adapters.edge.me import Me
+from services.executor.adapters.edge.pages import FlowPages
+from services.executor.adapters.edge.replies import Replies
+from services.executor.adapters.edge.sealer import EpochSealer, Keys
+from services.executor.adapters.edge.settings import EdgeSettings
+from services.executor.adapters.edge.steps import Steps
+from services.executor.adapters.edge.views import Views
+from services.executor.adapters.edge.visits import Visits
+from services.executor.application.ports import Logins
+from shared.contracts.topics import REPLIES, TOPICS
+from shared.kernel.clock import Clock
+from shared.kernel.ids import random_id
+from shared.messaging.log import Log
+
+
+class Edge:
+    """One edge. `revocations` and `keys` are started and stopped by whoever made them.
+
+    `user_of_token` tells whose bearer token this is. `partition` of `executor.replies` is drawn if it is not given.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        logins: Logins,
+        revocations: Revocations,
+        keys: Keys,
+        settings: EdgeSettings,
+        clock: Clock,
+        user_of_token: UserOfToken,
+        partition: int | None = None,
+    ) -> None:
+        edge = random_id()
+        place = secrets.randbelow(TOPICS[REPLIES].partitions) if partition is None else partition
+        self._keys = keys
+        self._revocations = revocations
+        self._replies = Replies(log, edge, place, settings.waiting_steps)
+        self._facts = Facts(log, logins, clock, settings.cached_facts)
+        self._steps = Steps(log, self._replies, EpochSealer(keys), clock, settings, edge)
+        cookies, csrf = Cookies(settings), Csrf(settings.secrets)
+        views = Views(clock, settings.cached_views, settings.cached_views_size)
+        visits = Visits(cookies, csrf, LoginCheck(logins, revocations, clock, settings.checked_logins))
+        dialogue = Dialogue(self._steps, views, cookies, csrf, clock)
+        self._parts = (
+            ExecutorApi(visits, dialogue, user_of_token),
+            FlowPages(visits, dialogue, cookies, csrf),
+            Entry(visits, self._steps, views, cookies, csrf, self._facts, clock),
+            Me(visits, self._facts, cookies, user_of_token, clock),
+        )
+
+    async def start(self) -> None:
+        """Listen for replies; after this, steps can be asked for."""
+        await self._steps.start()
+        await self._replies.start()
+        await self._facts.start()
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        await self._facts.stop()
+        await self._replies.stop()
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        """All routes of visitors."""
+        return [*(route for part in self._parts for route in part.routes()), *files.routes()]
+
+    def readiness(self) -> Mapping[str, bool]:
+        """Replies arrive, there is a key to seal to, and the revocations are known up to a moment ago."""
+        return {
+            "replies": self._replies.listening,
+            "sealing_key": self._keys.current() is not None,
+            "revocations": self._revocations.fetched_age() <= 5.0,
+        }

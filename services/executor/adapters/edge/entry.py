@@ -1,0 +1,102 @@
+"""The ways in and out that are no flow themselves: `/`, the default flow of a designation, cancel, and who one is."""
+
+from typing import Final, cast
+from urllib.parse import quote
+
+from aiohttp import web
+
+from services.executor.adapters.edge import queries
+from services.executor.adapters.edge.avatars import avatar
+from services.executor.adapters.edge.cookies import Cookies
+from services.executor.adapters.edge.csrf import Csrf
+from services.executor.adapters.edge.facts import Facts
+from services.executor.adapters.edge.steps import Asked, Steps, StillWorking
+from services.executor.adapters.edge.templates import page
+from services.executor.adapters.edge.views import Views
+from services.executor.adapters.edge.visits import Visits
+from services.executor.domain.destinations import AFTER_CANCEL
+from shared.contracts.definitions import Designation
+from shared.kernel.clock import Clock
+from shared.web.errors import Refusal, later
+
+_DESIGNATIONS: Final = ("authentication", "invalidation")
+"""Only these two have an entry URL (flow-engine 3.2)."""
+
+
+class Entry:
+    """The handlers around flows."""
+
+    def __init__(self, visits: Visits, steps: Steps, views: Views, cookies: Cookies, csrf: Csrf, facts: Facts, clock: Clock) -> None:
+        self._visits = visits
+        self._steps = steps
+        self._views = views
+        self._cookies = cookies
+        self._csrf = csrf
+        self._facts = facts
+        self._clock = clock
+
+    def routes(self) -> tuple[web.RouteDef, ...]:
+        """The routes."""
+        return (
+            web.get("/", self.root),
+            web.get("/if/user/", self.user),
+            web.get("/flows/-/default/{designation}/", self.default, allow_head=False),
+            web.get("/flows/-/cancel/", self.cancel, allow_head=False),
+        )
+
+    async def root(self, request: web.Request) -> web.Response:
+        """To one's own page, or to the log-in and back here."""
+        visit = await self._visits.of(request)
+        if visit.login is None:
+            return _found(f"/flows/-/default/authentication/?next={quote(request.raw_path, safe='/')}")
+        query = request.rel_url.raw_query_string
+        return _found("/if/user/" + (f"?{query}" if query else ""))
+
+    async def user(self, request: web.Request) -> web.Response:
+        """Who one is."""
+        visit = await self._visits.of(request)
+        found = await self._facts.of(visit.login.user) if visit.login else None
+        token = visit.csrf or self._csrf.new(visit.login)
+        cookies = (self._cookies.set_csrf(visit.client, token),)
+        return page("user.html", 200, cookies, user=found, avatar=avatar(found.name or found.username) if found else "")
+
+    async def default(self, request: web.Request) -> web.Response:
+        """To the default flow of this host for a designation, with the query as the server itself writes it."""
+        designation = request.match_info["designation"]
+        if designation not in _DESIGNATIONS:
+            raise Refusal(404, "designation_unknown", size=len(designation))
+        visit = await self._visits.of(request)
+        try:
+            told = await self._steps.ask(visit, Asked("locate", designation=cast("Designation", designation)))
+        except StillWorking:
+            raise later("still_working") from None
+        reply = told.reply
+        match reply.outcome:
+            case "located" if reply.slug:
+                return _found(queries.rebuilt(f"/if/flow/{reply.slug}/", request.rel_url.raw_query_string))
+            case "located" | "unknown_flow":
+                raise Refusal(404, "flow_unknown", record=False)
+            case _:
+                raise later(reply.reason or reply.outcome, reply.retry_after_s)
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """Give up all open runs; another site cannot make a browser do that."""
+        visit = await self._visits.of(request)
+        answer = _found(AFTER_CANCEL)
+        if visit.session is None or visit.cross_site:
+            return answer
+        try:
+            reply = (await self._steps.ask(visit, Asked("cancel"))).reply
+        except StillWorking:
+            raise later("still_working") from None
+        if reply.outcome in ("busy", "unavailable"):
+            raise later(reply.reason or reply.outcome, reply.retry_after_s)
+        self._views.forget(visit.session.session)
+        if reply.outcome == "accepted" and reply.rotation == visit.rotation:
+            line = self._cookies.set_session(visit.client, visit.session.value, visit.login, self._clock.now_us())
+            answer.headers.add("Set-Cookie", line)
+        return answer
+
+
+def _found(location: str) -> web.Response:
+    return web.Response(status=302, headers={"Location": location}, content_type="text/html", charset="utf-8")

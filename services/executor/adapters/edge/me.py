@@ -1,0 +1,82 @@
+"""`/api/v3/core/users/me/`: who is this? Asked by gateways and pages all the time, so it costs neither Kafka nor SQL."""
+
+import json
+from typing import Any, Final
+
+from aiohttp import web
+
+from services.executor.adapters.edge.api import UserOfToken
+from services.executor.adapters.edge.avatars import avatar
+from services.executor.adapters.edge.cookies import Cookies
+from services.executor.adapters.edge.facts import Facts
+from services.executor.adapters.edge.visits import Visit, Visits
+from shared.contracts.people import UserFacts
+from shared.kernel.clock import Clock
+
+_HEADERS: Final = {"Allow": "GET, HEAD, OPTIONS"}
+_ANONYMOUS: Final = {"detail": "Authentication credentials were not provided."}
+_BAD_TOKEN: Final = {"detail": "Token invalid/expired"}
+
+
+class Me:
+    """The handler of the route."""
+
+    def __init__(self, visits: Visits, facts: Facts, cookies: Cookies, user_of_token: UserOfToken, clock: Clock) -> None:
+        self._visits = visits
+        self._facts = facts
+        self._cookies = cookies
+        self._user_of_token = user_of_token
+        self._clock = clock
+
+    def routes(self) -> tuple[web.RouteDef, ...]:
+        """One path."""
+        return (web.get("/api/v3/core/users/me/", self.get),)
+
+    async def get(self, request: web.Request) -> web.Response:
+        """The user's own facts; 403 for nobody."""
+        scheme, blank, token = request.headers.get("Authorization", "").partition(" ")
+        if blank and scheme.lower() == "bearer":
+            found = await self._by_token(token)
+            return _json(_document(found)) if found else _json(_BAD_TOKEN, 403)
+        visit = await self._visits.of(request)
+        user = await self._facts.of(visit.login.user) if visit.login else None
+        if user is None:
+            return _json(_ANONYMOUS, 403)
+        answer = _json(_document(user))
+        self._set_again(answer, visit)
+        return answer
+
+    async def _by_token(self, token: str) -> UserFacts | None:
+        pk = self._user_of_token(token)
+        user = None if pk is None else await self._facts.of(pk)
+        return user if user and user.is_active else None
+
+    def _set_again(self, answer: web.Response, visit: Visit) -> None:
+        if visit.session is not None:
+            line = self._cookies.set_session(visit.client, visit.session.value, visit.login, self._clock.now_us())
+            answer.headers.add("Set-Cookie", line)
+
+
+def _document(user: UserFacts) -> dict[str, Any]:
+    return {
+        "user": {
+            "pk": user.pk,
+            "username": user.username,
+            "name": user.name,
+            "is_active": user.is_active,
+            "is_superuser": user.is_superuser,
+            "groups": [{"name": group.name, "pk": group.pk} for group in user.groups],
+            "email": user.email,
+            "avatar": avatar(user.name or user.username),
+            "uid": user.uid,
+            "settings": user.attributes.get("settings", {}),
+            "type": user.type,
+            "system_permissions": [],
+        }
+    }
+
+
+def _json(body: dict[str, Any], status: int = 200) -> web.Response:
+    return web.Response(
+        text=json.dumps(body, separators=(",", ":")), status=status, content_type="application/json", charset="utf-8", headers=_HEADERS
+    )

@@ -1,0 +1,166 @@
+"""`/if/flow/<slug>/`: a flow for a browser, by plain forms. It shows the same challenge objects that the API answers with."""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from services.executor.adapters.edge import challenges, queries
+from services.executor.adapters.edge.api import SLUG
+from services.executor.adapters.edge.cookies import Cookies, is_id
+from services.executor.adapters.edge.csrf import Csrf
+from services.executor.adapters.edge.dialogue import Dialogue, Exchange, Superseded, UnknownFlow
+from services.executor.adapters.edge.steps import StillWorking
+from services.executor.adapters.edge.templates import page
+from services.executor.adapters.edge.visits import Visit, Visits, refuse_foreign
+from shared.kernel.ids import random_id
+from shared.web.app import CORRELATION, body_of, suspect
+from shared.web.errors import Refusal
+
+MAX_FIELDS: Final = 64
+_OUT_OF_DATE: Final = "This page was out of date, so nothing was sent. Please try again."
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A sent form: our own hidden fields, and the answer."""
+
+    csrf: str
+    step: str | None
+    command: str | None
+    answer: bytes
+
+
+class FlowPages:
+    """The handlers of the flow page."""
+
+    def __init__(self, visits: Visits, dialogue: Dialogue, cookies: Cookies, csrf: Csrf) -> None:
+        self._visits = visits
+        self._dialogue = dialogue
+        self._cookies = cookies
+        self._csrf = csrf
+
+    def routes(self) -> tuple[web.RouteDef, ...]:
+        """GET and POST; a HEAD would take a step that nobody sees."""
+        return (web.get("/if/flow/{slug}/", self.get, allow_head=False), web.post("/if/flow/{slug}/", self.post))
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Show the flow's current challenge."""
+        visit = await self._visit(request)
+        if visit.cross_site and visit.login:
+            return self._asks_first(request, visit)
+        try:
+            exchange = await self._dialogue.show(visit, queries.short(request.rel_url.raw_query_string), None)
+        except StillWorking:
+            return _waits(request, ())
+        except Superseded:
+            return _reloads(request)
+        except UnknownFlow:
+            return self._unknown(visit)
+        return self._rendered(request, visit, exchange)
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Take a form."""
+        visit = await self._visit(request)
+        refuse_foreign(request, visit)
+        form = await _form(request)
+        query = queries.short(request.rel_url.raw_query_string)
+        try:
+            if not self._is_ours(visit, form):
+                suspect(request, "csrf", len(form.csrf))
+                return self._rendered(request, visit, await self._dialogue.show(visit, query, None), status=403, notice=_OUT_OF_DATE)
+            visit = self._visits.looking_at(visit, form.step)
+            exchange = await self._dialogue.answer(visit, form.answer, query, None, form.command)
+        except StillWorking as working:
+            return _waits(request, (self._cookies.set_command(visit.client, visit.path, working.command),))
+        except Superseded:
+            return _reloads(request)
+        except UnknownFlow:
+            return self._unknown(visit)
+        if exchange.advanced and exchange.view.kind == "challenge":
+            return self._sent_on(visit, exchange, request.raw_path)
+        return self._rendered(request, visit, exchange)
+
+    async def _visit(self, request: web.Request) -> Visit:
+        slug = request.match_info["slug"]
+        visit = await self._visits.of(request, slug)
+        if not SLUG.match(slug):
+            suspect(request, "slug_malformed", len(slug))
+            raise Refusal(404, "flow_unknown", record=False)
+        return visit
+
+    def _is_ours(self, visit: Visit, form: _Form) -> bool:
+        return bool(visit.csrf and visit.session and self._csrf.form_is_for(form.csrf, visit.csrf, visit.session.session))
+
+    def _rendered(self, request: web.Request, visit: Visit, exchange: Exchange, status: int = 200, notice: str = "") -> web.Response:
+        if exchange.view.kind == "redirect":
+            return self._sent_on(visit, exchange, exchange.view.to)
+        challenge = challenges.document(exchange.view, request[CORRELATION])
+        cookies = self._with_csrf(visit, exchange)
+        match exchange.view.kind:
+            case "challenge":
+                return page(
+                    "flow.html", status, cookies, challenge=challenge, action=request.raw_path, notice=notice, step=exchange.step,
+                    csrf=self._csrf.form(exchange.csrf, exchange.session), command=random_id(),
+                )  # fmt: skip
+            case "denied":
+                return page("denied.html", status, cookies, challenge=challenge, action=request.raw_path)
+            case _:
+                return page(
+                    "message.html", status, cookies, title="Something went wrong",
+                    text="This step could not be carried out. If it happens again, tell your administrator the reference.",
+                    link=request.raw_path, link_text="Try again", reference=request[CORRELATION],
+                )  # fmt: skip
+
+    def _sent_on(self, visit: Visit, exchange: Exchange, to: str) -> web.Response:
+        answer = web.Response(status=303, headers={"Location": to})
+        for line in self._with_csrf(visit, exchange):
+            answer.headers.add("Set-Cookie", line)
+        return answer
+
+    def _with_csrf(self, visit: Visit, exchange: Exchange) -> tuple[str, ...]:
+        line = self._cookies.set_csrf(visit.client, exchange.csrf)
+        return tuple(dict.fromkeys((*exchange.cookies, line)))
+
+    def _asks_first(self, request: web.Request, visit: Visit) -> web.Response:
+        # A GET may act (log out, leave): not because another site sent the browser here.
+        return page(
+            "message.html", title="Continue?", text="Another site sent you here. Nothing has happened yet.",
+            link=request.raw_path, link_text="Continue",
+        )  # fmt: skip
+
+    def _unknown(self, visit: Visit) -> web.Response:
+        token = visit.csrf or self._csrf.new(visit.login)
+        return page(
+            "message.html", 404, (self._cookies.set_csrf(visit.client, token),), title="Not found", text="There is no such flow.",
+        )  # fmt: skip
+
+
+def _waits(request: web.Request, cookies: tuple[str, ...]) -> web.Response:
+    return page(
+        "message.html", 200, cookies, title="Still working", text="This takes longer than usual. The page goes on by itself.",
+        refresh=f"2; url={request.raw_path}", link=request.raw_path, link_text="Look again",
+    )  # fmt: skip
+
+
+def _reloads(request: web.Request) -> web.Response:
+    return page("message.html", title="One moment", text="The page goes on by itself.", refresh=f"1; url={request.raw_path}")
+
+
+async def _form(request: web.Request) -> _Form:
+    raw = await body_of(request)
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise Refusal(415, "content_type", size=len(raw))
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise Refusal(400, "form_malformed", size=len(raw)) from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise Refusal(400, "form_doubled", size=len(raw))
+    command = fields.pop("sluice_command", "")
+    csrf, step = fields.pop("sluice_csrf", ""), fields.pop("sluice_step", None)
+    answer = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    return _Form(csrf, step, command if is_id(command) else None, answer)

@@ -1,0 +1,119 @@
+"""The replies to this edge's steps: its partition of `executor.replies`, read from the end, by command.
+
+Many edges share a partition; what is for another one, or for nobody any more, is dropped (architecture §2).
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from shared.contracts.errors import BadRecord
+from shared.contracts.steps import CODEC, StepReplied
+from shared.contracts.topics import REPLIES
+from shared.kernel.errors import SluiceError, Unavailable
+from shared.messaging.log import Log, Record, Tail, TopicPartition
+from shared.web.errors import later
+
+RETRY_S: Final = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A reply and how many bytes it took."""
+
+    reply: StepReplied
+    size: int
+
+
+Waiting = asyncio.Future[Arrived]
+
+
+class Replies:
+    """Hands replies to who waits for them. At most `limit` wait at a time."""
+
+    def __init__(self, log: Log, edge: str, partition: int, limit: int) -> None:
+        self._log = log
+        self._edge = edge
+        self._place = TopicPartition(REPLIES, partition)
+        self._limit = limit
+        self._waiting: dict[str, list[Waiting]] = defaultdict(list)
+        self._count = 0
+        self._next = 0
+        self._tail: Tail | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def partition(self) -> int:
+        """Where replies to this edge have to go."""
+        return self._place.partition
+
+    @property
+    def listening(self) -> bool:
+        """Whether replies arrive."""
+        return self._tail is not None
+
+    async def start(self) -> None:
+        """Listen from now on; returns once the end of the partition is known, so that no reply is missed."""
+        _, self._next = await self._log.bounds(self._place)
+        self._tail = self._log.tail(self._place.topic, {self.partition: self._next})
+        self._task = asyncio.create_task(self._listen(), name="edge replies")
+
+    async def stop(self) -> None:
+        """Stop listening; whoever still waits is left to their time-out."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        if self._tail is not None:
+            await self._tail.close()
+            self._tail = None
+
+    @contextmanager
+    def expect(self, command: str) -> Iterator[Waiting]:
+        """A future for the reply to this command, to be made before the step is written."""
+        if self._count >= self._limit:
+            raise later("edge_full")
+        waiting: Waiting = asyncio.get_running_loop().create_future()
+        self._waiting[command].append(waiting)
+        self._count += 1
+        try:
+            yield waiting
+        finally:
+            self._count -= 1
+            left = self._waiting[command]
+            left.remove(waiting)
+            if not left:
+                del self._waiting[command]
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                tail = self._tail or self._log.tail(self._place.topic, {self.partition: self._next})
+                self._tail = tail
+                async for records in tail:
+                    for record in records:
+                        self._next = record.offset + 1
+                        self._hand_out(record)
+            except (Unavailable, OSError) as away:
+                _log.warning("replies cannot be read: %s", type(away).__name__)
+            except SluiceError:
+                _log.exception("replies cannot be read")
+            self._tail = None
+            await asyncio.sleep(RETRY_S)
+
+    def _hand_out(self, record: Record) -> None:
+        try:
+            body = CODEC.decode(record).body
+        except BadRecord as bad:
+            _log.warning("a reply that is none", extra={"reason": bad.code, "offset": record.offset})
+            return
+        if isinstance(body, StepReplied) and body.edge == self._edge:
+            for waiting in self._waiting.get(body.command, ()):
+                if not waiting.done():
+                    waiting.set_result(Arrived(body, len(record.value or b"")))

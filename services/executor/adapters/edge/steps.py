@@ -1,0 +1,134 @@
+"""Asks the worker that owns a session to take a step, and waits a little for its reply (architecture §5)."""
+
+import asyncio
+import secrets
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from services.executor.adapters.edge.replies import Arrived, Replies
+from services.executor.adapters.edge.settings import EdgeSettings
+from services.executor.adapters.edge.visits import Visit
+from shared.contracts.codec import encode
+from shared.contracts.definitions import Designation
+from shared.contracts.envelope import Envelope
+from shared.contracts.steps import Sealed, Shown, StepKind, StepReplied, StepRequested
+from shared.contracts.topics import STEPS
+from shared.kernel.clock import Clock
+from shared.kernel.ids import new_session_id, partition_of, random_id
+from shared.messaging.log import Log, Message
+from shared.telemetry.propagation import sending
+
+_SOURCE: Final = "executor.edge"
+
+
+class Sealer(Protocol):
+    """Seals what a visitor sent, to the workers' current epoch key."""
+
+    def seal(self, session: str, command: str, body: bytes) -> Sealed:
+        """The sealed body; `Unavailable` when no key is known that may still be used."""
+        ...
+
+
+class StillWorking(Exception):
+    """No reply yet. The step counts if it runs; the same command asked again gets its reply."""
+
+    def __init__(self, command: str, session: str) -> None:
+        super().__init__(command)
+        self.command = command
+        self.session = session
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the visitor wants. `body` is the answer: the bytes of one JSON document that `strict_json` has read."""
+
+    kind: StepKind
+    flow: str = ""
+    designation: Designation | None = None
+    query: str = ""
+    outer_next: str | None = None
+    body: bytes = b"{}"
+    shown: Shown | None = None
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The reply. `fresh`: the session was made for this step, so the browser has no cookie of it yet."""
+
+    arrived: Arrived
+    fresh: bool
+
+    @property
+    def reply(self) -> StepReplied:
+        """What the worker said."""
+        return self.arrived.reply
+
+
+class Steps:
+    """Writes steps and waits for their replies."""
+
+    def __init__(self, log: Log, replies: Replies, sealer: Sealer, clock: Clock, settings: EdgeSettings, edge: str) -> None:
+        self._log = log
+        self._replies = replies
+        self._sealer = sealer
+        self._clock = clock
+        self._settings = settings
+        self._edge = edge
+        self._partitions = 1
+
+    async def start(self) -> None:
+        """Learn how many partitions sessions are spread over."""
+        self._partitions = await self._log.partitions(STEPS)
+
+    async def ask(self, visit: Visit, asked: Asked) -> Told:
+        """Have a step taken; in a fresh session where the browser has none, or its own is over.
+
+        `StillWorking` after two seconds, `Unavailable` when the log is away.
+        """
+        if visit.session is not None:
+            told = await self._ask(visit, asked, visit.session.session, fresh=False)
+            if not _is_over(told.reply) or asked.kind not in ("start", "answer"):
+                return told
+            if asked.shown is not None:
+                # What the visitor answered is gone with its session: they see the beginning, nothing is delivered.
+                asked = replace(asked, kind="start", shown=None)
+        return await self._ask(visit, asked, new_session_id(secrets.randbelow(self._partitions)), fresh=True)
+
+    async def _ask(self, visit: Visit, asked: Asked, session: str, *, fresh: bool) -> Told:
+        step = self._step(visit, asked, session, fresh=fresh)
+        with self._replies.expect(step.command) as waiting:
+            await self._write(step)
+            try:
+                async with asyncio.timeout(self._settings.reply_wait_s):
+                    return Told(await waiting, fresh)
+            except TimeoutError:
+                raise StillWorking(step.command, session) from None
+
+    async def _write(self, step: StepRequested) -> None:
+        partition = partition_of(step.session)
+        with sending(STEPS, partition, step.session) as traceparent:
+            envelope = Envelope(
+                id=step.command, type=step.wire_type, version=step.wire_version, source=f"{_SOURCE}/{self._edge}", subject=step.session,
+                time_us=step.received_us, correlation=step.session, traceparent=traceparent,
+            )  # fmt: skip
+            headers, value = encode(envelope, step)
+            await self._log.append(Message(STEPS, partition, step.session.encode(), value, headers))
+
+    def _step(self, visit: Visit, asked: Asked, session: str, *, fresh: bool) -> StepRequested:
+        command = asked.command or random_id()
+        now = self._clock.now_us()
+        sealed = None
+        if asked.kind == "answer":
+            sealed = self._sealer.seal(session, command, asked.body)
+        return StepRequested(
+            command=command, kind=asked.kind, session=session, fresh=fresh, rotation=0 if fresh else visit.rotation,
+            flow=asked.flow, designation=asked.designation, shown=asked.shown, sealed=sealed, query=asked.query,
+            outer_next=asked.outer_next, host=visit.client.host, address=visit.client.address, user_agent=visit.agent,
+            secure=visit.client.secure, login=visit.login, received_us=now,
+            deadline_us=now + round(self._settings.step_deadline_s * 1e6), reply_partition=self._replies.partition, edge=self._edge,
+        )  # fmt: skip
+
+
+def _is_over(reply: StepReplied) -> bool:
+    return reply.session_over and reply.view is None and reply.outcome in ("refused", "superseded")

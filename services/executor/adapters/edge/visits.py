@@ -1,0 +1,101 @@
+"""What a request says about its visitor, read once: cookies, login, where from, and what they had before their eyes."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from aiohttp import web
+
+from services.executor.adapters.edge.cookies import Cookies, Jar, SessionCookie
+from services.executor.adapters.edge.csrf import Csrf
+from services.executor.adapters.edge.logins import LoginCheck
+from shared.contracts.people import LoginClaims
+from shared.contracts.steps import Shown
+from shared.web.app import CLIENT
+from shared.web.client import Client
+from shared.web.errors import Refusal
+
+_MAX_AGENT: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of a visitor. `path` is where its step cookie lives.
+
+    `login` is checked and good; `login_over`: the cookie names one that is not. `shown` is what the page or the step
+    cookie named, `foreign` says that it named something of another session or flow, or nothing that we made.
+    `csrf` is the cookie's token if it is for this login.
+    """
+
+    client: Client
+    agent: str
+    path: str
+    flow: str
+    session: SessionCookie | None
+    login: LoginClaims | None
+    login_over: bool
+    shown: Shown | None
+    foreign: bool
+    csrf: str | None
+    command: str | None
+    cross_site: bool
+
+    @property
+    def rotation(self) -> int:
+        """The rotation that the cookie names; 0 without one."""
+        return self.session.rotation if self.session else 0
+
+
+class Visits:
+    """Reads visits."""
+
+    def __init__(self, cookies: Cookies, csrf: Csrf, logins: LoginCheck) -> None:
+        self._cookies = cookies
+        self._csrf = csrf
+        self._logins = logins
+
+    async def of(self, request: web.Request, flow: str = "") -> Visit:
+        """The visit that a request is; `Refusal` for doubled cookies, `Unavailable` when a login cannot be checked."""
+        client = request[CLIENT]
+        jar = self._cookies.read(request, client, request.path)
+        claims = jar.session.login if jar.session else None
+        good = claims is not None and await self._logins.is_good(claims)
+        login = claims if good else None
+        visit = Visit(
+            client=client,
+            agent=plain(request.headers.get("User-Agent", ""))[:_MAX_AGENT],
+            path=request.path,
+            flow=flow,
+            session=jar.session,
+            login=login,
+            login_over=claims is not None and not good,
+            shown=None,
+            foreign=False,
+            csrf=jar.csrf if self._csrf.is_for(jar.csrf, login) else None,
+            command=self._command(jar),
+            cross_site=request.headers.get("Sec-Fetch-Site") == "cross-site",
+        )
+        return self.looking_at(visit, jar.step)
+
+    def looking_at(self, visit: Visit, step: str | None) -> Visit:
+        """The visit of somebody who had this step before their eyes: a form's hidden field goes before the cookie."""
+        if step is None:
+            return replace(visit, shown=None, foreign=False)
+        shown = self._cookies.shown(step, visit.session.session, visit.flow) if visit.session else None
+        return replace(visit, shown=shown, foreign=shown is None)
+
+    @staticmethod
+    def _command(jar: Jar) -> str | None:
+        return jar.command if jar.session else None
+
+
+def refuse_foreign(request: web.Request, visit: Visit) -> None:
+    """`Refusal` for a POST that another site makes a browser send (Fetch metadata; Origin, RFC 6454 §7)."""
+    origin = request.headers.get("Origin")
+    site = request.headers.get("Sec-Fetch-Site")
+    if (origin is not None and origin.lower() != visit.client.origin) or site in ("cross-site", "same-site"):
+        raise Refusal(403, "foreign_origin", size=len(origin or ""))
+
+
+def plain(text: str) -> str:
+    """A text that messages can carry: valid Unicode, without NUL (`shared.contracts.wire`)."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
