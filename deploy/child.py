@@ -49,6 +49,11 @@ class Child:
         """Whether it was started and has not ended (a stopped process is alive)."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """What it ended with (negative: the signal that ended it), None while it runs or before it was started."""
+        return self._process.poll() if self._process is not None else None
+
     def start(self) -> None:
         """Start it, with a log that begins anew; returns at once."""
         if self.is_alive():

@@ -9,7 +9,7 @@ from sluice.cli import REFUSED, app
 def main() -> None:
     """Run the command that the arguments name, and exit with its code."""
     try:
-        app()
+        app(prog_name="sluice")
     except SluiceError as error:
         sys.stderr.write(f"sluice: {error}\n")
         sys.exit(REFUSED if error.code == "E_SETTINGS" else 1)

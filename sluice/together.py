@@ -1,6 +1,7 @@
 """All four services on one log behind one listener: what `sluice.embedded` goes on with once this is imported."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final
@@ -8,6 +9,7 @@ from typing import Any, Final
 from services.catalog import bootstrap as catalog
 from services.catalog.settings import Settings as CatalogSettings
 from services.executor import bootstrap as executor
+from services.executor.administration import Bootstrapped, administration
 from services.executor.settings import Settings as ExecutorSettings
 from services.planner import bootstrap as planner
 from services.planner.settings import Settings as PlannerSettings
@@ -24,6 +26,7 @@ from shared.runtime import process
 from shared.runtime.listener import Listener, readiness
 from shared.runtime.telemetry import ProcessTelemetry
 from sluice.data_folder import DataFolder
+from sluice.welcome import welcome
 
 READY_S: Final = 30.0
 POLL_S: Final = 0.01
@@ -41,6 +44,7 @@ async def serve(stack: AsyncExitStack, settings: CommonSettings, folder: DataFol
     await process.started(stack, ProcessTelemetry("sluice", settings))
     log = await EmbeddedLog.open(TOPICS, folder.log, clock)
     stack.push_async_callback(log.close)
+    first = await _first_administrator(settings, postgres.dsn_for("executor"))
     services = [
         await catalog.build(load(CatalogSettings, **given(settings, postgres.dsn_for("catalog"))), log, clock),
         await policy.build(load(PolicySettings, **given(settings)), log, clock),
@@ -52,8 +56,19 @@ async def serve(stack: AsyncExitStack, settings: CommonSettings, folder: DataFol
     listener = Listener(services, settings, clock)
     await process.started(stack, listener)
     await _until_ready(services)
-    welcome(listener.address, folder)
+    sys.stdout.write(welcome(listener.address, folder.path, first.password))
+    sys.stdout.flush()
     await process.until_failure(services, [postgres.wait()])
+
+
+async def _first_administrator(settings: CommonSettings, dsn: str) -> Bootstrapped:
+    """Made here and not by the executor, because a made-up password has to be told to whoever sits here."""
+    async with administration(dsn) as users:
+        return await users.ensure_admin(
+            password=settings.bootstrap_password.get_secret_value() if settings.bootstrap_password else None,
+            token=settings.bootstrap_token.get_secret_value() if settings.bootstrap_token else None,
+            email=settings.bootstrap_email,
+        )
 
 
 def given(settings: CommonSettings, database: str | None = None) -> dict[str, Any]:
@@ -64,7 +79,7 @@ def given(settings: CommonSettings, database: str | None = None) -> dict[str, An
 async def _until_ready(services: Sequence[Service]) -> None:
     try:
         async with asyncio.timeout(READY_S):
-            while not all(readiness(services).values()):
+            while not all(readiness(services).values()):  # noqa: ASYNC110 -- readiness is asked for, it tells nobody
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
         missing = ", ".join(name for name, good in readiness(services).items() if not good)

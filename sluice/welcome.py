@@ -10,10 +10,10 @@ ADMINISTRATOR: Final = "akadmin"
 LOGIN: Final = "/if/flow/default-authentication-flow/"
 
 
-def welcome(address: Address, data: Path, password: str | None, made_up: bool) -> str:
-    """The text. `password` is told only if it was `made_up`, in the start that created the administrator."""
-    if made_up and password is not None:
-        whom = f"{ADMINISTRATOR} with password {password}  (made up just now, shown only this once)"
+def welcome(address: Address, data: Path, made_up: str | None) -> str:
+    """The text. `made_up` is the password of the administrator, if this start has just made one up."""
+    if made_up is not None:
+        whom = f"{ADMINISTRATOR} with password {made_up}  (made up just now, shown only this once)"
     else:
         whom = f"{ADMINISTRATOR}, or whom you made  (`sluice users set-password {ADMINISTRATOR}` if the password is lost)"
     return (

@@ -1,0 +1,68 @@
+"""The directory put together for whoever administers users from outside the service: the command line, running beside it or not."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from services.executor.adapters.directory.bootstrap_admin import Bootstrapped, ensure_admin
+from services.executor.adapters.directory.directory import open_directory
+from services.executor.adapters.directory.hashing import HashPool
+from services.executor.adapters.directory.importing import Imported, import_users
+from services.executor.adapters.directory.naming import NewUser, UserRefused
+from services.executor.adapters.directory.users import StoredUser, Users
+from shared.kernel.clock import Clock, SystemClock
+from shared.postgres.pool import Database
+
+
+class Administration:
+    """Users by name. Writes PostgreSQL and its outbox only; the next relay that runs tells the log.
+
+    `UserRefused` says what is wrong with what was given, `Unavailable` that PostgreSQL is away.
+    """
+
+    def __init__(self, database: Database, users: Users, clock: Clock) -> None:
+        self._database = database
+        self._users = users
+        self._clock = clock
+
+    async def create(self, new: NewUser) -> int:
+        """Make a user; the number."""
+        return (await self._users.create(new)).pk
+
+    async def set_password(self, name: str, password: str) -> None:
+        """Give a user a new password; ends all logins."""
+        await self._users.set_password((await self._named(name)).pk, password)
+
+    async def disable(self, name: str) -> None:
+        """Keep a user from logging in; ends all logins."""
+        await self._users.set_active((await self._named(name)).pk, active=False)
+
+    async def import_users(self, lines: Iterable[str]) -> Imported:
+        """Make the users of a CSV file; `ImportRefused` if it is none."""
+        return await import_users(self._database, self._users, self._clock, lines)
+
+    async def ensure_admin(self, *, password: str | None, token: str | None, email: str) -> Bootstrapped:
+        """Make the first administrator if there never was one, and put the token in place."""
+        return await ensure_admin(self._database, self._users, self._clock, password=password, token=token, email=email)
+
+    async def _named(self, name: str) -> StoredUser:
+        found = await self._users.named(name)
+        if found is None:
+            raise UserRefused({"username": (f"there is no user {name}",)})
+        return found
+
+
+@asynccontextmanager
+async def administration(dsn: str) -> AsyncIterator[Administration]:
+    """The users in this database, migrated before the first use."""
+    clock = SystemClock()
+    database = await open_directory(dsn, size=1)
+    hashes = HashPool(clock)
+    try:
+        yield Administration(database, Users(database, hashes, clock), clock)
+    finally:
+        await asyncio.to_thread(hashes.close)
+        await database.close()
+
+
+__all__ = ["Administration", "Bootstrapped", "Imported", "NewUser", "administration"]

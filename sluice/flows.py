@@ -1,0 +1,25 @@
+"""`sluice flows apply`: definitions from files, into PostgreSQL and its outbox; a running catalog publishes them."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from services.catalog.bootstrap import apply_files
+from shared.kernel.settings import CommonSettings
+from sluice.configuration import read
+from sluice.database import database
+
+ACTOR: Final = "sluice flows apply"
+
+
+def apply(paths: list[Path]) -> None:
+    """Apply the files, all or none, and print what changed."""
+    for line in asyncio.run(_apply(read(CommonSettings), paths)):
+        typer.echo(line)
+
+
+async def _apply(settings: CommonSettings, paths: list[Path]) -> list[str]:
+    async with database(settings, "catalog") as dsn:
+        return await apply_files(dsn, paths, ACTOR)

@@ -1,0 +1,62 @@
+"""`sluice users`: written straight to the directory's database and its outbox, beside a running Sluice or without one."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+
+from services.executor.administration import Administration, NewUser, administration
+from shared.kernel.settings import CommonSettings
+from sluice.configuration import read
+from sluice.database import database
+
+T = TypeVar("T")
+
+
+def create(name: str, *, password_stdin: bool, superuser: bool, email: str, full_name: str) -> None:
+    """Make a user."""
+    new = NewUser(name, full_name, email, _password(password_stdin), superuser=superuser)
+    number = _run(lambda users: users.create(new))
+    typer.echo(f"made user {name} (number {number})")
+
+
+def set_password(name: str, *, password_stdin: bool) -> None:
+    """Give a user a new password."""
+    password = _password(password_stdin)
+    _run(lambda users: users.set_password(name, password))
+    typer.echo(f"{name} has a new password; all logins of {name} are over")
+
+
+def disable(name: str) -> None:
+    """Keep a user from logging in."""
+    _run(lambda users: users.disable(name))
+    typer.echo(f"{name} cannot log in any more; all logins of {name} are over")
+
+
+def import_file(path: Path) -> None:
+    """Make users from a CSV file; exit code 1 if some could not be made."""
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        imported = _run(lambda users: users.import_users(lines))
+    typer.echo(f"made {imported.created} users")
+    for line, reason in imported.refused:
+        typer.echo(f"{path}:{line}: {reason}", err=True)
+    if imported.refused:
+        raise typer.Exit(1)
+
+
+def _run(work: Callable[[Administration], Awaitable[T]]) -> T:
+    async def main(settings: CommonSettings) -> T:
+        async with database(settings, "executor") as dsn, administration(dsn) as users:
+            return await work(users)
+
+    return asyncio.run(main(read(CommonSettings)))
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password

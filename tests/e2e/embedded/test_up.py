@@ -1,0 +1,153 @@
+"""`sluice up` from outside: first login, and going on after Ctrl-C, after a kill, beside other commands."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.child import ChildFailed
+from tests.e2e.sluice_process import SluiceUp
+from tests.e2e.visitor import INVALIDATION, Visitor
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[SluiceUp]:
+    with SluiceUp(tmp_path / "data with a blank") as running:
+        yield running
+
+
+def history(up: SluiceUp, topic: str = "executor.sessions") -> list[str]:
+    return up.command("tail", topic, "--json", "--from-beginning").stdout.splitlines()
+
+
+def events(lines: list[str]) -> list[str]:
+    return [json.loads(line)["event"] for line in lines]
+
+
+def servers(up: SluiceUp) -> list[int]:
+    """The PostgreSQL processes that run on the folder."""
+    data = up.data / "postgres" / "data"
+    found = []
+    for process in psutil.process_iter(["name"]):
+        if process.info["name"] == "postgres":
+            try:
+                if Path(process.cwd()).samefile(data):
+                    found.append(process.pid)
+            except (psutil.Error, OSError):
+                continue
+    return found
+
+
+def test_users_history_and_a_login_half_way_outlive_ctrl_c(up: SluiceUp) -> None:
+    assert up.told_password
+    visitor, half_way = Visitor(up.base_url), Visitor(up.base_url)
+    assert visitor.log_in("akadmin", up.password)["component"] == "xak-flow-redirect"
+    assert visitor.who() == "akadmin"
+    assert half_way.identify("akadmin")["component"] == "ak-stage-password"
+    before = history(up)
+    assert "session.logged_in" in events(before)
+
+    assert up.stop() == 0
+    assert servers(up) == []
+    assert history(up) == before
+
+    up.start()
+    assert not up.told_password
+    assert visitor.who() == "akadmin"
+    assert history(up)[: len(before)] == before
+    assert half_way.challenge()["component"] == "ak-stage-password"
+    assert half_way.answer("ak-stage-password", password=up.password)["component"] == "xak-flow-redirect"
+    assert half_way.who() == "akadmin"
+
+
+def test_a_kill_loses_neither_users_nor_history_nor_a_login_half_way(up: SluiceUp) -> None:
+    half_way = Visitor(up.base_url)
+    assert half_way.identify("akadmin")["component"] == "ak-stage-password"
+    before = history(up)
+
+    up.kill()
+    up.start()
+
+    assert history(up)[: len(before)] == before
+    assert half_way.answer("ak-stage-password", password=up.password)["component"] == "xak-flow-redirect"
+    assert half_way.who() == "akadmin"
+    assert up.stop() == 0
+    assert servers(up) == []
+
+
+def test_who_logs_out_is_nobody(up: SluiceUp) -> None:
+    visitor = Visitor(up.base_url)
+    visitor.log_in("akadmin", up.password)
+    visitor.challenge(INVALIDATION)
+    assert visitor.who() is None
+    assert "session.logged_out" in events(history(up))
+
+
+def test_a_wrong_password_logs_nobody_in_and_stands_nowhere(up: SluiceUp) -> None:
+    visitor = Visitor(up.base_url)
+    refused = visitor.log_in("akadmin", "a-wrong-password-of-somebody")
+    assert refused["component"] == "ak-stage-password"
+    assert visitor.who() is None
+    assert "a-wrong-password-of-somebody" not in "".join(history(up)) + up.output
+    assert b"a-wrong-password-of-somebody" not in (up.data / "log.sqlite").read_bytes()
+
+
+def test_users_are_made_beside_a_running_sluice_and_without_one(up: SluiceUp) -> None:
+    up.command("users", "create", "alice", "--password-stdin", "--name", "Alice A.", stdin="first\n")
+    assert Visitor(up.base_url).log_in("alice", "first")["component"] == "xak-flow-redirect"
+    up.stop()
+
+    up.command("users", "set-password", "alice", "--password-stdin", stdin="second\n")
+    up.command("users", "create", "bob", "--password-stdin", "--superuser", "--email", "bob@example.com", stdin="bob's\n")
+    assert servers(up) == []
+    again = up.command("users", "create", "alice", "--password-stdin", stdin="third\n", check=False)
+    assert again.returncode == 1
+    assert "alice" in again.stderr
+
+    up.start()
+    assert Visitor(up.base_url).log_in("alice", "first")["component"] == "ak-stage-password"
+    assert Visitor(up.base_url).log_in("alice", "second")["component"] == "xak-flow-redirect"
+    assert Visitor(up.base_url).log_in("bob", "bob's")["component"] == "xak-flow-redirect"
+
+    visitor = Visitor(up.base_url)
+    visitor.log_in("alice", "second")
+    up.command("users", "disable", "alice")
+    assert Visitor(up.base_url).log_in("alice", "second")["component"] != "xak-flow-redirect"
+
+
+def test_users_are_imported_from_csv_with_passwords_and_hashes(up: SluiceUp, tmp_path: Path) -> None:
+    file = tmp_path / "users.csv"
+    django = "pbkdf2_sha256$1000$c2FsdHNhbHQ$"  # not a complete hash: a password like any other
+    file.write_text(f"username,email,name,password\ncarol,carol@example.com,Carol C.,carols\ndave,,Dave,{django}\n")
+    up.command("users", "import", str(file))
+    assert Visitor(up.base_url).log_in("carol", "carols")["component"] == "xak-flow-redirect"
+    assert Visitor(up.base_url).log_in("dave", django)["component"] == "xak-flow-redirect"
+
+
+def test_a_second_start_on_the_folder_or_the_port_is_refused_with_the_reason(up: SluiceUp, tmp_path: Path) -> None:
+    twin = up.command("up", check=False)
+    assert twin.returncode == 1
+    assert f"process {up.pid}" in twin.stderr
+
+    elsewhere = SluiceUp(tmp_path / "elsewhere", {"SLUICE_LISTEN": up.base_url.removeprefix("http://")})
+    with pytest.raises(ChildFailed, match="SLUICE_LISTEN sets another address"):
+        elsewhere.start()
+    assert elsewhere.wait() == 1
+    assert Visitor(up.base_url).ask("/-/health/ready/").status == 200
+
+
+def test_it_tells_what_it_needs(tmp_path: Path) -> None:
+    idle = SluiceUp(tmp_path / "data")
+    outcomes = {
+        name: idle.command(*arguments, check=False)
+        for name, arguments in {"run": ("run", "catalog"), "topics": ("topics", "create"), "tail": ("tail", "planner.requests")}.items()
+    }
+    assert [(one.returncode, one.stderr.count("\n")) for one in outcomes.values()] == [(2, 1), (2, 1), (1, 1)]
+    assert "SLUICE_KAFKA is not set" in outcomes["run"].stderr
+    assert isinstance(outcomes["tail"], subprocess.CompletedProcess)
+    assert "in memory only" in outcomes["tail"].stderr

@@ -1,0 +1,72 @@
+"""A visitor with a cookie jar who speaks the flow protocol in JSON, as README shows it with curl."""
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from http.cookiejar import CookieJar
+from typing import Any, Final
+
+TIMEOUT_S: Final = 10.0
+AUTHENTICATION: Final = "default-authentication-flow"
+INVALIDATION: Final = "default-invalidation-flow"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The last answer of a redirect chain."""
+
+    status: int
+    body: str
+
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class Visitor:
+    """One browser; `base_url` may be set anew when the server has moved."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self.jar = CookieJar()
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(self.jar))
+
+    def ask(self, path: str, body: Any = None) -> Answer:
+        """GET, or POST if there is a body; redirects are followed."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Accept": "application/json", **({} if data is None else {"Content-Type": "application/json"})}
+        request = urllib.request.Request(self.base_url + path, data, headers)  # noqa: S310 -- base_url is ours
+        try:
+            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
+                return Answer(answer.status, answer.read().decode())
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return Answer(refused.code, refused.read().decode())
+
+    def challenge(self, flow: str = AUTHENTICATION) -> Any:
+        """The current challenge of a flow."""
+        return self.ask(_path(flow)).json()
+
+    def answer(self, component: str, flow: str = AUTHENTICATION, **fields: Any) -> Any:
+        """Answer the current challenge; the next one."""
+        return self.ask(_path(flow), {"component": component, **fields}).json()
+
+    def identify(self, name: str) -> Any:
+        """The first step of a login; the challenge that follows."""
+        assert self.challenge()["component"] == "ak-stage-identification"
+        return self.answer("ak-stage-identification", uid_field=name)
+
+    def log_in(self, name: str, password: str) -> Any:
+        """A whole login; the last challenge, `xak-flow-redirect` when it succeeded."""
+        assert self.identify(name)["component"] == "ak-stage-password"
+        return self.answer("ak-stage-password", password=password)
+
+    def who(self) -> str | None:
+        """The name of the user that this browser is, None for nobody."""
+        answer = self.ask("/api/v3/core/users/me/")
+        return str(answer.json()["user"]["username"]) if answer.status == 200 else None
+
+
+def _path(flow: str) -> str:
+    return f"/api/v3/flows/executor/{flow}/?query="
