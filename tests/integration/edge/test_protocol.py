@@ -1,0 +1,144 @@
+"""The flow protocol over HTTP, step by step."""
+
+from tests.integration.edge.conftest import Browser, Rig
+from tests.integration.edge.scripted_worker import AUTH, DUMMY, OUT
+
+API = f"/api/v3/flows/executor/{AUTH}/"
+
+
+async def log_in(browser: Browser) -> None:
+    await browser.get(API + "?query=")
+    await browser.post(API + "?query=", {"uid_field": "alice"})
+    await browser.post(API + "?query=", {"password": "alice-pw"})
+
+
+async def test_a_login_goes_through_identification_and_password(rig: Rig, browser: Browser) -> None:
+    start = await browser.get(API + "?query=")
+    assert (start.status, start.json["component"]) == (200, "ak-stage-identification")
+    assert set(start.cookies()) == {"authentik_session", "sluice_step"}
+    named = await browser.post(API + "?query=", {"uid_field": "alice"})
+    assert (named.status, named.headers["Location"]) == (302, API + "?query=")
+    asked = await browser.get(API + "?query=")
+    assert (asked.json["component"], asked.json["pending_user"]) == ("ak-stage-password", "alice")
+    wrong = await browser.post(API + "?query=", {"password": "nope"})
+    assert wrong.json["response_errors"] == {"password": [{"string": "Invalid password", "code": "invalid"}]}
+    before = browser.cookie("authentik_session")
+    done = await browser.post(API + "?query=", {"password": "alice-pw"})
+    assert done.json == {"component": "xak-flow-redirect", "to": "/"}
+    assert set(done.cookies()) == {"authentik_session", "authentik_csrf", "sluice_step"}
+    assert browser.cookie("authentik_session") != before
+    me = await browser.get("/api/v3/core/users/me/")
+    assert me.status == 200
+    assert '"username":"alice"' in me.text
+
+
+async def test_the_session_cookie_keeps_its_value_while_privilege_is_the_same(rig: Rig, browser: Browser) -> None:
+    await browser.get(API)
+    first = browser.cookie("authentik_session")
+    for body in ({}, {"uid_field": "alice"}, {"password": "nope"}):
+        answer = await browser.post(API, body)
+        assert answer.cookies()["authentik_session"] == f"authentik_session={first}; HttpOnly; Path=/; SameSite=Lax"
+
+
+async def test_a_get_is_served_from_the_cache_unless_something_newer_was_shown(rig: Rig, browser: Browser) -> None:
+    await browser.get(API)
+    asked = len(rig.worker.steps)
+    await browser.get(API)
+    assert len(rig.worker.steps) == asked
+    del browser.jar["sluice_step", API]
+    await browser.get(API)
+    assert len(rig.worker.steps) == asked + 1
+
+
+async def test_an_answer_is_sealed_and_its_secret_is_nowhere_in_the_step(rig: Rig, browser: Browser) -> None:
+    await browser.get(API)
+    await browser.post(API, {"uid_field": "alice"})
+    await browser.post(API, {"password": "alice-pw"})
+    assert rig.worker.bodies[-1] == {"password": "alice-pw"}
+    assert "alice-pw" not in repr(rig.worker.steps)
+
+
+async def test_an_answer_to_another_flows_page_is_not_delivered(rig: Rig, browser: Browser) -> None:
+    await browser.get(API)
+    await browser.get(f"/api/v3/flows/executor/{DUMMY}/")
+    browser.jar["sluice_step", API] = browser.jar["sluice_step", f"/api/v3/flows/executor/{DUMMY}/"]
+    answer = await browser.post(API, {"uid_field": "alice"})
+    assert answer.json["component"] == "ak-stage-identification"
+    assert rig.worker.bodies == []
+
+
+async def test_a_stale_answer_shows_the_current_challenge_and_counts_nothing(rig: Rig, browser: Browser) -> None:
+    await browser.get(API)
+    old = browser.jar["sluice_step", API]
+    await browser.post(API, {"uid_field": "alice"})
+    browser.jar["sluice_step", API] = old
+    transitions = rig.worker.transitions
+    answer = await browser.post(API, {"uid_field": "bob"})
+    assert answer.json["component"] == "ak-stage-password"
+    assert rig.worker.transitions == transitions
+
+
+async def test_a_cookie_from_before_the_login_is_worth_nothing_after_it(rig: Rig, browser: Browser) -> None:
+    await browser.get(API)
+    planted = dict(browser.jar)
+    await log_in(browser)
+    browser.jar = planted
+    answer = await browser.get(API)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.cookies() == {}
+    assert (await browser.get("/api/v3/core/users/me/")).status == 403
+
+
+async def test_nothing_sets_a_session_cookie_that_needs_none(rig: Rig, browser: Browser) -> None:
+    for target in ("/", "/flows/-/default/authentication/", "/flows/-/cancel/", f"/api/v3/flows/executor/{OUT}/", "/api/v3/flows/executor/none/"):
+        answer = await browser.get(target)
+        assert "authentik_session" not in answer.cookies(), target
+
+
+async def test_a_log_out_deletes_the_cookie_and_ends_the_login(rig: Rig, browser: Browser) -> None:
+    await log_in(browser)
+    answer = await browser.get(f"/api/v3/flows/executor/{OUT}/?query=")
+    assert answer.json == {"component": "xak-flow-redirect", "to": "/"}
+    assert "Max-Age=0" in answer.cookies()["authentik_session"]
+    assert (await browser.get("/api/v3/core/users/me/")).status == 403
+
+
+async def test_another_site_logs_nobody_out(rig: Rig, browser: Browser) -> None:
+    await log_in(browser)
+    steps = len(rig.worker.steps)
+    for target in (f"/api/v3/flows/executor/{OUT}/", f"/if/flow/{OUT}/", "/flows/-/cancel/"):
+        await browser.get(target, Sec_Fetch_Site="cross-site")
+    assert len(rig.worker.steps) == steps
+    assert (await browser.get("/api/v3/core/users/me/")).status == 200
+
+
+async def test_a_session_that_is_over_is_followed_by_a_fresh_one_with_the_same_login(rig: Rig, browser: Browser) -> None:
+    await log_in(browser)
+    old = rig.worker.steps[-1].session
+    rig.worker.sessions[old].over = True
+    answer = await browser.get(API)
+    assert answer.json["component"] == "ak-stage-identification"
+    assert rig.worker.steps[-1].session != old
+    assert rig.worker.steps[-1].login is not None
+    assert (await browser.get("/api/v3/core/users/me/")).status == 200
+
+
+async def test_somebody_logged_in_needs_the_csrf_header(rig: Rig, browser: Browser) -> None:
+    await log_in(browser)
+    await browser.get(API)
+    bodies = len(rig.worker.bodies)
+    refused = await browser.post(API, {"uid_field": "alice"})
+    assert refused.json["component"] == "ak-stage-flow-error"
+    token = browser.cookie("authentik_csrf") or ""
+    taken = await browser.post(API, {"uid_field": "alice"}, X_authentik_CSRF=token)
+    assert taken.status == 302
+    assert len(rig.worker.bodies) == bodies + 1
+    assert rig.records.kinds == ["csrf"]
+
+
+async def test_a_foreign_origin_is_refused(rig: Rig, browser: Browser) -> None:
+    for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site"}):
+        answer = await browser.post(API, {"uid_field": "alice"}, **headers)
+        assert (answer.status, answer.headers["Content-Type"]) == (403, "application/problem+json; charset=utf-8")
+    assert rig.worker.steps == []
+    assert (await browser.post(API, {"uid_field": "alice"}, Origin=rig.url)).status == 302
