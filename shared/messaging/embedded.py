@@ -15,7 +15,6 @@ from pathlib import Path
 
 from shared.contracts.topics import Topic
 from shared.kernel.clock import Clock, SystemClock
-from shared.kernel.errors import SluiceError
 from shared.messaging import embedded_upkeep as upkeep
 from shared.messaging.embedded_group import EmbeddedMembership, Group
 from shared.messaging.embedded_journal import Journal
@@ -79,10 +78,12 @@ class EmbeddedLog:
 
     async def partitions(self, topic: str) -> int:
         """See `log.Log.partitions`."""
+        self._check_open()
         return len(self._topic(topic))
 
     async def bounds(self, place: TopicPartition) -> tuple[int, int]:
         """See `log.Log.bounds`."""
+        self._check_open()
         partition = self._partition(place)
         return partition.first, partition.next
 
@@ -183,7 +184,7 @@ class EmbeddedLog:
             await asyncio.sleep(UPKEEP_S)
             try:
                 await self.keep_up()
-            except SluiceError:
+            except Exception:  # noqa: BLE001 - without upkeep the file only grows, whatever was wrong once
                 _log.exception("retention and compaction of the log failed; tried again in %s s", UPKEEP_S)
 
     async def keep_up(self) -> None:

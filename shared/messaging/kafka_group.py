@@ -14,7 +14,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
 
 from shared.kernel.clock import Clock
-from shared.messaging.kafka_client import BATCH, Heard, know_topics, new_consumer, stop, to_records
+from shared.messaging.kafka_client import BATCH, HEARTBEAT_MS, SESSION_TIMEOUT_MS, Heard, know_topics, new_consumer, stop, to_records
 from shared.messaging.log import GroupMember, LogUnavailable, Mismatched
 from shared.messaging.log import TopicPartition as Place
 
@@ -22,6 +22,7 @@ POLL_MS = 1_000
 ANSWER_S = 1.0
 START_S = 10.0
 STOP_S = 5.0
+STALE_S = SESSION_TIMEOUT_MS / 2_000
 # a member's join request waits for the others' revoking
 REQUEST_TIMEOUT_MS = 12_000
 
@@ -121,6 +122,9 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
             self._fail(error)
 
     async def _deliver(self, fetched: dict[TopicPartition, list[object]], epoch: int) -> None:
+        # a process that was stopped for a while holds records that may be somebody else's by now: first the group's word
+        while self._heard.heartbeat_age() > STALE_S and epoch == self._epoch and not self.ended:  # noqa: ASYNC110
+            await asyncio.sleep(HEARTBEAT_MS / 10_000)
         async with self._calls:
             if fetched and epoch == self._epoch and not self.ended:
                 await self._member.handle(to_records(fetched))

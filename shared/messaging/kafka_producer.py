@@ -65,7 +65,8 @@ class KafkaAppender:
             future = await producer.send(
                 message.topic, message.value, message.key, partition=message.partition, headers=list(message.headers)
             )
-            # the record stays in its batch when the caller gives up, so the future must stay too
+            # the record stays in its batch when the caller gives up, and so must its future, which nobody awaits then
+            future.add_done_callback(_observe)
             return int((await asyncio.shield(future)).offset)
         except MessageSizeTooLargeError as error:
             raise Refused(f"a record too large for {message.topic}") from error
@@ -119,6 +120,11 @@ class KafkaAppender:
         task = asyncio.create_task(_stop(producer), name="stop Kafka producer")
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
+
+
+def _observe(future: asyncio.Future[object]) -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

@@ -68,6 +68,8 @@ class KafkaTail:
         self._consumer = consumer
         async with asyncio.timeout(SILENCE_S):
             await consumer.start()
+        if self.closed:
+            raise ConsumerStoppedError
         consumer.assign(list(self._positions))
         for place, offset in self._positions.items():
             consumer.seek(place, offset)

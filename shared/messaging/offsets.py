@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from shared.messaging.log import Record, TopicPartition
+from shared.messaging.log import Membership, ReadableLog, Record, TopicPartition
 
 
 @dataclass(slots=True)
@@ -66,3 +66,12 @@ class LowWater:
         """Drop what is held of these partition numbers: they are revoked."""
         gone = frozenset(partitions)
         self._places = {where: place for where, place in self._places.items() if where.partition not in gone}
+
+
+async def lag(log: ReadableLog, membership: Membership, places: Iterable[TopicPartition]) -> int:
+    """How many records of these partitions the group has not committed yet: the metric, at some cost on a broker."""
+    total = 0
+    for place in places:
+        first, following = await log.bounds(place)
+        total += following - max(first, await membership.committed(place) or 0)
+    return total

@@ -10,6 +10,7 @@ an hour or less are not in the file (architecture §7).
 import base64
 import json
 import sqlite3
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Final
 
@@ -85,17 +86,15 @@ def from_row(row: Row) -> Record:
 
 
 def _to_json(headers: Headers) -> str:
-    try:
-        return _encode([(name, value.decode()) for name, value in headers])
-    except UnicodeDecodeError:
-        return _encode([(name, _to_text(value)) for name, value in headers])
+    # by hand from the encoder's own string function: half the cost of an encoder call, several times per step
+    return "[" + ",".join([f"[{_quote(name)},{_to_text(value)}]" for name, value in headers]) + "]"
 
 
-def _to_text(value: bytes) -> str | dict[str, str]:
+def _to_text(value: bytes) -> str:
     try:
-        return value.decode()
+        return _quote(value.decode())
     except UnicodeDecodeError:
-        return {"base64": base64.b64encode(value).decode()}
+        return f'{{"base64":"{base64.b64encode(value).decode()}"}}'
 
 
 def _from_json(text: str) -> Headers:
@@ -104,4 +103,4 @@ def _from_json(text: str) -> Headers:
     )
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_quote = encode_basestring

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from shared.messaging.log import LogUnavailable, Message, Record, Refused
-from tests.conformance.log.support import Bench, taken
+from tests.conformance.log.support import Bench, Recorder, taken, until
 
 
 async def test_offsets_count_up_in_each_partition_by_itself(bench: Bench) -> None:
@@ -150,3 +150,23 @@ async def test_a_closed_log_takes_nothing(bench: Bench) -> None:
         await bench.log.append(bench.message("plain", b"v"))
     with pytest.raises(LogUnavailable):
         await bench.log.append(bench.message("brief", b"v"))
+    with pytest.raises(LogUnavailable):
+        await bench.log.bounds(bench.place("plain"))
+    with pytest.raises(LogUnavailable):
+        await bench.log.join(bench.group("g"), [bench.name("plain")], Recorder())
+
+
+async def test_a_tail_of_a_closed_log_says_so(bench: Bench) -> None:
+    await bench.write("plain", b"a")
+    tail = bench.log.tail(bench.name("plain"), {0: 0})
+    seen: list[Record] = []
+
+    async def follow() -> None:
+        async for batch in tail:
+            seen.extend(batch)
+
+    following = asyncio.create_task(follow())
+    await until(lambda: len(seen) == 1)
+    await bench.log.close()
+    with pytest.raises(LogUnavailable):
+        await asyncio.wait_for(following, 5)

@@ -254,3 +254,10 @@ async def test_memory_is_bounded_where_there_is_no_file(tmp_path: Path, monkeypa
     assert 0 < first < following == 2000
     assert [record.offset for record in await read(log, "brief")] == list(range(first, 2000))
     await log.close()
+
+
+async def test_a_tail_goes_on_from_the_first_record_that_is_left(log: EmbeddedLog) -> None:
+    for value in (b"a", b"b"):
+        await log.append(message("brief", value))
+    log._partitions["brief"][0].forget(1)
+    assert [record.value for record in await taken(log, "brief", {0: 0}, 1)] == [b"b"]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from shared.messaging.log import Mismatched
+from shared.messaging.log import LogUnavailable, Mismatched
 from tests.conformance.log.support import Bench, Recorder, joined, until
 
 
@@ -62,6 +62,54 @@ async def test_what_a_failed_member_did_not_commit_comes_again(bench: Bench) -> 
     await until(lambda: len(second.records) == 3)
     assert second.values == [b"a", b"bad", b"c"]
     await _leave(second)
+
+
+async def test_a_member_of_a_closed_log_has_failed(bench: Bench) -> None:
+    member = await joined(bench.log, bench.group("g12"), [bench.name("plain")])
+    await until(lambda: bool(member.held))
+    await bench.log.close()
+    assert member.membership is not None
+    assert isinstance(member.membership.failure, LogUnavailable)
+    await member.membership.leave()
+
+
+async def test_more_members_than_partitions_leave_some_without(bench: Bench) -> None:
+    members = [await joined(await bench.another(), bench.group("g13"), [bench.name("few")]) for _ in range(3)]
+    await until(lambda: sorted(len(member.held) for member in members) == [0, 1, 1])
+    await bench.write("few", b"a")
+    await bench.write("few", b"b", partition=1)
+    await until(lambda: sum(len(member.records) for member in members) == 2)
+    await _leave(*members)
+
+
+async def test_a_member_that_cannot_take_over_gives_its_share_back(bench: Bench) -> None:
+    class Unable(Recorder):
+        async def assigned(self, partitions: frozenset[int]) -> None:
+            raise ValueError("cannot")
+
+    able = await joined(bench.log, bench.group("g14"), [bench.name("plain")])
+    await until(lambda: len(able.held) == 3)
+    unable = Unable()
+    membership = await (await bench.another()).join(bench.group("g14"), [bench.name("plain")], unable)
+    await until(lambda: membership.failure is not None)
+    await until(lambda: len(able.held) == 3)
+    await bench.write("plain", b"a")
+    await until(lambda: able.values == [b"a"])
+    await _leave(able)
+
+
+async def test_a_member_that_fails_while_revoking_does_not_keep_its_share(bench: Bench) -> None:
+    class Unable(Recorder):
+        async def revoked(self, partitions: frozenset[int]) -> None:
+            raise ValueError("cannot")
+
+    unable = Unable()
+    unable.membership = await bench.log.join(bench.group("g15"), [bench.name("plain")], unable)
+    await until(lambda: len(unable.held) == 3)
+    able = await joined(await bench.another(), bench.group("g15"), [bench.name("plain")])
+    await until(lambda: len(able.held) == 3)
+    assert isinstance(unable.membership.failure, ValueError)
+    await _leave(able)
 
 
 async def test_a_commit_of_what_is_not_ours_is_ignored(bench: Bench) -> None:

@@ -168,6 +168,21 @@ async def test_heartbeats_go_on_while_a_member_prepares(bench: Bench) -> None:
 
 
 @on_kafka
+async def test_nothing_is_handed_out_while_the_group_may_have_given_it_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was stopped holds fetched records; somebody else may own their partitions meanwhile."""
+    member = await joined(bench.log, bench.group("g"), [bench.name("plain")])
+    await until(lambda: len(member.held) == 3)
+    with monkeypatch.context() as patched:
+        patched.setattr(kafka_client.Heard, "heartbeat_age", lambda _: 4.0)
+        await bench.write("plain", b"a")
+        await asyncio.sleep(0.5)
+        assert member.values == []
+    await until(lambda: member.values == [b"a"])
+    assert member.membership is not None
+    await member.membership.leave()
+
+
+@on_kafka
 async def test_a_single_join_is_a_single_assignment(bench: Bench) -> None:
     member = await joined(bench.log, bench.group("g"), [bench.name("plain"), bench.name("brief")])
     await until(lambda: len(member.held) == 3)

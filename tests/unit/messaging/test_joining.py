@@ -1,0 +1,58 @@
+"""A membership that failed is joined anew, and left in order at the end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from shared.contracts.topics import TOPICS, VERDICTS
+from shared.messaging import joining
+from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.log import Membership, Message, Record, TopicPartition
+from shared.messaging.offsets import lag
+
+
+class Fragile:
+    def __init__(self) -> None:
+        self.memberships: list[Membership] = []
+        self.values: list[bytes | None] = []
+        self.events: list[str] = []
+        self.seen = asyncio.Event()
+
+    def joined(self, membership: Membership) -> None:
+        self.memberships.append(membership)
+
+    async def assigned(self, partitions: frozenset[int]) -> None:
+        assert self.memberships
+        self.events.append("assigned")
+
+    async def revoked(self, partitions: frozenset[int]) -> None:
+        self.events.append("revoked")
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        if len(self.memberships) == 1:
+            raise ValueError
+        self.values += [record.value for record in records]
+        self.seen.set()
+
+
+@pytest.fixture
+async def log() -> AsyncIterator[EmbeddedLog]:
+    log = await EmbeddedLog.open(TOPICS)
+    yield log
+    await log.close()
+
+
+async def test_what_a_failed_membership_left_comes_to_the_next(log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "FIRST_PAUSE_S", 0.01)
+    member = Fragile()
+    task = asyncio.create_task(joining.stay_joined(log, "g", [VERDICTS], member))
+    await log.append(Message(VERDICTS, 2, b"k", b"v"))
+    await asyncio.wait_for(member.seen.wait(), 5)
+    assert member.values == [b"v"]
+    assert await lag(log, member.memberships[-1], [TopicPartition(VERDICTS, 2)]) == 1
+    await member.memberships[-1].commit({TopicPartition(VERDICTS, 2): 1})
+    assert await lag(log, member.memberships[-1], [TopicPartition(VERDICTS, 2)]) == 0
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert member.events == ["assigned", "assigned", "revoked"]
