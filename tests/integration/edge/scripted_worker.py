@@ -16,6 +16,9 @@ from shared.contracts.envelope import Envelope
 from shared.contracts.people import LoginClaims
 from shared.contracts.steps import CODEC, Outcome, StepReplied, StepRequested, View
 from shared.contracts.topics import REPLIES, STEPS, TOPICS
+from shared.flows.fields import clean, problem
+from shared.flows.stage_types.identification import IdentificationStage
+from shared.flows.stage_types.password import PasswordStage
 from shared.messaging.log import Log, Message, Record
 
 NOW = 1_800_000_000_000_000
@@ -188,10 +191,13 @@ class ScriptedWorker:
         if step.flow != AUTH:
             return self._finished(step, session, run)
         name = "password" if run.stage else "uid_field"
-        value = body.get(name) if isinstance(body, dict) else None
-        if not value or (name == "password" and value != "alice-pw"):
-            text, code = ("Invalid password", "invalid") if value else ("This field is required.", "required")
-            self._show(session, run, AUTH, {name: ({"string": text, "code": code},)})
+        cleaned = clean(PasswordStage.fields if run.stage else IdentificationStage.fields, body)
+        if isinstance(cleaned, dict):
+            self._show(session, run, AUTH, cleaned)
+            return self.reply(step, "accepted", run)
+        value = cleaned.secret.get(name) or cleaned.clear.get(name)
+        if name == "password" and value != "alice-pw":
+            self._show(session, run, AUTH, {name: (problem("Invalid password"),)})
             return self.reply(step, "accepted", run)
         if name == "uid_field":
             run.stage, run.person = 1, str(value)
