@@ -59,6 +59,44 @@ def ak_is_group_member(user, **filters):
     return any(all(getattr(group, name) == value for name, value in filters.items()) for group in user.groups)
 """
 
+CONTEXT: Final = """
+class sluice_Object:
+    def __init__(self, facts):
+        for name, value in facts.items():
+            setattr(self, name, value)
+class sluice_User:
+    def __init__(self, facts):
+        for name, value in facts.items():
+            setattr(self, name, value)
+        if "groups" in facts:
+            self.groups = [sluice_Object(group) for group in facts["groups"]]
+    def __str__(self):
+        return self.username
+    def __eq__(self, other):
+        return isinstance(other, sluice_User) and self.pk == other.pk and self.username == other.username
+    def __hash__(self):
+        return hash(self.username)
+sluice_planned = sluice_facts["context"]
+if "pending_user" in sluice_planned:
+    sluice_planned["pending_user"] = sluice_User(sluice_planned["pending_user"])
+context = dict(sluice_planned)
+if sluice_facts["planned"]:
+    context["flow_plan"] = sluice_Object({"context": sluice_planned})
+"""
+
+HTTP_REQUEST: Final = """
+http_request = sluice_Object({"META": sluice_facts["meta"], "user": sluice_User(sluice_facts["visitor"])})
+"""
+
+REQUEST: Final = {
+    "context": "context",
+    "user": 'sluice_User(sluice_facts["user"])',
+    "http_request": "http_request",
+    "obj": "None",
+    "debug": "False",
+}
+"""The attributes of `request`, as the worker makes them."""
+
 ADDRESSES: Final = """
 class sluice_Address:
     def __init__(self, facts):
@@ -101,8 +139,11 @@ PIECES: Final = {
 }
 """By the name that an expression uses."""
 
-INPUTS: Final = ("request", "context", "http_request", "ak_client_ip", "ak_is_sso_flow")
+PARAMETERS: Final = ("request", "context", "http_request", "ak_client_ip", "ak_is_sso_flow")
 """Names that hold facts: parameters of the function, as in authentik, so that an expression may assign to them."""
 
+FACTS: Final = "sluice_facts"
+"""The facts, as `facts.facts_of` makes them."""
 CLIENT: Final = "sluice_client"
 """The visitor's address, as `sluice_Address` takes it."""
+SSO: Final = "ak_is_sso_flow"

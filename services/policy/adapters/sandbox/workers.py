@@ -84,7 +84,7 @@ class Workers:
             program = compiled(expression)
         except BadExpression as refused:
             raise PolicyError("syntax", str(refused)) from None
-        given = inputs(facts, program.inputs)
+        given = inputs(facts, program)
         limit_s = max(min(self._limits.seconds, timeout_s), 0.001)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, program, given, moment, limit_s)
 
