@@ -15,13 +15,19 @@ from shared.contracts import wire
 from shared.flows.orders import LogIn, LogOut, Order
 from shared.kernel.clock import Clock
 from shared.messaging.log import Message
-from shared.postgres.outbox import append
+from shared.postgres.outbox import channel, columns
 from shared.postgres.pool import Connection, Database
 
 RESULTS_MAX: Final = 64 * 1024
 
 _KNOWN: Final = "SELECT transition, results FROM order_results WHERE session = $1 AND version = $2"
-_KEEP: Final = "INSERT INTO order_results (session, version, transition, results, at_us) VALUES ($1, $2, $3, $4, $5)"
+_KEEP: Final = """
+WITH said AS (
+    INSERT INTO outbox (topic, partition, key, value, headers)
+    SELECT * FROM unnest($6::text[], $7::integer[], $8::bytea[], $9::bytea[], $10::bytea[])
+), kept AS (
+    INSERT INTO order_results (session, version, transition, results, at_us) VALUES ($1, $2, $3, $4, $5)
+) SELECT CASE WHEN $11 THEN pg_notify($12, '') END"""
 
 # One statement: the user's row is locked by its own update, and everything else hangs on that.
 # $1 user, $2 epoch, $3 time, $4 login, $5 methods, $6 session, $7 address, $8 user agent, $9 expiry, $10 the login that goes
@@ -55,10 +61,8 @@ class Orders:
         """See `Directory.perform`."""
         try:
             async with self._database.transaction() as connection:
-                known = await connection.fetchrow(_KNOWN, key.session, key.version)
-                if known is None:
-                    return await self._perform(connection, key, orders)
-        except asyncpg.UniqueViolationError:  # somebody else has just done it; ours is rolled back
+                return await self._perform(connection, key, orders)
+        except asyncpg.UniqueViolationError:  # it was done before, or by somebody else just now; ours is rolled back
             known = await self._database.fetchrow(_KNOWN, key.session, key.version)
             if known is None:
                 raise
@@ -69,7 +73,7 @@ class Orders:
     async def _perform(self, connection: Connection, key: OrderKey, orders: Sequence[Order]) -> Sequence[OrderResult]:
         results: list[OrderResult] = []
         said: list[Message] = []
-        revokes = False
+        revokes = False  # somebody waits for these; a log-in is told within a second, without the lock that NOTIFY takes
         for n, order in enumerate(orders):
             match order:
                 case LogIn():
@@ -81,9 +85,11 @@ class Orders:
             results.append(OrderResult(n=n, done=not reason, reason=reason))
             revokes = revokes or isinstance(order, LogOut) or len(told) > 1
             said += told
-        await append(connection, self._database.schema, said, wake=revokes)
         packed = wire.pack([result.model_dump() for result in results])
-        await connection.execute(_KEEP, key.session, key.version, key.transition, packed, self._clock.now_us())
+        await connection.execute(
+            _KEEP, key.session, key.version, key.transition, packed, self._clock.now_us(), *columns(said), revokes,
+            channel(self._database.schema),
+        )  # fmt: skip
         return results
 
 

@@ -1,0 +1,91 @@
+"""Users from a CSV file: `username,email,name,password`; a password that is a complete hash is taken as one."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from services.executor.adapters.directory.naming import CheckedUser, NewUser, UserRefused, checked
+from services.executor.adapters.directory.users import Users, insert
+from shared.kernel.clock import Clock
+from shared.kernel.errors import SluiceError
+from shared.postgres.pool import Database
+
+COLUMNS: Final = ("username", "email", "name", "password")
+CHUNK: Final = 50  # users a transaction: well within the time that one may take
+
+
+class ImportRefused(SluiceError):
+    """A file that is not such a table; nothing was imported."""
+
+    code = "E_IMPORT_REFUSED"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """`refused`: the line of the file (its header is line 1), and why that user was not made."""
+
+    created: int
+    refused: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    line: int
+    new: NewUser
+    given: CheckedUser
+    hash: str | None
+
+
+async def import_users(database: Database, users: Users, clock: Clock, lines: Iterable[str]) -> Imported:
+    """Make the users in these lines; those who cannot be made are reported, the others are made.
+
+    Raises:
+        ImportRefused: the first line does not name the columns, or a line has too many or too few.
+    """
+    created, refused = 0, []
+    chunk: list[_Row] = []
+    for line, new in list(_read(lines)):
+        try:
+            given = checked(new)
+        except UserRefused as failure:
+            refused.append((line, failure.detail))
+            continue
+        hashed = given.hash or (await users.hashed(given.password) if given.password is not None else None)
+        chunk.append(_Row(line, new, given, hashed))
+        if len(chunk) == CHUNK:
+            created += await _make(database, clock, chunk, refused)
+            chunk = []
+    created += await _make(database, clock, chunk, refused)
+    return Imported(created, tuple(sorted(refused)))
+
+
+async def _make(database: Database, clock: Clock, rows: Sequence[_Row], refused: list[tuple[int, str]]) -> int:
+    """One transaction for all; a user whose name is taken is left out without undoing the others."""
+    left_out: list[tuple[int, str]] = []
+    async with database.transaction() as connection:
+        for row in rows:
+            try:
+                async with connection.transaction():
+                    await insert(connection, database.schema, row.new, row.given, row.hash, clock.now_us())
+            except UserRefused as failure:
+                left_out.append((row.line, failure.detail))
+    refused += left_out
+    return len(rows) - len(left_out)
+
+
+def _read(lines: Iterable[str]) -> Iterator[tuple[int, NewUser]]:
+    reader = csv.reader(lines, strict=True)
+    try:
+        header = next(reader, None)
+        if header is None or tuple(name.strip().removeprefix("\ufeff") for name in header) != COLUMNS:
+            raise ImportRefused(f"the first line must be {','.join(COLUMNS)}")
+        for fields in reader:
+            if not fields:
+                continue
+            if len(fields) != len(COLUMNS):
+                raise ImportRefused(f"line {reader.line_num} has {len(fields)} fields, not {len(COLUMNS)}")
+            username, email, name, password = fields
+            yield reader.line_num, NewUser(username, name, email, password or None, hash_allowed=True)
+    except csv.Error as failure:
+        raise ImportRefused(f"line {reader.line_num}: {failure}") from None

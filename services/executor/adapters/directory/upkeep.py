@@ -1,0 +1,74 @@
+"""What the directory does by the clock, in workers: ends logins that nobody claimed, forgets what is no longer asked for."""
+
+import asyncio
+import logging
+from typing import Final
+
+from services.executor.adapters.directory.events import login_revoked, user_changed
+from services.executor.domain.limits import GuessLimits
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
+from shared.postgres.outbox import append
+from shared.postgres.pool import Database
+
+logger = logging.getLogger(__name__)
+
+SECOND_US: Final = 1_000_000
+EVERY: Final = 30.0  # s
+UNCLAIMED_US: Final = 600 * SECOND_US  # architecture §3
+ASKS_KEPT_US: Final = 3600 * SECOND_US
+ORDERS_KEPT_US: Final = 48 * 3600 * SECOND_US  # a session ends after 24 h at the latest; a takeover reads no further back
+GUESSES_KEPT_US: Final = 3600 * SECOND_US  # of names that nobody has, and at least for as long as they count
+LOGINS_KEPT_US: Final = 30 * 86400 * SECOND_US  # after they ended or expired
+BATCH: Final = 500
+
+# SKIP LOCKED: several workers may sweep, each takes other rows.
+_END_UNCLAIMED: Final = """
+UPDATE logins SET ended_us = $1, end_reason = 'unclaimed' WHERE id IN (
+    SELECT id FROM logins WHERE claimed_us IS NULL AND ended_us IS NULL AND at_us < $2 ORDER BY at_us LIMIT $3 FOR UPDATE SKIP LOCKED
+) RETURNING id, user_pk"""
+_FORGET: Final = (
+    ("DELETE FROM ask_results WHERE at_us < $1", ASKS_KEPT_US),
+    ("DELETE FROM order_results WHERE at_us < $1", ORDERS_KEPT_US),
+    ("DELETE FROM logins WHERE coalesce(ended_us, expires_us) < $1", LOGINS_KEPT_US),
+)
+_FORGET_ACCOUNTS: Final = "DELETE FROM account_guesses WHERE user_pk IS NULL AND looked_us < $1"
+_FORGET_ADDRESSES: Final = "DELETE FROM address_guesses WHERE window_us < $1"
+
+
+class Upkeep:
+    """Run `run` in a task for as long as a worker lives; any number of workers may."""
+
+    def __init__(self, database: Database, clock: Clock, limits: GuessLimits) -> None:
+        self._database = database
+        self._clock = clock
+        self._forget = (
+            *_FORGET,
+            (_FORGET_ACCOUNTS, max(GUESSES_KEPT_US, limits.pause_us)),
+            (_FORGET_ADDRESSES, max(GUESSES_KEPT_US, limits.window_us)),
+        )
+
+    async def run(self) -> None:
+        """Do it all, again and again; PostgreSQL being away only delays it."""
+        while True:
+            try:
+                await self.once()
+            except Unavailable as away:
+                logger.warning("the directory's upkeep waits: %s", away)
+            await asyncio.sleep(EVERY)
+
+    async def once(self) -> None:
+        """Do it all, once."""
+        while await self._end_unclaimed() == BATCH:
+            pass
+        for statement, kept_us in self._forget:
+            await self._database.execute(statement, self._clock.now_us() - kept_us)
+
+    async def _end_unclaimed(self) -> int:
+        now = self._clock.now_us()
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(_END_UNCLAIMED, now, now - UNCLAIMED_US, BATCH)
+            said = [login_revoked(row["id"], row["user_pk"], now, "unclaimed") for row in rows]
+            said += [user_changed(row["user_pk"], "logged_out", now, facts={"login": row["id"], "reason": "unclaimed"}) for row in rows]
+            await append(connection, self._database.schema, said)
+            return len(rows)

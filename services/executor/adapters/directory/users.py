@@ -1,0 +1,185 @@
+"""Administration of users: made, changed and removed by the REST API and by the command line, running beside a service or not.
+
+Every change and what it says in the log are one transaction. Whatever takes a right away (disabling, deleting, a new
+password) raises the user's epoch and revokes, so that no cookie of before is worth anything a second later.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from services.executor.adapters.directory.events import What, token_revoked, user_changed, user_revoked
+from services.executor.adapters.directory.hashing import HashPool
+from services.executor.adapters.directory.membership import ADMINS, GroupRow, groups_of, join
+from services.executor.adapters.directory.naming import CheckedUser, NewUser, UserRefused, checked, checked_password
+from services.executor.adapters.directory.rows import FACTS, facts_of
+from services.executor.adapters.directory.tokens import tokens_of
+from services.executor.domain.identifiers import BadIdentifier, canonical, is_text
+from shared.contracts.people import UserFacts
+from shared.kernel.clock import Clock
+from shared.messaging.log import Message
+from shared.postgres.outbox import append
+from shared.postgres.pool import Connection, Database, Row
+
+_COLUMNS: Final = f"{FACTS}, u.last_login_us"
+_BY_PK: Final = f"SELECT {_COLUMNS} FROM users AS u WHERE pk = $1"  # noqa: S608 -- constants only
+_BY_NAME: Final = f"SELECT {_COLUMNS} FROM users AS u WHERE username_canonical = $1"  # noqa: S608 -- constants only
+_PAGE: Final = f"SELECT {_COLUMNS} FROM users AS u ORDER BY username, pk LIMIT $1 OFFSET $2"  # noqa: S608 -- constants only
+
+# A name may not be somebody else's address, nor the other way round: one space of identifiers (row U18).
+_TAKEN: Final = """
+SELECT EXISTS (SELECT FROM users WHERE username_canonical = $1 OR email_canonical = $1) AS username,
+       EXISTS (SELECT FROM users WHERE username_canonical = $2) AS email"""
+_INSERT: Final = """
+INSERT INTO users (username, username_canonical, name, email, email_canonical, upn_canonical, is_active, type, path, attributes,
+                   password, password_changed_us, joined_us)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11, $12, $13) RETURNING pk"""
+_CHANGE_HASH: Final = """
+UPDATE users SET password = $2, password_changed_us = $3, epoch = epoch + 1 WHERE pk = $1 RETURNING epoch, username, username_canonical"""
+_CLEAR_GUESSES: Final = "UPDATE account_guesses SET failures = 0 WHERE identifier = sha256(convert_to($1, 'UTF8'))"
+_SET_ACTIVE: Final = """
+UPDATE users SET is_active = $2, epoch = epoch + CASE WHEN $2 THEN 0 ELSE 1 END
+WHERE pk = $1 AND is_active <> $2 RETURNING epoch, username"""
+_DELETE: Final = "DELETE FROM users WHERE pk = $1 RETURNING epoch, username"
+_END_LOGINS: Final = "UPDATE logins SET ended_us = $2, end_reason = $3 WHERE user_pk = $1 AND ended_us IS NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUser:
+    """A user as the administration sees them."""
+
+    facts: UserFacts
+    last_login_us: int | None
+    groups: tuple[GroupRow, ...] = ()
+
+    @property
+    def pk(self) -> int:
+        """The number in the API's paths."""
+        if self.facts.pk is None:
+            raise AssertionError("a stored user without a number")
+        return self.facts.pk
+
+
+class Users:
+    """Users, by number or name. `Unavailable` from every method when PostgreSQL is away, `Busy` when hashing is."""
+
+    def __init__(self, database: Database, hashes: HashPool, clock: Clock) -> None:
+        self._database = database
+        self._hashes = hashes
+        self._clock = clock
+
+    async def get(self, pk: int) -> StoredUser | None:
+        """The user with this number."""
+        return await self._one(_BY_PK, pk) if 0 <= pk < 2**31 else None
+
+    async def named(self, username: str) -> StoredUser | None:
+        """The user with this name, in whatever spelling."""
+        return await self._one(_BY_NAME, canonical(username)) if is_text(username) else None
+
+    async def page(self, number: int, size: int) -> tuple[int, Sequence[StoredUser]]:
+        """How many users there are, and the `number`-th (from 1) `size` of them, by name."""
+        async with self._database.connection() as connection:
+            count = await connection.fetchval("SELECT count(*) FROM users")
+            rows = await connection.fetch(_PAGE, size, (number - 1) * size)
+            return count, [await _stored(connection, row) for row in rows]
+
+    async def create(self, new: NewUser) -> StoredUser:
+        """Make a user; `UserRefused` with what is wrong, or that the name is taken."""
+        given = checked(new)
+        hashed = given.hash or (await self.hashed(given.password) if given.password is not None else None)
+        async with self._database.transaction() as connection:
+            return await insert(connection, self._database.schema, new, given, hashed, self._clock.now_us())
+
+    async def set_password(self, pk: int, password: str) -> bool:
+        """Give a user a new password, ending all logins and clearing the count of guesses; False if there is no such user."""
+        try:
+            checked_password(password)
+        except BadIdentifier as failure:
+            raise UserRefused({"password": (failure.message,)}) from None
+        hashed, now = await self.hashed(password), self._clock.now_us()
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(_CHANGE_HASH, pk, hashed, now)
+            if row is None:
+                return False
+            await connection.execute(_CLEAR_GUESSES, row["username_canonical"])
+            await self._over(connection, pk, row, "password_set")
+            return True
+
+    async def set_active(self, pk: int, active: bool) -> bool:
+        """Disable or enable a user; False if there is no such user. Doing it twice changes nothing."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(_SET_ACTIVE, pk, active)
+            if row is None:
+                return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM users WHERE pk = $1)", pk))
+            if active:
+                said = [user_changed(pk, "enabled", self._clock.now_us(), epoch=row["epoch"], facts={"username": row["username"]})]
+                await append(connection, self._database.schema, [*said, *await self._tokens(connection, pk)])
+            else:
+                await self._over(connection, pk, row, "disabled")
+            return True
+
+    async def delete(self, pk: int) -> bool:
+        """Remove a user and all that is theirs; False if there is no such user."""
+        async with self._database.transaction() as connection:
+            tokens = await connection.fetch("SELECT hash FROM tokens WHERE user_pk = $1 FOR UPDATE", pk)
+            row = await connection.fetchrow(_DELETE, pk)
+            if row is None:
+                return False
+            now = self._clock.now_us()
+            said = [
+                user_changed(pk, "deleted", now, epoch=row["epoch"] + 1, facts={"username": row["username"]}),
+                user_revoked(pk, row["epoch"] + 1, now, "deleted"),
+                *(token_revoked(token["hash"], now) for token in tokens),
+            ]
+            await append(connection, self._database.schema, said)
+            return True
+
+    async def hashed(self, password: str) -> str:
+        """The hash of a password at the target cost; `Busy` when there is no place."""
+        with self._hashes.place() as place:
+            return await place.hash(password)
+
+    async def _over(self, connection: Connection, pk: int, row: Row, what: What) -> None:
+        """All logins of before are over, and everybody is told."""
+        now = self._clock.now_us()
+        await connection.execute(_END_LOGINS, pk, now, what)
+        said = [
+            user_changed(pk, what, now, epoch=row["epoch"], facts={"username": row["username"]}),
+            user_revoked(pk, row["epoch"], now, what),
+            *await self._tokens(connection, pk),
+        ]
+        await append(connection, self._database.schema, said)
+
+    async def _tokens(self, connection: Connection, pk: int) -> Sequence[Message]:
+        return await tokens_of(connection, pk, self._clock.now_us())
+
+    async def _one(self, statement: str, value: int | str) -> StoredUser | None:
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(statement, value)
+            return await _stored(connection, row) if row else None
+
+
+async def insert(connection: Connection, schema: str, new: NewUser, given: CheckedUser, hashed: str | None, now_us: int) -> StoredUser:
+    """Insert a checked user in the caller's transaction."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('sluice names ' || $1, 0))", schema)
+    taken = await connection.fetchrow(_TAKEN, given.username_canonical, given.email_canonical)
+    if taken and (taken["username"] or taken["email"]):
+        raise UserRefused({name: ("This field must be unique.",) for name in ("username", "email") if taken[name]})
+    pk = await connection.fetchval(
+        _INSERT, given.username, given.username_canonical, given.name, given.email, given.email_canonical, given.upn_canonical,
+        new.is_active, new.type, new.path, given.attributes, hashed, now_us if hashed else None, now_us,
+    )  # fmt: skip
+    await join(connection, pk, [UUID(group) for group in new.groups], [ADMINS] if new.superuser else [])
+    row = await connection.fetchrow(_BY_PK, pk)
+    if row is None:
+        raise AssertionError("a user that was just made is not there")
+    stored = await _stored(connection, row)
+    facts = {"username": stored.facts.username, "is_active": stored.facts.is_active, "is_superuser": stored.facts.is_superuser}
+    await append(connection, schema, [user_changed(pk, "created", now_us, facts=facts)])
+    return stored
+
+
+async def _stored(connection: Connection, row: Row) -> StoredUser:
+    facts = facts_of(row)
+    return StoredUser(facts, row["last_login_us"], await groups_of(connection, row["pk"]) if facts.groups else ())
