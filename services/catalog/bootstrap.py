@@ -2,12 +2,10 @@
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID
 
 from shared.web.tokens import TokenProjection
 
@@ -15,6 +13,7 @@ from services.catalog.adapters.http.api import routes
 from services.catalog.adapters.postgres.store import MIGRATIONS, PostgresStore
 from services.catalog.application.applying import Applying, File
 from services.catalog.application.editing import Editing
+from services.catalog.application.ids import new_pk
 from services.catalog.application.ports import Store
 from services.catalog.domain.blueprints.reader import MAX_BYTES
 from services.catalog.settings import Settings
@@ -130,11 +129,6 @@ async def apply_files(dsn: str, paths: Sequence[Path], actor: str) -> list[str]:
         return await Applying(PostgresStore(database, SystemClock(), random_id), new_pk).apply(actor, given)
     finally:
         await database.close()
-
-
-def new_pk() -> str:
-    """A random UUID (RFC 9562 version 4), in lower case."""
-    return str(UUID(bytes=secrets.token_bytes(16), version=4))
 
 
 def _read(path: Path) -> File:
