@@ -44,7 +44,6 @@ async def serve(stack: AsyncExitStack, settings: CommonSettings, folder: DataFol
     await process.started(stack, ProcessTelemetry("sluice", settings))
     log = await EmbeddedLog.open(TOPICS, folder.log, clock)
     stack.push_async_callback(log.close)
-    first = await _first_administrator(settings, postgres.dsn_for("executor"))
     services = [
         await catalog.build(load(CatalogSettings, **given(settings, postgres.dsn_for("catalog"))), log, clock),
         await policy.build(load(PolicySettings, **given(settings)), log, clock),
@@ -56,6 +55,8 @@ async def serve(stack: AsyncExitStack, settings: CommonSettings, folder: DataFol
     listener = Listener(services, settings, clock)
     await process.started(stack, listener)
     await _until_ready(services)
+    # the last thing before it is told, so that no failure can swallow the password
+    first = await _first_administrator(settings, postgres.dsn_for("executor"))
     sys.stdout.write(welcome(listener.address, folder.path, first.password))
     sys.stdout.flush()
     await process.until_failure(services, [postgres.wait()])

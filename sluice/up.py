@@ -2,6 +2,7 @@
 
 from shared.kernel.settings import CommonSettings
 from shared.runtime import process
+from shared.runtime.addresses import refuse_taken
 from sluice.configuration import read
 from sluice.data_folder import DataFolder
 from sluice.embedded import serve
@@ -12,11 +13,13 @@ def up() -> int:
 
     Raises:
         Misconfigured: a setting is wrong.
+        AddressTaken: another process listens there.
         DataInUse: another `sluice up` has the folder.
     """
     settings = read(CommonSettings)
     folder = DataFolder(settings.data)
     with folder.taken():
+        refuse_taken(settings)
         if settings.secret_key is None:
             settings = read(CommonSettings, secret_key=str(folder.make_secret_key()))
         return process.run(lambda: serve(settings, folder))

@@ -10,7 +10,8 @@ from shared.kernel.service import Service
 from shared.kernel.settings import CommonSettings, Misconfigured, load, unknown_variables, variable
 from shared.messaging.log import Log
 from shared.runtime import process
-from shared.runtime.listener import Listener, refuse_taken
+from shared.runtime.addresses import refuse_taken
+from shared.runtime.listener import Listener
 from shared.runtime.telemetry import ProcessTelemetry
 
 S = TypeVar("S", bound=CommonSettings)
@@ -49,7 +50,7 @@ def refused(name: str) -> int:
 
 async def _serve(name: str, settings: S, kafka: str, build: Build[S]) -> None:
     clock = SystemClock()
-    refuse_taken(settings.listen, "listen")
+    refuse_taken(settings)
     async with AsyncExitStack() as stack:
         await process.started(stack, ProcessTelemetry(name, settings))
         log = await _open(kafka, clock)

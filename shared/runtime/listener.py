@@ -1,16 +1,13 @@
 """The visitors' port of a process: the routes of its services and their health, behind the guard that all share."""
 
-import os
-import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from opentelemetry.trace import SpanKind
 
 from shared.kernel.clock import Clock
-from shared.kernel.errors import SluiceError
 from shared.kernel.service import Service
-from shared.kernel.settings import Address, CommonSettings, variable
+from shared.kernel.settings import Address, CommonSettings
+from shared.runtime.addresses import listening_on
 from shared.telemetry.logs import security
 from shared.telemetry.propagation import span
 from shared.web import health, server
@@ -18,12 +15,6 @@ from shared.web.app import make_app
 from shared.web.client import Clients
 from shared.web.limits import Limits
 from shared.web.security_log import SecurityLog
-
-
-class AddressTaken(SluiceError):
-    """Somebody else listens there, or we may not."""
-
-    code = "E_ADDRESS_TAKEN"
 
 
 class Listener:
@@ -51,22 +42,3 @@ class Listener:
 def readiness(services: Sequence[Service]) -> dict[str, bool]:
     """What all of these services want to be true before traffic comes, by `service.name`."""
     return {f"{service.name}.{what}": value for service in services for what, value in service.readiness().items()}
-
-
-def refuse_taken(address: Address, setting: str) -> None:
-    """`AddressTaken` if nobody could listen there now: to be told before anything else is started."""
-    with listening_on(address, setting):
-        family, kind, protocol, _, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
-
-
-@contextmanager
-def listening_on(address: Address, setting: str) -> Iterator[None]:
-    """Turn the system's refusal to listen there into an `AddressTaken` that names the setting."""
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        raise AddressTaken(f"cannot listen on {address}: {reason}; {variable(setting)} sets another address") from error

@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
@@ -13,12 +14,15 @@ from typing import Any, Final, Protocol
 
 from shared.kernel.errors import SluiceError
 from shared.kernel.service import Service
+from shared.kernel.settings import Misconfigured
 
 STOPPED: Final = 0
 FAILED: Final = 1
 REFUSED: Final = 2
 WATCH_S: Final = 0.25
 STOP_S: Final = 15.0  # for each part; PostgreSQL itself needs up to 10
+
+_log = logging.getLogger(__name__)
 
 Main = Callable[[], Coroutine[Any, Any, None]]
 
@@ -45,7 +49,7 @@ def run(main: Main) -> int:
         asyncio.run(_until_signalled(main))
     except SluiceError as error:
         say(f"sluice: {error}")
-        return FAILED
+        return REFUSED if isinstance(error, Misconfigured) else FAILED
     return STOPPED
 
 
@@ -93,9 +97,11 @@ async def until_failure(services: Sequence[Service], servers: Iterable[Awaitable
         while True:
             for service in services:
                 if service.failure is not None:
-                    raise ServiceEnded(f"{service.name} stopped: {service.failure}") from service.failure
+                    # The whole of it goes to the log, whose formatter leaves out texts that quote visitors.
+                    _log.critical("%s ended by itself", service.name, exc_info=service.failure)
+                    raise ServiceEnded(f"{service.name} ended by itself: {type(service.failure).__qualname__}")
             if any(wait.done() for wait in waits):
-                raise ServiceEnded("PostgreSQL stopped by itself")
+                raise ServiceEnded("PostgreSQL ended by itself")
             await asyncio.sleep(WATCH_S)
     finally:
         for wait in waits:

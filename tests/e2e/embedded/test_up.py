@@ -1,7 +1,6 @@
 """`sluice up` from outside: first login, and going on after Ctrl-C, after a kill, beside other commands."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,15 +138,3 @@ def test_a_second_start_on_the_folder_or_the_port_is_refused_with_the_reason(up:
         elsewhere.start()
     assert elsewhere.wait() == 1
     assert Visitor(up.base_url).ask("/-/health/ready/").status == 200
-
-
-def test_it_tells_what_it_needs(tmp_path: Path) -> None:
-    idle = SluiceUp(tmp_path / "data")
-    outcomes = {
-        name: idle.command(*arguments, check=False)
-        for name, arguments in {"run": ("run", "catalog"), "topics": ("topics", "create"), "tail": ("tail", "planner.requests")}.items()
-    }
-    assert [(one.returncode, one.stderr.count("\n")) for one in outcomes.values()] == [(2, 1), (2, 1), (1, 1)]
-    assert "SLUICE_KAFKA is not set" in outcomes["run"].stderr
-    assert isinstance(outcomes["tail"], subprocess.CompletedProcess)
-    assert "in memory only" in outcomes["tail"].stderr

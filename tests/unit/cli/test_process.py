@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from shared.kernel.errors import SluiceError
+from shared.kernel.settings import Misconfigured
 from shared.runtime import process
 
 
@@ -92,7 +93,7 @@ def test_a_service_that_ends_by_itself_ends_the_process(capsys: pytest.CaptureFi
 
     assert process.run(main) == 1
     assert diary[-2:] == ["stop second", "stop first"]
-    assert "first stopped" in capsys.readouterr().err
+    assert "first ended by itself: RuntimeError" in capsys.readouterr().err
 
 
 def test_a_server_that_ends_by_itself_ends_the_process(capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,6 +102,13 @@ def test_a_server_that_ends_by_itself_ends_the_process(capsys: pytest.CaptureFix
 
     assert process.run(main) == 1
     assert "PostgreSQL" in capsys.readouterr().err
+
+
+def test_wrong_settings_found_late_are_refused_like_those_found_early() -> None:
+    async def main() -> None:
+        raise Misconfigured("SLUICE_DATABASE: the catalog needs it")
+
+    assert process.run(main) == 2
 
 
 def test_a_mistake_of_ours_keeps_its_traceback() -> None:
