@@ -87,7 +87,7 @@ async def _create(admin: AIOKafkaAdminClient, wanted: dict[str, Topic], replicat
 
 async def _served(bootstrap: str, topics: list[Topic]) -> None:
     """Until their leaders answer: a broker says that a topic is made a second before it takes records for it."""
-    consumer = new_consumer(bootstrap)
+    consumer = new_consumer(bootstrap, request_timeout_ms=int(ANSWER_S * 1000))
     try:
         async with asyncio.timeout(ANSWER_S):
             await consumer.start()
