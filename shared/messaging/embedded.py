@@ -41,7 +41,7 @@ class EmbeddedLog:
             for topic in topics.values()
         }
         self._all = [one for partitions in self._partitions.values() for one in partitions]
-        self._journal = None if store is None else Journal(store, self._now_ms, self._bound_windows)
+        self._journal = None if store is None else Journal(store, self._now_ms, self._grown)
         self._groups: dict[str, Group] = {}
         self._saved_offsets: dict[str, dict[TopicPartition, int]] = defaultdict(dict)
         self._readers: set[Subscription] = set()
@@ -72,8 +72,7 @@ class EmbeddedLog:
             return await self._journal.append(partition, message)
         offset = partition.next
         record = Record(message.topic, message.partition, offset, self._now_ms(), message.key, message.value, message.headers)
-        partition.publish([record])
-        self._bound_windows()
+        self._grown(partition.publish([record]))
         return offset
 
     async def partitions(self, topic: str) -> int:
@@ -171,10 +170,10 @@ class EmbeddedLog:
     def _now_ms(self) -> int:
         return self._clock.now_us() // 1000
 
-    def _bound_windows(self) -> None:
-        # summing up all windows costs more than an append, so only every so often
-        self._unbounded += 1
-        if self._unbounded >= 500:
+    def _grown(self, size: int) -> None:
+        """Bound the windows once so many bytes came; summing them all up costs more than an append."""
+        self._unbounded += size
+        if self._unbounded >= upkeep.GROWTH_BYTES:
             self._unbounded = 0
             upkeep.bound_windows((one for one in self._all if one.stored), upkeep.STORED_WINDOW_BYTES)
             upkeep.bound_windows((one for one in self._all if one.topic.volatile), upkeep.VOLATILE_BYTES)

@@ -32,7 +32,7 @@ class _Batch:
 class Journal:
     """Collects appends and group offsets, commits them together."""
 
-    def __init__(self, store: SqliteStore, now_ms: Callable[[], int], published: Callable[[], None]) -> None:
+    def __init__(self, store: SqliteStore, now_ms: Callable[[], int], published: Callable[[int], None]) -> None:
         self._store = store
         self._now_ms = now_ms
         self._published = published
@@ -121,9 +121,7 @@ class Journal:
         for future, record in zip(batch.futures, batch.records, strict=True):
             if not future.done():
                 future.set_result(record.offset)
-        for partition, records in grouped.items():
-            partition.publish(records)
-        self._published()
+        self._published(sum(partition.publish(records) for partition, records in grouped.items()))
 
     def _expire(self) -> None:
         """The file is slow: tell everybody, what is under way may still get in; what waits is dropped."""

@@ -42,14 +42,16 @@ class Partition:
         self.live = 0
         self.waiters: set[Waiter] = set()
 
-    def publish(self, records: Sequence[Record]) -> None:
-        """Make appended records visible and wake the readers."""
+    def publish(self, records: Sequence[Record]) -> int:
+        """Make appended records visible and wake the readers; the bytes of memory that they take."""
         self.records.extend(records)
         self.next = records[-1].offset + 1
-        self.size += sum(map(weight, records))
+        grown = sum(map(weight, records))
+        self.size += grown
         self.dirty += len(records)
         for waiter in self.waiters:
             waiter.wake(self)
+        return grown
 
     def recent(self, start: int, limit: int) -> list[Record]:
         """Up to `limit` records from an offset that is not below `window_start`."""

@@ -9,6 +9,7 @@ from shared.messaging.sqlite_store import SqliteStore, transaction
 
 STORED_WINDOW_BYTES = 16 * 1024 * 1024
 VOLATILE_BYTES = 64 * 1024 * 1024
+GROWTH_BYTES = 1024 * 1024
 TOMBSTONE_MS = 24 * 3600 * 1000  # Kafka's delete.retention.ms: how long a reader may take to see a deletion
 DIRTY = 1000
 PIECE = 500

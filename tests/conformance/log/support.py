@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from shared.contracts.topics import Topic
-from shared.messaging.log import Log, Membership, Message, Record, TopicPartition
+from shared.messaging.log import Log, Membership, ReadableLog, Message, Record, TopicPartition
 
 WAIT_S = 15.0
 
@@ -104,7 +104,7 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def taken(log: Log, topic: str, start: dict[int, int], count: int) -> list[Record]:
+async def taken(log: ReadableLog, topic: str, start: dict[int, int], count: int) -> list[Record]:
     """The first records that a tail gives."""
     tail = log.tail(topic, start)
     records: list[Record] = []
