@@ -7,8 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from shared.web.tokens import TokenProjection
-
 from services.catalog.adapters.http.api import routes
 from services.catalog.adapters.postgres.store import MIGRATIONS, PostgresStore
 from services.catalog.application.applying import Applying, File
@@ -26,6 +24,8 @@ from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log
 from shared.postgres.pool import Database, open_pool
 from shared.postgres.relay import Relay
+from shared.telemetry.propagation import current_traceparent
+from shared.web.tokens import TokenProjection
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Catalog:
 
     def readiness(self) -> Mapping[str, bool]:
         """`shipped_flows`: applied, which needs PostgreSQL; `tokens`: `directory.tokens` is read to its end."""
-        return {"shipped_flows": self._shipped, "tokens": self._tokens.ready.is_set()}
+        return {"shipped_flows": self._shipped, "tokens": self._tokens.ready}
 
     @property
     def failure(self) -> BaseException | None:
@@ -112,7 +112,7 @@ async def build(settings: Settings, log: Log, clock: Clock) -> Catalog:
     if settings.database is None:
         raise Misconfigured(f"{variable('database')}: the catalog needs it")
     database = await open_pool(settings.database.get_secret_value(), schema=SCHEMA, size=4, migrations=MIGRATIONS, limit_s=LIMIT_S)
-    store = PostgresStore(database, clock, random_id)
+    store = PostgresStore(database, clock, random_id, current_traceparent)
     tokens = TokenProjection(log, DeadLetters(log, "catalog", clock), clock)
     return Catalog(database, store, Applying(store, new_pk), Editing(store, new_pk), Relay(database, log, clock), tokens)
 
