@@ -3,9 +3,9 @@
 import asyncio
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from aiohttp import web
-from yarl import URL
 
 from shared.web.errors import Refusal
 
@@ -64,7 +64,7 @@ def _check_target(request: web.BaseRequest) -> None:
     if request.raw_path.startswith("/"):
         return
     try:
-        authority = URL(request.raw_path).authority
+        authority = urlsplit(request.raw_path).netloc
     except ValueError:
         authority = ""
     if not authority or authority.lower() != request.headers.get("Host", "").lower():
