@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from shared.contracts.topics import Topic
-from shared.messaging.log import Log, Membership, ReadableLog, Message, Record, TopicPartition
+from shared.messaging.log import Log, Membership, Message, ReadableLog, Record, TopicPartition
 
 WAIT_S = 15.0
 
