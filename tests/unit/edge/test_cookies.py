@@ -1,0 +1,118 @@
+"""Proofs: nothing that we did not make means anything, and one thing cannot stand in for another."""
+
+import pytest
+
+from services.executor.adapters.edge.cookies import Cookies, SessionCookie
+from services.executor.adapters.edge.csrf import Csrf
+from services.executor.adapters.edge.settings import EdgeSettings
+from shared.contracts.people import LoginClaims
+from shared.contracts.steps import Shown
+from shared.web.client import Client
+from shared.web.keyring import KeyRing
+
+OLD, NEW = b"o" * 32, b"n" * 32
+SESSION, OTHER = "03." + "s" * 22, "03." + "t" * 22
+SHOWN = Shown(run="r" * 22, transition="t" * 22, version=3)
+LOGIN = LoginClaims(
+    login="l1", user=7, uid="u", username="alice", methods=("password",), at_us=1, expires_us=None, persistent=False, epoch=0
+)
+CLIENT = Client("127.0.0.1", False, "localhost")
+
+
+def opened(cookies: Cookies, value: str) -> SessionCookie | None:
+    return cookies._opened(value)
+
+
+@pytest.fixture
+def cookies() -> Cookies:
+    return Cookies(EdgeSettings(secrets=(NEW, OLD)))
+
+
+def test_a_session_is_read_back(cookies: Cookies) -> None:
+    for login in (None, LOGIN):
+        value = cookies.session(SESSION, 2, login)
+        assert opened(cookies, value) == SessionCookie(SESSION, 2, login, value)
+
+
+def test_the_same_claims_give_the_same_value(cookies: Cookies) -> None:
+    assert cookies.session(SESSION, 2, LOGIN) == cookies.session(SESSION, 2, LOGIN)
+    assert cookies.session(SESSION, 2, LOGIN) != cookies.session(SESSION, 3, LOGIN)
+
+
+def test_no_changed_value_is_taken(cookies: Cookies) -> None:
+    value = cookies.session(SESSION, 2, LOGIN)
+    for at in range(len(value)):
+        other = "A" if value[at] != "A" else "B"
+        assert opened(cookies, value[:at] + other + value[at + 1 :]) is None
+        assert opened(cookies, value[:at]) is None
+
+
+@pytest.mark.parametrize("value", ["", "x", "A" * 32, "A" * 5000, "%41%41", "AAAA=", "ÄÄÄÄ", "AA AA", "+/+/" * 20, "AAA"])
+def test_what_was_never_ours_is_nothing(cookies: Cookies, value: str) -> None:
+    assert opened(cookies, value) is None
+    assert cookies.shown(value, SESSION, "flow") is None
+
+
+def test_one_value_has_one_spelling(cookies: Cookies) -> None:
+    value = cookies.session(SESSION, 2, None)
+    assert opened(cookies, value + "=" * (-len(value) % 4)) is None or len(value) % 4 == 0
+
+
+def test_an_older_key_still_proves_and_an_unknown_one_does_not(cookies: Cookies) -> None:
+    older = Cookies(EdgeSettings(secrets=(OLD,))).session(SESSION, 1, None)
+    assert opened(cookies, older) is not None
+    assert opened(cookies, Cookies(EdgeSettings(secrets=(b"x" * 32,))).session(SESSION, 1, None)) is None
+
+
+def test_a_step_is_good_in_its_session_and_flow_only(cookies: Cookies) -> None:
+    value = cookies.step(SESSION, "flow", SHOWN)
+    assert cookies.shown(value, SESSION, "flow") == SHOWN
+    assert cookies.shown(value, OTHER, "flow") is None
+    assert cookies.shown(value, SESSION, "other") is None
+
+
+def test_a_step_is_no_session_and_the_reverse(cookies: Cookies) -> None:
+    assert opened(cookies, cookies.step(SESSION, "flow", SHOWN)) is None
+    assert cookies.shown(cookies.session(SESSION, 1, None), SESSION, "flow") is None
+
+
+def test_attributes(cookies: Cookies) -> None:
+    assert cookies.set_session(CLIENT, "v", None, 0) == "authentik_session=v; HttpOnly; Path=/; SameSite=Lax"
+    assert cookies.set_csrf(CLIENT, "v") == "authentik_csrf=v; Max-Age=31449600; Path=/; SameSite=Lax"
+    assert "HttpOnly" not in cookies.clear_session(CLIENT)
+    lasting = LOGIN.model_copy(update={"persistent": True, "expires_us": 61_000_000})
+    assert "Max-Age=60" in cookies.set_session(CLIENT, "v", lasting, 1_000_000)
+
+
+def test_host_cookies_are_named_and_secured() -> None:
+    cookies = Cookies(EdgeSettings(secrets=(NEW,), host_cookies=True, same_site="None"))
+    assert cookies.set_session(CLIENT, "v", None, 0) == "__Host-authentik_session=v; HttpOnly; Path=/; Secure; SameSite=None"
+
+
+def test_a_csrf_token_is_for_one_login() -> None:
+    csrf = Csrf((NEW,))
+    other = LOGIN.model_copy(update={"login": "l2"})
+    token = csrf.new(LOGIN)
+    assert csrf.is_for(token, LOGIN)
+    for login in (None, other):
+        assert not csrf.is_for(token, login)
+    assert csrf.is_for(csrf.new(None), None)
+    for broken in (None, "", "x", "Ä", token[:-1], token + "AA"):
+        assert not csrf.is_for(broken, LOGIN)
+
+
+def test_a_forms_token_is_for_one_cookie_and_session() -> None:
+    csrf = Csrf((NEW,))
+    one, other = csrf.new(None), csrf.new(None)
+    form = csrf.form(one, SESSION)
+    assert csrf.form_is_for(form, one, SESSION)
+    assert not csrf.form_is_for(form, other, SESSION)
+    assert not csrf.form_is_for(form, one, OTHER)
+    assert not csrf.form_is_for(one, one, SESSION)
+
+
+def test_parts_of_a_proof_cannot_be_moved() -> None:
+    ring = KeyRing((NEW,), "test")
+    assert ring.proof(b"ab", b"c") != ring.proof(b"a", b"bc")
+    with pytest.raises(ValueError, match="16 bytes"):
+        KeyRing((b"short",), "test")

@@ -1,0 +1,64 @@
+"""Where `next` may lead (security reference 7.5): the row, the value, and what becomes of it."""
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.executor.domain.destinations import Failed, Redirect, Refused, destination, outer_destination
+
+HOME, INVALID, FAILED = Redirect("/"), Refused("Invalid next URL"), Failed()
+ROWS = [
+    ("N1", "/", HOME), ("N1", "/if/user/", Redirect("/if/user/")), ("N2", "https://evil.example/", INVALID), ("N2", "//evil.example", INVALID),
+    ("N3", "///evil.example", HOME), ("N3", "////evil.example", HOME), ("N4", "/\\evil.example", HOME), ("N4", "\\\\evil.example", HOME),
+    ("N4", "\\/evil.example", HOME), ("N5", "/\t/evil.example", INVALID), ("N5", "/\n/evil.example", INVALID), ("N5", "\t//evil.example", INVALID),
+    ("N6", " //evil.example", INVALID), ("N6", "\x01//evil.example", INVALID), ("N7", "http:evil.example", HOME),
+    ("N7", "http:\\\\evil.example", HOME), ("N8", "https:/evil.example", HOME), ("N9", "javascript:alert(1)", FAILED),
+    ("N9", "JaVaScRiPt:alert(1)/.", FAILED), ("N9", "java\nscript:alert(1)//.", FAILED), ("N9", "\x01javascript:alert(1)//.", FAILED),
+    ("N10", "data:text/html,x", FAILED), ("N10", "vbscript:x.y", FAILED), ("N10", "intent:a/b", FAILED), ("N10", "mailto:a@b.c", FAILED),
+    ("N11", "https://auth.example.com@evil.example/", INVALID), ("N14", "https://evil.example\\@auth.example.com/", INVALID),
+    ("N18", "127.1", HOME), ("N19", "evil\u3002example/", HOME), ("N20", "https://evil.example\u2100.auth.example.com/", FAILED),
+    ("N21", "/\0/evil", HOME), ("N22", "//%65vil.example", INVALID), ("N23", "/%2f%2fevil.example", HOME), ("N23", "/%5cevil.example", HOME),
+    ("N23", "/%09/evil", HOME), ("N23", "/%252f%252fevil.example", HOME), ("N24", "/..//evil.example", HOME), ("N24", "/.//evil", HOME),
+    ("N24", "/if/../x", HOME), ("N24", "/a/..", HOME), ("N24", "/a/..;x/b", HOME), ("N24", "/%2e%2e/x", HOME), ("N25", "./\\evil.example", HOME),
+    ("N25", "evil.example", HOME), ("N25", "../x", HOME), ("N26", "/path\r\nSet-Cookie: a=b", HOME), ("N26", "/%0d%0aSet-Cookie:x=1", HOME),
+    ("N27", "\ufeff//evil", HOME), ("N27", "/\u2028/evil", HOME), ("N27", "/\uff0fevil", HOME), ("N28", "?next=//evil", HOME),
+    ("N28", "?a=1", FAILED), ("N28", "#frag", FAILED), ("N28", "", INVALID), ("N28", "null", FAILED), ("N30", "/" + "a" * 2100, HOME),
+    ("route", "authentik_core:if-admin", Redirect("/if/admin/")), ("route", "authentik_core:if-flow", FAILED), ("word", "foo", FAILED),
+    ("kept", "/a b", Redirect("/a%20b")), ("kept", "/\u00e4", Redirect("/%C3%A4")), ("kept", "/foo/bar?a=1&b=%2F", Redirect("/foo/bar?a=1&b=%2F")),
+    ("kept", "/if/admin/#/x;%7B%7D", Redirect("/if/admin/#/x;%7B%7D")), ("broken", "/%zz", HOME), ("broken", "//[", FAILED),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "value", "expected"), ROWS)
+def test_the_row(row: str, value: str, expected: object) -> None:
+    assert destination("next=" + quote(value, safe="")) == expected
+
+
+def test_without_next_it_is_home_and_the_last_of_several_counts() -> None:
+    assert destination("") == HOME
+    assert destination("Next=/a&next[]=/b") == HOME
+    assert destination("next=/one&next=/two") == Redirect("/two")
+
+
+@pytest.mark.parametrize(("row", "value", "expected"), ROWS)
+def test_a_denial_uses_the_same_values_and_never_fails(row: str, value: str, expected: object) -> None:
+    assert outer_destination(value) == (expected.to if isinstance(expected, Redirect) else None)
+
+
+def test_no_outer_next() -> None:
+    assert outer_destination(None) is None
+
+
+@given(st.text(max_size=60) | st.text(alphabet="/\\.:;%@?#2f5ce\t\n a", max_size=30))
+def test_whatever_comes_it_stays_on_this_host(value: str) -> None:
+    found = destination("next=" + quote(value, safe="", errors="replace"))
+    if isinstance(found, Redirect):
+        path = found.to.partition("#")[0].partition("?")[0]
+        assert path.startswith("/")
+        assert path.isascii()
+        assert not path.startswith(("//", "/\\"))
+        assert "//" not in path
+        assert not {"\r", "\n", "\t", "\\", " "} & set(found.to)
+        assert len(found.to) <= 2048

@@ -1,0 +1,87 @@
+"""The cache of challenges."""
+
+from typing import Any
+
+import pytest
+
+from services.executor.adapters.edge.replies import Arrived
+from services.executor.adapters.edge.views import Views
+from shared.contracts.definitions import FlowFacts
+from shared.contracts.steps import Shown, StepReplied, View
+from shared.kernel.clock import FixedClock
+
+FLOW = FlowFacts(pk="f", slug="flow", name="f", title="f", designation="authentication")
+S = "00." + "a" * 22
+
+
+def reply(version: int = 1, run: str = "r", session: str = S, kind: Any = "challenge", size: int = 100, **more: Any) -> Arrived:
+    view = View(kind=kind, flow=FLOW, title="f", component="c")
+    values = {"outcome": "accepted", "open": True, "rotation": 0, **more}
+    return Arrived(
+        StepReplied(command="c", edge="e", session=session, run=run, transition=f"t{version}", version=version, view=view, **values), size
+    )
+
+
+def shown(version: int = 1, run: str = "r") -> Shown:
+    return Shown(run=run, transition=f"t{version}", version=version)
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+@pytest.fixture
+def views(clock: FixedClock) -> Views:
+    return Views(clock, entries=3, size=1000)
+
+
+def test_what_was_shown_is_shown_again(views: Views) -> None:
+    views.note("flow", None, reply(2))
+    found = views.find(S, 0, "flow", None, shown(2))
+    assert found is not None
+    assert found.version == 2
+    assert views.find(S, 0, "flow", None, shown(1)) == found
+
+
+@pytest.mark.parametrize(
+    ("session", "rotation", "flow", "login", "seen"),
+    [
+        (S, 0, "flow", None, shown(3)), (S, 0, "flow", None, shown(2, "other")), (S, 0, "flow", None, None), (S, 1, "flow", None, shown(2)),
+        (S, 0, "flow", "l1", shown(2)), (S, 0, "other", None, shown(2)), ("01." + "a" * 22, 0, "flow", None, shown(2)),
+    ],
+)  # fmt: skip
+def test_the_owner_is_asked(views: Views, session: str, rotation: int, flow: str, login: str | None, seen: Shown | None) -> None:
+    views.note("flow", None, reply(2))
+    assert views.find(session, rotation, flow, login, seen) is None
+
+
+def test_an_older_reply_that_comes_late_changes_nothing(views: Views) -> None:
+    views.note("flow", None, reply(5))
+    views.note("flow", None, reply(4))
+    found = views.find(S, 0, "flow", None, shown(4))
+    assert found is not None
+    assert found.version == 5
+
+
+@pytest.mark.parametrize("over", [reply(3, kind="denied"), reply(3, kind="redirect"), reply(3, open=False), reply(3, session_over=True), reply(3, logged_out=True)])
+def test_what_is_over_is_never_shown_from_here(views: Views, over: Arrived) -> None:
+    views.note("flow", None, reply(2))
+    views.note("flow", None, over)
+    assert views.find(S, 0, "flow", None, shown(2)) is None
+
+
+def test_it_is_bounded_in_count_and_bytes(views: Views) -> None:
+    for n in range(10):
+        views.note("flow", None, reply(session=f"{n:02x}." + "a" * 22))
+    assert len(views._cached) == 3
+    views.note("flow", None, reply(session=S, size=900))
+    assert [key for key, _ in views._cached] == ["09." + "a" * 22, S]
+    views.note("flow", None, reply(session=S, size=2000))
+    assert (len(views._cached), views._size, views._flows) == (0, 0, {})
+
+
+def test_it_does_not_last(views: Views, clock: FixedClock) -> None:
+    views.note("flow", None, reply(2))
+    clock.advance(601)
+    assert views.find(S, 0, "flow", None, shown(2)) is None
