@@ -16,7 +16,7 @@ from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log, Membership
 from shared.messaging.projection import Projection
 from shared.telemetry.lag import watch_lag
-from shared.telemetry.metrics import metrics
+from shared.telemetry.metrics import count_dead_letter
 
 NAME: Final = "policy"
 READY_S: Final = 30.0
@@ -25,12 +25,12 @@ DRAIN_S: Final = 2.0
 
 async def build(settings: Settings, log: Log, clock: Clock) -> "PolicyService":
     """The policy service on this log."""
-    dead_letters = DeadLetters(log, NAME, clock)
+    dead_letters = DeadLetters(log, NAME, clock, count_dead_letter)
     definitions = Definitions()
     limits = Limits(settings.policy_time_limit_ms / 1000, settings.policy_memory_limit_mib * 1024 * 1024)
     workers = Workers(settings.policy_workers, limits)
     member = PolicyMember(log, Decide(definitions, workers, clock), dead_letters, clock)
-    return PolicyService(log, Projection(log, DEFINITIONS, definitions.apply, dead_letters, clock), workers, member, dead_letters)
+    return PolicyService(log, Projection(log, DEFINITIONS, definitions.apply, dead_letters, clock), workers, member)
 
 
 class PolicyService:
@@ -38,18 +38,16 @@ class PolicyService:
 
     name = NAME
 
-    def __init__(self, log: Log, definitions: Projection, workers: Workers, member: PolicyMember, dead_letters: DeadLetters) -> None:
+    def __init__(self, log: Log, definitions: Projection, workers: Workers, member: PolicyMember) -> None:
         self._log = log
         self._definitions = definitions
         self._workers = workers
         self._member = member
-        self._dead_letters = dead_letters
         self._membership: Membership | None = None
         self._chores: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:
         """Start the sandbox and read the definitions to their end, then join: before that, every answer were an error."""
-        metrics().watch_dead_letters(self._dead_letters.counts)
         await self._definitions.start()
         await self._workers.start()
         await self._definitions.wait_ready(READY_S)

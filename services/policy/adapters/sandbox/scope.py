@@ -126,7 +126,17 @@ def ip_network(value):
     return sluice_Network(sluice_net(str(value)))
 """
 
+# The check on saving sees no name that is put together when it runs.
+_GETATTR: Final = """
+sluice_getattr = getattr
+def getattr(value, name, *default):
+    if name.startswith("_"):
+        raise AttributeError(name)
+    return sluice_getattr(value, name, *default)
+"""
+
 PIECES: Final = {
+    "getattr": _GETATTR,
     "ak_message": _SAID,
     "ak_logger": _LOGGER,
     "regex_match": _REGEX_MATCH,

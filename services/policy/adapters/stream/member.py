@@ -137,12 +137,12 @@ class PolicyMember:
                 # Whoever asked stops waiting by itself and says so to the visitor (architecture §4.14).
                 _log.warning("question %s stays without an answer: %s", asked.envelope.id, error)
             except Exception as error:  # noqa: BLE001 - kept with its traceback; a question must not stop its partition
-                _log.exception("question %s failed", asked.envelope.id)
                 await self._refuse(record, error)
 
     async def _refuse(self, record: Record, error: Exception) -> None:
         try:
-            await self._dead_letters.put(record, error.code if isinstance(error, SluiceError) else UNEXPECTED, type(error).__name__)
+            code = error.code if isinstance(error, SluiceError) else UNEXPECTED
+            await self._dead_letters.put(record, code, type(error).__name__, error)
         except LogUnavailable as away:
             _log.warning("a dead letter of %s %d could not be kept: %s", record.place, record.offset, away)
 
