@@ -11,14 +11,18 @@ from shared.contracts.catalog import ObjectKind
 
 _READ_ONLY: Final[Mapping[ObjectKind, frozenset[str]]] = {"flow": frozenset({"background"})}
 """Fields that blueprints may set and the API of 2024.8 ignores."""
+PUBLISHED_S: Final = 1.0
+"""How long an answer waits for the log: who makes a flow and then asks for it should find it. A change that is committed
+and not yet published is no failure, so the answer then comes without."""
 
 
 class Editing:
     """Creating and deleting over the store. `new_pk` makes UUIDs."""
 
-    def __init__(self, store: Store, new_pk: NewPk) -> None:
+    def __init__(self, store: Store, new_pk: NewPk, published_s: float = PUBLISHED_S) -> None:
         self._store = store
         self._new_pk = new_pk
+        self._published_s = published_s
 
     async def catalog(self) -> Catalog:
         """All definitions as last committed."""
@@ -31,6 +35,7 @@ class Editing:
         created = events[0]
         if not isinstance(created, Created):
             raise TypeError("a creation makes one event")
+        await self._store.published(self._published_s)
         return created.definition
 
     async def delete(self, actor: str, definition: Definition) -> bool:
@@ -40,4 +45,7 @@ class Editing:
             found = catalog.get(*definition.key)
             return decisions.delete(catalog, found) if found else ()
 
-        return bool(await self._store.change(actor, decide))
+        gone = bool(await self._store.change(actor, decide))
+        if gone:
+            await self._store.published(self._published_s)
+        return gone

@@ -33,6 +33,10 @@ class Store(Protocol):
         """
         ...
 
+    async def published(self, within_s: float) -> bool:
+        """Wait until what was committed so far is in the log; False if that takes longer, or the store is away meanwhile."""
+        ...
+
     async def sweep(self) -> int:
         """Take back bodies that no run can be pinned to any more, and pointers of objects long gone; how many."""
         ...

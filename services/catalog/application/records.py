@@ -1,6 +1,8 @@
 """From events and news to records of the log: the catalog's two topics, in the order that readers rely on."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from services.catalog.domain.definitions import Catalog, Changed, Created, Definition, Deleted, Event
 from services.catalog.domain.problems import non_field
@@ -15,8 +17,16 @@ from shared.contracts.model import Contract, Plain
 from shared.contracts.topics import CATALOG_EVENTS, DEFINITIONS, TOPICS
 from shared.messaging.log import Message, Refused, check
 
-SOURCE = "catalog"
-NewId = Callable[[], str]
+SOURCE: Final = "catalog"
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """When records are made, from where their ids come, and the trace that they belong to (W3C `traceparent`)."""
+
+    at_us: int
+    new_id: Callable[[], str]
+    traceparent: str | None = None
 
 
 def published(catalog: Catalog) -> Publication:
@@ -57,31 +67,31 @@ def what(event: Event) -> str:
     return type(event).__name__.lower()
 
 
-def definition_records(news: News, at_us: int, new_id: NewId) -> list[Message]:
+def definition_records(news: News, occasion: Occasion) -> list[Message]:
     """The records of `catalog.definitions`: bodies, then pointers, then removals; `Invalid` if one is too large."""
     out = [
-        _record(DEFINITIONS, body_key(name), BodyPublished(hash=name, kind=kind, content=content), at_us, new_id)
+        _record(DEFINITIONS, body_key(name), BodyPublished(hash=name, kind=kind, content=content), occasion)
         for name, kind, content in news.bodies
     ]
     for version, one in news.pointers:
         moved = PointerMoved(kind=one.kind, pk=one.pk, name=one.name, version=version, body=one.body, needs=one.needs)
-        out.append(_record(DEFINITIONS, pointer_key(one.kind, one.pk), moved, at_us, new_id))
+        out.append(_record(DEFINITIONS, pointer_key(one.kind, one.pk), moved, occasion))
     for version, (kind, pk) in news.removed:
         removed = ObjectRemoved(kind=kind, pk=pk, version=version)
-        out.append(_record(DEFINITIONS, pointer_key(kind, pk), removed, at_us, new_id))
+        out.append(_record(DEFINITIONS, pointer_key(kind, pk), removed, occasion))
     return out
 
 
-def event_records(events: Sequence[tuple[int, Event]], actor: str, at_us: int, new_id: NewId) -> list[Message]:
+def event_records(events: Sequence[tuple[int, Event]], actor: str, occasion: Occasion) -> list[Message]:
     """The records of `catalog.events`, of events with the versions of their streams."""
     out = []
     for version, event in events:
         definition, (before, after) = subject(event), history(event)
         changed = DefinitionChanged.model_validate(
             {"what": what(event), "kind": definition.kind, "pk": definition.pk, "name": definition.name[:512], "version": version}
-            | {"actor": actor, "at_us": at_us, "before": before, "after": after}
+            | {"actor": actor, "at_us": occasion.at_us, "before": before, "after": after}
         )
-        out.append(_record(CATALOG_EVENTS, stream(definition), changed, at_us, new_id, version))
+        out.append(_record(CATALOG_EVENTS, stream(definition), changed, occasion, version))
     return out
 
 
@@ -96,8 +106,17 @@ def _told(definition: Definition) -> Plain:
     return told | {"type": definition.type} if definition.type else told
 
 
-def _record(topic: str, key: str, body: Contract, at_us: int, new_id: NewId, version: int | None = None) -> Message:
-    envelope = Envelope(new_id(), body.wire_type, body.wire_version, SOURCE, key, at_us, subject_version=version)
+def _record(topic: str, key: str, body: Contract, occasion: Occasion, version: int | None = None) -> Message:
+    envelope = Envelope(
+        id=occasion.new_id(),
+        type=body.wire_type,
+        version=body.wire_version,
+        source=SOURCE,
+        subject=key,
+        time_us=occasion.at_us,
+        subject_version=version,
+        traceparent=occasion.traceparent,
+    )
     try:
         headers, value = encode(envelope, body)
         wire.unpack(value, TOPICS[topic].max_bytes)

@@ -79,11 +79,13 @@ class Catalog:
 
     def of(self, kind: ObjectKind) -> list[Definition]:
         """All of a kind, ordered by name, then pk."""
-        return sorted((found for found in self.definitions.values() if found.kind == kind), key=lambda one: (one.name, one.pk))
+        return self.matching(kind, {})
 
     def matching(self, kind: ObjectKind, wanted: Mapping[str, Any]) -> list[Definition]:
-        """Those of a kind whose fields have all these values."""
-        return [found for found in self.of(kind) if all(found.fields.get(name) == value for name, value in wanted.items())]
+        """Those of a kind whose fields have all these values, ordered by name, then pk."""
+        of_kind = (found for found in self.definitions.values() if found.kind == kind)
+        found = [one for one in of_kind if all(one.fields.get(name) == value for name, value in wanted.items())]
+        return sorted(found, key=lambda one: (one.name, one.pk))
 
     def bindings(self, kind: ObjectKind, target: str) -> list[Definition]:
         """The stage bindings of a flow, or the policy bindings of a target, in their order; ties by pk."""

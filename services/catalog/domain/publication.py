@@ -4,6 +4,7 @@ A flow's body names the bodies of its stages and policies by hash, so a changed 
 new body. A pointer lists every body that a reader must hold before it may take it (architecture §2).
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -96,6 +97,10 @@ class _Building:
         self.bodies: dict[str, tuple[Kind, Plain]] = {}
         self.pointers: dict[PointerKey, Pointer] = {}
         self._made: dict[PointerKey, str] = {}
+        self._bound: dict[tuple[str, str], list[Definition]] = defaultdict(list)
+        for one in sorted(catalog.definitions.values(), key=lambda found: (found.fields.get("order", 0), found.pk)):
+            if one.kind in ("flow_binding", "policy_binding"):
+                self._bound[one.kind, one["target"]].append(one)
 
     def keep(self, kind: Kind, body: published.Body) -> str:
         content = body.model_dump()
@@ -124,7 +129,7 @@ class _Building:
 
     def flow(self, flow: Definition) -> None:
         facts = {name: value for name, value in flow.fields.items() if name != "policy_engine_mode"}
-        bound = self.catalog.bindings("flow_binding", flow.pk)
+        bound = self._bound["flow_binding", flow.pk]
         guards = [self.guard(one) for one in (flow, *bound)]
         bindings = tuple(self.binding(one, guard) for one, guard in zip(bound, guards[1:], strict=True))
         body = published.FlowBody(facts=published.FlowFacts(pk=flow.pk, **facts), guard=guards[0], bindings=bindings)
@@ -138,7 +143,7 @@ class _Building:
         return published.StageBinding(pk=one.pk, stage=self.stage(one["stage"]), guard=guard, **fields)
 
     def guard(self, target: Definition) -> published.Guard:
-        bound = [one for one in self.catalog.bindings("policy_binding", target.pk) if one["enabled"]]
+        bound = [one for one in self._bound["policy_binding", target.pk] if one["enabled"]]
         bindings = tuple(self._guarding(one) for one in bound)
         return published.Guard(target=target.pk, mode=target["policy_engine_mode"], bindings=bindings)
 

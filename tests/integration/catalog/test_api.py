@@ -48,7 +48,7 @@ class Api:
 @pytest_asyncio.fixture
 async def api(store: PostgresStore, clock: FixedClock) -> AsyncIterator[Api]:
     records = SecurityLog(lambda what, size=0, facts=None: None, clock)
-    app = make_app(routes(Editing(store, new_pk), KnownTokens()), Limits(), records)
+    app = make_app(routes(Editing(store, new_pk, 0), KnownTokens()), Limits(), records)
     async with TestClient(TestServer(app)) as client:
         yield Api(client)
 

@@ -47,7 +47,7 @@ def types(messages: Sequence[Message], codec: Codec = CODEC) -> list[str]:
 
 @pytest.fixture
 def editing(store: PostgresStore) -> Editing:
-    return Editing(store, new_pk)
+    return Editing(store, new_pk, 0)
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ async def test_changes_at_the_same_moment_do_not_make_two_of_one(editing: Editin
 async def test_another_process_sees_what_this_one_wrote(database: Database, clock: FixedClock, store: PostgresStore) -> None:
     other = PostgresStore(database, clock, lambda: "id")
     assert (await other.catalog()).definitions == {}
-    await Editing(store, new_pk).create("ann", "flow", "", FLOW)
+    await Editing(store, new_pk, 0).create("ann", "flow", "", FLOW)
     assert [one["slug"] for one in (await other.catalog()).of("flow")] == ["f"]
 
 
@@ -155,7 +155,7 @@ async def test_hashes_do_not_depend_on_where_a_definition_was_read(database: Dat
     await applying.apply_shipped()
     before = len(await outbox(database))
     # A store that has only read PostgreSQL, whose JSON keeps no order of keys.
-    await Editing(PostgresStore(database, clock, lambda: "id"), new_pk).create("ann", "stage", "dummy", {"name": "s"})
+    await Editing(PostgresStore(database, clock, lambda: "id"), new_pk, 0).create("ann", "stage", "dummy", {"name": "s"})
     assert types((await outbox(database))[before:]) == ["published", "moved"]
 
 

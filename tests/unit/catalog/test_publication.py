@@ -4,7 +4,7 @@ from itertools import count, permutations
 from typing import Any
 from uuid import UUID
 
-from services.catalog.application.records import definition_records
+from services.catalog.application.records import Occasion, definition_records
 from services.catalog.domain.decisions import change, create, delete
 from services.catalog.domain.definitions import Catalog, Definition, evolve
 from services.catalog.domain.publication import Held, News, news, publication
@@ -49,7 +49,7 @@ def flow_with_stages(publishing: Publishing) -> tuple[Definition, Definition, De
 
 
 def messages(told: News) -> list[Message]:
-    return definition_records(told, 1, lambda: "id")
+    return definition_records(told, Occasion(1, lambda: "id"))
 
 
 def test_nothing_is_told_twice() -> None:

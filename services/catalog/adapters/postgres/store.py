@@ -4,24 +4,30 @@ Changes go one at a time, under an advisory lock taken before anything is read: 
 one that is written, positions of events are in the order of commits, and outbox rows in the order of their meaning.
 """
 
+import asyncio
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
 from services.catalog.adapters.postgres import published
 from services.catalog.application import records
 from services.catalog.application.ports import Decide, ShippedFile
-from services.catalog.application.records import NewId
+from services.catalog.application.records import Occasion
 from services.catalog.domain.definitions import Catalog, Definition, Deleted, Event, Key, evolve
 from services.catalog.domain.publication import news
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
 from shared.postgres import outbox
 from shared.postgres.migrations import MigrationSet
 from shared.postgres.pool import Connection, Database, Row
 
+logger = logging.getLogger(__name__)
+
 MIGRATIONS: Final = (outbox.OUTBOX, MigrationSet.load("catalog", files("services.catalog").joinpath("migrations")))
 
+POLL_S: Final = 0.01
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 _POSITION: Final = "SELECT coalesce(max(position), 0) FROM events"
 _ALL: Final = "SELECT kind, pk::text, ptr::text, type, fields FROM definitions"
@@ -40,10 +46,11 @@ ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, at_us = excluded.at_us"""
 class PostgresStore:
     """See `ports.Store`. Keeps the last catalog that it read, and reads it again when there are newer events."""
 
-    def __init__(self, database: Database, clock: Clock, new_id: NewId) -> None:
+    def __init__(self, database: Database, clock: Clock, new_id: Callable[[], str], trace: Callable[[], str | None] = lambda: None) -> None:
         self._database = database
         self._clock = clock
         self._new_id = new_id
+        self._trace = trace
         self._seen: tuple[int, Catalog] | None = None
 
     async def catalog(self) -> Catalog:
@@ -59,12 +66,24 @@ class PostgresStore:
                 return ()
             catalog = await self._current(connection)
             events = decide(catalog)
-            now_us = self._clock.now_us()
+            occasion = Occasion(self._clock.now_us(), self._new_id, self._trace())
             if events:
-                await self._commit(connection, actor, evolve(catalog, events), events, now_us)
+                await self._commit(connection, actor, evolve(catalog, events), events, occasion)
             if shipped:
-                await connection.execute(_REMEMBER, shipped.name, shipped.hash, now_us)
+                await connection.execute(_REMEMBER, shipped.name, shipped.hash, occasion.at_us)
         return events
+
+    async def published(self, within_s: float) -> bool:
+        """See `ports.Store.published`."""
+        try:
+            last = await self._database.fetchrow("SELECT max(id) AS id FROM outbox")
+            for _ in range(1 + round(within_s / POLL_S)):
+                if last is None or not await self._database.fetchrow("SELECT 1 FROM outbox WHERE id <= $1 LIMIT 1", last["id"]):
+                    return True
+                await asyncio.sleep(POLL_S)
+        except Unavailable:
+            logger.info("a change is committed, but not known to be published yet")
+        return False
 
     async def sweep(self) -> int:
         """See `ports.Store.sweep`."""
@@ -88,14 +107,14 @@ class PostgresStore:
             self._seen = (position, Catalog({one.key: one for one in definitions}))
         return self._seen[1]
 
-    async def _commit(self, connection: Connection, actor: str, after: Catalog, events: Sequence[Event], now_us: int) -> None:
+    async def _commit(self, connection: Connection, actor: str, after: Catalog, events: Sequence[Event], occasion: Occasion) -> None:
         versioned = await self._versioned(connection, events)
         told = news(await published.held(connection), records.published(after))
-        messages = records.definition_records(told, now_us, self._new_id)
-        messages += records.event_records(versioned, actor, now_us, self._new_id)
-        await connection.executemany(_APPEND, [_event(version, event, actor, now_us) for version, event in versioned])
+        messages = records.definition_records(told, occasion)
+        messages += records.event_records(versioned, actor, occasion)
+        await connection.executemany(_APPEND, [_event(version, event, actor, occasion.at_us) for version, event in versioned])
         await self._write(connection, versioned)
-        await published.note(connection, told, now_us)
+        await published.note(connection, told, occasion.at_us)
         await outbox.append(connection, self._database.schema, messages)
 
     async def _versioned(self, connection: Connection, events: Sequence[Event]) -> list[tuple[int, Event]]:
