@@ -65,6 +65,14 @@ class Worker:
         """Whether the group has heard of us lately."""
         return self._membership is not None and self._membership.heartbeat_age() < STALE_S
 
+    def held(self) -> list[TopicPartition]:
+        """The partitions of all its topics that it owns."""
+        return [TopicPartition(topic, number) for topic in TOPICS for number in self._owners]
+
+    def mark(self, place: TopicPartition) -> int | None:
+        """Up to where a partition is done."""
+        return self._marks.mark(place)
+
     # --- the group's calls ---
 
     async def assigned(self, partitions: frozenset[int]) -> None:

@@ -1,0 +1,220 @@
+"""Puts the executor together: the only file of the service that knows all its parts.
+
+Role `worker`: sessions, orders, outbox relay, epoch keys, upkeep. Role `edge`: HTTP in and out, login check, the REST of the
+directory. `both`: one process does it all.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Any, Final
+
+from services.executor.adapters.directory.bootstrap_admin import ensure_admin
+from services.executor.adapters.directory.directory import PostgresDirectory, open_directory
+from services.executor.adapters.directory.epoch_keys import EpochKeys
+from services.executor.adapters.directory.hashing import HashPool
+from services.executor.adapters.directory.logins import PostgresLogins
+from services.executor.adapters.directory.rest import UsersApi
+from services.executor.adapters.directory.upkeep import Upkeep
+from services.executor.adapters.directory.users import Users
+from services.executor.adapters.edge.edge import Edge
+from services.executor.adapters.edge.revocations import RevocationTail
+from services.executor.adapters.edge.sealing_keys import SealingKeys
+from services.executor.adapters.edge.settings import EdgeSettings
+from services.executor.adapters.worker.asking import Asking
+from services.executor.adapters.worker.worker import Worker
+from services.executor.application.advance import Cursor
+from services.executor.application.owner import GROUP, Parts
+from services.executor.domain.limits import GuessLimits
+from services.executor.domain.passwords import TARGET, TEST_TARGET
+from services.executor.settings import Settings
+from shared.flows.registry import registry
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import derived_bytes
+from shared.kernel.settings import Misconfigured, variable
+from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.log import Log
+from shared.postgres.pool import Database
+from shared.postgres.relay import Relay
+from shared.telemetry.lag import watch_lag
+from shared.telemetry.metrics import count_dead_letter, metrics
+from shared.web.tokens import TokenProjection
+
+logger = logging.getLogger(__name__)
+NAME: Final = "executor"
+RETRY_S: Final = 1.0
+
+
+async def build(settings: Settings, log: Log, clock: Clock) -> "Executor":
+    """The executor on this log; `Misconfigured` without a database or a secret key."""
+    if settings.database is None or settings.secret_key is None:
+        missing = "database" if settings.database is None else "secret_key"
+        raise Misconfigured(f"{variable(missing)}: the executor needs it")
+    database = await open_directory(settings.database.get_secret_value(), size=settings.database_connections)
+    secret = settings.secret_key.get_secret_value()
+    hashes = HashPool(clock, TEST_TARGET if settings.hash_test_cost else TARGET, observe_wait=lambda s: metrics().hash_wait(s))
+    dead_letters = DeadLetters(log, NAME, clock, count_dead_letter)
+    users = Users(database, hashes, clock)
+    worker = WorkerRole(settings, log, clock, database, hashes, secret, dead_letters) if settings.role != "edge" else None
+    edge = EdgeRole(settings, log, clock, database, users, secret, dead_letters) if settings.role != "worker" else None
+    return Executor(settings, database, hashes, users, clock, worker, edge)
+
+
+class WorkerRole:
+    """Sessions, and what the directory does for them."""
+
+    def __init__(
+        self, settings: Settings, log: Log, clock: Clock, database: Database, hashes: HashPool, secret: bytes, dead_letters: DeadLetters
+    ) -> None:
+        limits = GuessLimits(account=settings.attempts_per_account, address=settings.attempts_per_address)
+        self._keys = EpochKeys(database, secret, clock)
+        self._upkeep = Upkeep(database, clock, limits)
+        self._relay = Relay(database, log, clock)
+        self._log = log
+        asking = Asking(log, clock)
+        parts = Parts(
+            log=log, directory=PostgresDirectory(database, hashes, clock, limits), opener=self._keys,
+            cursor=Cursor(registry(), asking, asking), planner=asking, clock=clock, secret_key=derived_bytes(secret, "sessions"),
+            alive=lambda: False, diverged=lambda *_: None,
+        )  # fmt: skip
+        self.worker = Worker(parts, asking, dead_letters)
+
+    async def start(self) -> None:
+        """Join the group."""
+        await self.worker.start()
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        await self.worker.stop()
+
+    def chores(self) -> Mapping[str, Awaitable[None]]:
+        """What runs beside it for as long as it lives."""
+        return {
+            "epoch keys": self._keys.run(),
+            "upkeep": self._upkeep.run(),
+            "relay": self._relay.run(),
+            "lag": watch_lag(self._log, GROUP, self.worker.held, self.worker.mark),
+        }
+
+    def readiness(self) -> Mapping[str, bool]:
+        """`caught_up`: partitions were given and taken over; `log`: the membership goes on."""
+        return {"caught_up": self.worker.assigned_once, "log": self.worker.failure is None}
+
+
+class EdgeRole:
+    """HTTP in and out."""
+
+    def __init__(
+        self, settings: Settings, log: Log, clock: Clock, database: Database, users: Users, secret: bytes, dead_letters: DeadLetters
+    ) -> None:
+        self._tokens = TokenProjection(log, dead_letters, clock)
+        self._keys = SealingKeys(log, dead_letters, clock)
+        self._revocations = RevocationTail(log, dead_letters, clock)
+        told = EdgeSettings((secret,), host_cookies=settings.cookie_host_prefix, same_site=settings.cookie_same_site)
+        logins = PostgresLogins(database, clock)
+        self._edge = Edge(log, logins, self._revocations, self._keys, told, clock, self._tokens.user_of)
+        self._rest = UsersApi(users, self._tokens).routes()
+
+    async def start(self) -> None:
+        """Read the topics that it follows, then listen for replies."""
+        await self._tokens.start()
+        await self._keys.start()
+        await self._revocations.start()
+        await self._edge.start()
+
+    async def stop(self) -> None:
+        """Stop following."""
+        await self._edge.stop()
+        await self._revocations.stop()
+        await self._keys.stop()
+        await self._tokens.stop()
+
+    def routes(self) -> Iterable[Any]:
+        """Visitors' routes and the directory's REST."""
+        return [*self._edge.routes(), *self._rest]
+
+    def readiness(self) -> Mapping[str, bool]:
+        """The edge's own, and `tokens`: known to their end."""
+        return {**self._edge.readiness(), "tokens": self._tokens.ready}
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why following a topic ended by itself."""
+        return self._tokens.failure or self._keys.failure or self._revocations.failure
+
+
+class Executor:
+    """The built service (`shared.kernel.service.Service`)."""
+
+    name = NAME
+
+    def __init__(
+        self, settings: Settings, database: Database, hashes: HashPool, users: Users, clock: Clock,
+        worker: WorkerRole | None, edge: EdgeRole | None,
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self._database = database
+        self._hashes = hashes
+        self._users = users
+        self._clock = clock
+        self._worker = worker
+        self._edge = edge
+        self._chores: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Work as far as what it depends on is there; the rest follows when that comes."""
+        chores: dict[str, Awaitable[None]] = {"first administrator": self._first_administrator()}
+        if self._worker:
+            await self._worker.start()
+            chores |= self._worker.chores()
+        if self._edge:
+            await self._edge.start()
+        self._chores = [asyncio.ensure_future(chore) for chore in chores.values()]
+        for name, task in zip(chores, self._chores, strict=True):
+            task.set_name(f"executor {name}")
+
+    async def stop(self) -> None:
+        """See `Service.stop`."""
+        if self._edge:
+            await self._edge.stop()
+        if self._worker:
+            await self._worker.stop()
+        for task in self._chores:
+            task.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        self._hashes.close()
+        await self._database.close()
+
+    def routes(self) -> Iterable[Any]:
+        """See `Service.routes`; a worker has none."""
+        return self._edge.routes() if self._edge else ()
+
+    def readiness(self) -> Mapping[str, bool]:
+        """What both roles say."""
+        roles = (self._worker, self._edge)
+        return {name: good for role in roles if role for name, good in role.readiness().items()}
+
+    @property
+    def failure(self) -> BaseException | None:
+        """See `Service.failure`."""
+        ended = (task.exception() for task in self._chores if task.done() and not task.cancelled())
+        failed = next((failure for failure in ended if failure), None)
+        return failed or (self._worker.worker.failure if self._worker else None) or (self._edge.failure if self._edge else None)
+
+    async def _first_administrator(self) -> None:
+        """Make `akadmin` if a password or a token for it was given; nobody sits here to be told a made-up one."""
+        settings = self._settings
+        if settings.bootstrap_password is None:
+            return
+        while True:
+            try:
+                await ensure_admin(
+                    self._database, self._users, self._clock, password=settings.bootstrap_password.get_secret_value(),
+                    token=settings.bootstrap_token.get_secret_value() if settings.bootstrap_token else None, email=settings.bootstrap_email,
+                )  # fmt: skip
+            except Unavailable as away:
+                logger.warning("the first administrator waits: %s", away)
+                await asyncio.sleep(RETRY_S)
+            else:
+                return

@@ -1,0 +1,35 @@
+"""The executor's settings: those that every service has, its role, and what it costs to guess a password."""
+
+import os
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from shared.kernel.settings import CommonSettings
+
+Role = Literal["edge", "worker", "both"]
+
+
+class Settings(CommonSettings):
+    """Read by `sluice run executor` and, the role aside, by `sluice up`."""
+
+    role: Role = Field("both", description="edge: HTTP in and out; worker: sessions, by partitions; or both")
+    cookie_same_site: Literal["Lax", "None"] = Field(
+        "Lax", description="SameSite of the cookies over HTTPS; None is for flows shown in other sites' frames"
+    )
+    attempts_per_account: int = Field(
+        100, ge=1, le=100, description="wrong passwords in a row until only one attempt in 15 minutes is looked at"
+    )
+    attempts_per_address: int = Field(
+        1000, ge=1, description="wrong passwords in an hour from one address (a /64 for IPv6) until all of it are refused"
+    )
+    database_connections: int = Field(8, ge=2, le=64, description="connections to PostgreSQL, at most")
+    hash_test_cost: bool = Field(
+        False, description="tests only: new passwords get a hash that costs nearly nothing; refused unless SLUICE_TEST=1"
+    )
+
+    @model_validator(mode="after")
+    def _cheap_hashes_are_for_tests(self) -> Self:
+        if self.hash_test_cost and os.environ.get("SLUICE_TEST") != "1":
+            raise ValueError("SLUICE_HASH_TEST_COST: only with SLUICE_TEST=1; real passwords need a real hash")
+        return self

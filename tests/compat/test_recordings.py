@@ -1,0 +1,66 @@
+"""The recorded scenarios, replayed unmodified against `sluice up`; what differs is listed, with the reason, in deviations.yaml."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import RECORDINGS
+from tests.e2e.sluice_process import SluiceUp
+
+HERE = Path(__file__).parent
+DEVIATIONS = HERE / "deviations.yaml"
+SCENARIOS = (
+    "auth-success",
+    "auth-wrong-password-once",
+    "auth-wrong-password-until-cancel",
+    "auth-field-errors",
+    "auth-post-without-plan",
+    "auth-query-next",
+    "auth-content-types",
+    "next-hostile",
+    "invalidation",
+)
+PASSWORD = "akadmin-of-the-recordings"
+
+
+@pytest.fixture(scope="module")
+def sluice(tmp_path_factory: pytest.TempPathFactory) -> SluiceUp:
+    with SluiceUp(tmp_path_factory.mktemp("compat") / "data", {"SLUICE_BOOTSTRAP_PASSWORD": PASSWORD}) as up:
+        yield up
+
+
+def replayed(sluice: SluiceUp, scenario: str, result: Path) -> dict:
+    done = subprocess.run(
+        [
+            sys.executable, str(RECORDINGS / "tools" / "replay.py"), "--base", sluice.base_url, "--admin-token", sluice.token,
+            "--admin-password", PASSWORD, "--deviations", str(DEVIATIONS), "--json", str(result), "--quiet",
+            str(RECORDINGS / "transcripts" / f"{scenario}.yaml"),
+        ],
+        capture_output=True, text=True, timeout=110, check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 1), done.stderr
+    print(done.stdout)
+    return json.loads(result.read_text())
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_recorded_scenario_differs_only_where_we_mean_it_to(sluice: SluiceUp, scenario: str, tmp_path: Path):
+    result = replayed(sluice, scenario, tmp_path / "result.json")
+    open_ = [d for d in result["scenarios"][scenario]["differences"] if "deviation" not in d]
+    assert not open_, "\n".join(f"{d['step']} {d['path']}: {d['expected']!r} -> {d['got']!r}" for d in open_)
+    assert result["total"]["skipped"] == 0
+
+
+@pytest.mark.shared
+def test_every_deviation_says_where_what_and_why():
+    for entry in yaml.safe_load(DEVIATIONS.read_text()):
+        assert {"scenario", "path", "why"} <= entry.keys()
+        assert entry["path"] not in ("*", "body", "body.*"), f"{entry['path']} proves nothing"
+        if entry["path"] != "cookies.sluice_step":
+            assert "step" in entry and "expect" in entry, entry
+        assert len(entry["why"]) > 20

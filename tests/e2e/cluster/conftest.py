@@ -1,0 +1,19 @@
+"""One real cluster for the tests of this folder: broker, PostgreSQL, four services, each a process."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.cluster import Cluster
+from deploy.kafka.broker import missing
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    lacking = missing()
+    if lacking:
+        pytest.skip(f"no Kafka here: {lacking}")
+    made = Cluster(tmp_path_factory.mktemp("cluster") / "c", {"SLUICE_ATTEMPTS_PER_ADDRESS": "100000"})
+    made.start()
+    yield made
+    made.stop()
