@@ -44,11 +44,12 @@ async def serve(stack: AsyncExitStack, settings: CommonSettings, folder: DataFol
     await process.started(stack, ProcessTelemetry("sluice", settings))
     log = await EmbeddedLog.open(TOPICS, folder.log, clock)
     stack.push_async_callback(log.close)
-    services = [
+    executor_settings = load(ExecutorSettings, **given(settings, postgres.dsn_for("executor")))
+    services: list[Service] = [
         await catalog.build(load(CatalogSettings, **given(settings, postgres.dsn_for("catalog"))), log, clock),
         await policy.build(load(PolicySettings, **given(settings)), log, clock),
         await planner.build(load(PlannerSettings, **given(settings)), log, clock),
-        await executor.build(load(ExecutorSettings, **given(settings, postgres.dsn_for("executor"))), log, clock),
+        await executor.build(executor_settings, log, clock),
     ]
     for service in services:  # who is asked comes before who asks
         await process.started(stack, service)
@@ -56,15 +57,15 @@ async def serve(stack: AsyncExitStack, settings: CommonSettings, folder: DataFol
     await process.started(stack, listener)
     await _until_ready(services)
     # the last thing before it is told, so that no failure can swallow the password
-    first = await _first_administrator(settings, postgres.dsn_for("executor"))
+    first = await _first_administrator(executor_settings, postgres.dsn_for("executor"))
     sys.stdout.write(welcome(listener.address, folder.path, first.password))
     sys.stdout.flush()
     await process.until_failure(services, [postgres.wait()])
 
 
-async def _first_administrator(settings: CommonSettings, dsn: str) -> Bootstrapped:
+async def _first_administrator(settings: ExecutorSettings, dsn: str) -> Bootstrapped:
     """Made here and not by the executor, because a made-up password has to be told to whoever sits here."""
-    async with administration(dsn) as users:
+    async with administration(dsn, settings) as users:
         return await users.ensure_admin(
             password=settings.bootstrap_password.get_secret_value() if settings.bootstrap_password else None,
             token=settings.bootstrap_token.get_secret_value() if settings.bootstrap_token else None,
@@ -80,7 +81,8 @@ def given(settings: CommonSettings, database: str | None = None) -> dict[str, An
 async def _until_ready(services: Sequence[Service]) -> None:
     try:
         async with asyncio.timeout(READY_S):
-            while not all(readiness(services).values()):  # noqa: ASYNC110 -- readiness is asked for, it tells nobody
+            while not all(readiness(services).values()):
+                process.refuse_failed(services)
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
         missing = ", ".join(name for name, good in readiness(services).items() if not good)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import typer
 
 from services.executor.administration import Administration, NewUser, administration
-from shared.kernel.settings import CommonSettings
+from services.executor.settings import Settings
 from sluice.configuration import read
 from sluice.database import database
 
@@ -48,11 +48,11 @@ def import_file(path: Path) -> None:
 
 
 def _run(work: Callable[[Administration], Awaitable[T]]) -> T:
-    async def main(settings: CommonSettings) -> T:
-        async with database(settings, "executor") as dsn, administration(dsn) as users:
+    async def main(settings: Settings) -> T:
+        async with database(settings, "executor") as dsn, administration(dsn, settings) as users:
             return await work(users)
 
-    return asyncio.run(main(read(CommonSettings)))
+    return asyncio.run(main(read(Settings)))
 
 
 def _password(from_stdin: bool) -> str:

@@ -10,6 +10,8 @@ from services.executor.adapters.directory.hashing import HashPool
 from services.executor.adapters.directory.importing import Imported, import_users
 from services.executor.adapters.directory.naming import NewUser, UserRefused
 from services.executor.adapters.directory.users import StoredUser, Users
+from services.executor.domain.passwords import TARGET, TEST_TARGET
+from services.executor.settings import Settings
 from shared.kernel.clock import Clock, SystemClock
 from shared.postgres.pool import Database
 
@@ -53,11 +55,11 @@ class Administration:
 
 
 @asynccontextmanager
-async def administration(dsn: str) -> AsyncIterator[Administration]:
+async def administration(dsn: str, settings: Settings) -> AsyncIterator[Administration]:
     """The users in this database, migrated before the first use."""
     clock = SystemClock()
     database = await open_directory(dsn, size=1)
-    hashes = HashPool(clock)
+    hashes = HashPool(clock, TEST_TARGET if settings.hash_test_cost else TARGET)
     try:
         yield Administration(database, Users(database, hashes, clock), clock)
     finally:

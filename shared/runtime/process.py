@@ -95,14 +95,19 @@ async def until_failure(services: Sequence[Service], servers: Iterable[Awaitable
     waits = [asyncio.ensure_future(server) for server in servers]
     try:
         while True:
-            for service in services:
-                if service.failure is not None:
-                    # The whole of it goes to the log, whose formatter leaves out texts that quote visitors.
-                    _log.critical("%s ended by itself", service.name, exc_info=service.failure)
-                    raise ServiceEnded(f"{service.name} ended by itself: {type(service.failure).__qualname__}")
+            refuse_failed(services)
             if any(wait.done() for wait in waits):
                 raise ServiceEnded("PostgreSQL ended by itself")
             await asyncio.sleep(WATCH_S)
     finally:
         for wait in waits:
             wait.cancel()
+
+
+def refuse_failed(services: Sequence[Service]) -> None:
+    """`ServiceEnded` if one of the services has failed."""
+    for service in services:
+        if service.failure is not None:
+            # The whole of it goes to the log, whose formatter leaves out texts that quote visitors.
+            _log.critical("%s ended by itself", service.name, exc_info=service.failure)
+            raise ServiceEnded(f"{service.name} ended by itself: {type(service.failure).__qualname__}")

@@ -64,8 +64,8 @@ class SluiceUp:
         return self._child.pid
 
     def stop(self, number: int = signal.SIGINT) -> int:
-        """Ask it to stop, as Ctrl-C does, and wait; its exit code."""
-        self._child.signal(number)
+        """Ask it to stop, as Ctrl-C in a terminal does (the whole process group is told), and wait; its exit code."""
+        os.killpg(self.pid, number)
         return self.wait()
 
     def wait(self, timeout: float = STOP_S) -> int:
