@@ -121,6 +121,6 @@ def _password_config(run: Run, config: IdentificationConfig) -> PasswordConfig |
 
 def _link(run: Run, flow: str | None) -> str:
     # Taken apart and put together again, so that nothing but a query can follow the path.
-    query = urlencode(parse_qsl(run.query, keep_blank_values=True))
+    query = urlencode(parse_qsl(run.query, keep_blank_values=True), errors="replace")
     path = f"/if/flow/{run.plan.links[flow or '']}/"
     return f"{path}?{query}" if query else path

@@ -43,7 +43,7 @@ async def test_challenge_is_the_recorded_one() -> None:
 
 @pytest.mark.parametrize(
     ("query", "suffix"),
-    [("", ""), ("next=%2Fapp", "?next=%2Fapp"), ('next="><script>#x', "?next=%22%3E%3Cscript%3E%23x")],
+    [("", ""), ("next=%2Fapp", "?next=%2Fapp"), ('next="><script>#x', "?next=%22%3E%3Cscript%3E%23x"), ("a=\ud800", "?a=%3F")],
 )
 async def test_links_other_flows_with_the_original_query_and_nothing_else(query: str, suffix: str) -> None:
     given = a_run("identification", CONFIG | {"enrollment_flow": "flow-e", "recovery_flow": "gone"}, query=query)
