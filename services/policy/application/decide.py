@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from services.policy.application.ports import Moment, Sandbox
 from services.policy.application.tools import QuestionTools
-from services.policy.domain.verdicts import combined, decided, erred, membership
+from services.policy.domain.verdicts import bounded, combined, decided, erred, membership
 from shared.contracts.definitions import PolicyBinding
 from shared.contracts.policy import BindingResult, VerdictReached, VerdictRequested
 from shared.flows.definitions import Definitions
@@ -54,7 +54,7 @@ class Decide:
         if self.remaining_s(asked) <= 0:
             return None
         began = self._clock.monotonic()
-        results = await asyncio.gather(*(self._result(asked, binding, at_us) for binding in asked.guard.bindings))
+        results = bounded(await asyncio.gather(*(self._result(asked, binding, at_us) for binding in asked.guard.bindings)))
         return VerdictReached(
             request=asked.request,
             session=asked.session,
@@ -62,7 +62,7 @@ class Decide:
             digest=asked.digest,
             outcome=combined(asked.guard.mode, [result.outcome for result in results]),
             messages=tuple(message for result in results for message in result.messages),
-            results=tuple(results),
+            results=results,
             duration_us=self._since(began),
         )
 

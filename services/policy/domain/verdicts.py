@@ -10,11 +10,15 @@ pass (a stage is shown, a flow goes on), never into a fail, which would remove a
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from shared.contracts.definitions import Mode, PolicyBinding
 from shared.contracts.people import UserFacts
 from shared.contracts.policy import BindingResult, Outcome
 from shared.flows.policy import Decision, PolicyError
+
+MAX_MESSAGES: Final = 32 * 1024
+"""Bytes of messages in one verdict, which holds them twice and must fit into its topic."""
 
 
 def combined(mode: Mode, outcomes: Sequence[Outcome]) -> Outcome:
@@ -65,3 +69,12 @@ def membership(binding: PolicyBinding, user: UserFacts | None) -> Decision:
             return Decision(passing=binding.negate)
         return Decision(any(group.pk == binding.group for group in user.groups))
     return Decision(user is not None and user.pk is not None and user.pk == binding.user)
+
+
+def bounded(results: Sequence[BindingResult]) -> tuple[BindingResult, ...]:
+    """The results with as many messages, in order, as a verdict can hold: too many words must not cost the answer."""
+    out, left = [], MAX_MESSAGES
+    for result in results:
+        left -= sum(len(message.encode()) for message in result.messages)
+        out.append(result if left >= 0 else result.model_copy(update={"messages": ()}))
+    return tuple(out)

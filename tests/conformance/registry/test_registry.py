@@ -13,11 +13,13 @@ from pydantic import ValidationError
 
 from shared.contracts import wire
 from shared.contracts.model import Value
+from shared.contracts.people import Visitor
+from shared.contracts.policy import BindingResult, Facts
 from shared.flows import registry as registry_module
 from shared.flows import stage_types
 from shared.flows.asks import DevicesListed, PasswordVerified, UserFound
 from shared.flows.fields import Cleaned, clean
-from shared.flows.policy import Policy
+from shared.flows.policy import Decision, Policy, PolicyError
 from shared.flows.references import references
 from shared.flows.registry import TypeClash, registry
 from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage
@@ -149,6 +151,31 @@ def test_strange_bodies_are_refused_or_leave_nothing_behind(kind: Stage[Any], bo
 def test_no_secret_field_is_clear(kind: Stage[Any]) -> None:
     secret = {"password", "code", "token"}
     assert all(field.secret for name, field in kind.fields.items() if name in secret)
+
+
+class KnowingTools:
+    """What a policy may use, when all goes well."""
+
+    async def evaluate(self, expression: str, facts: Facts, timeout_s: float) -> Decision:
+        return Decision(passing=True)
+
+    async def wait(self, seconds: float) -> None:
+        assert seconds >= 0
+
+    def fraction(self) -> float:
+        return 0.5
+
+
+@pytest.mark.parametrize("kind", POLICIES, ids=name_of)
+async def test_a_policy_decides_or_says_why_not(kind: Policy[Any]) -> None:
+    config = kind.config.model_validate(LEAST.get(kind.name, {}))
+    try:
+        decision = await kind.decide(config, Facts(visitor=Visitor()), KnowingTools(), 1.0)
+    except PolicyError as error:
+        assert BindingResult(binding="b", outcome="error", reason=error.reason).reason not in ("", "unknown")
+    else:
+        assert isinstance(decision.passing, bool)
+        assert all(isinstance(message, str) for message in decision.messages)
 
 
 async def test_secrets_reach_a_stage_only_as_handles() -> None:

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from services.policy.domain.verdicts import combined, decided, erred, membership
+from services.policy.domain.verdicts import MAX_MESSAGES, bounded, combined, decided, erred, membership
 from shared.contracts.definitions import Mode, PolicyBinding
 from shared.contracts.people import GroupFacts, UserFacts
 from shared.contracts.policy import Outcome
@@ -109,3 +109,11 @@ def test_a_group_binding_counts_groups_by_pk_and_never_passes_for_nobody(
 ) -> None:
     binding = PolicyBinding(pk="b", order=0, negate=negate, group=group)
     assert decided(binding, membership(binding, user)).outcome == outcome
+
+
+def test_too_many_words_are_left_out_and_do_not_cost_the_answer() -> None:
+    half = "x" * (MAX_MESSAGES // 2)
+    results = [decided(PolicyBinding(pk=f"b-{n}", order=n, policy="h"), Decision(n > 1, (half[:4096],) * 4)) for n in range(4)]
+    kept = bounded(results)
+    assert [len(result.messages) for result in kept] == [4, 4, 0, 0]
+    assert [result.outcome for result in kept] == ["fail", "fail", "pass", "pass"]
