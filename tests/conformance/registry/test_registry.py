@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from shared.contracts import wire
 from shared.contracts.model import Value
 from shared.contracts.people import Visitor
-from shared.contracts.policy import BindingResult, Facts
+from shared.contracts.policy import Facts
 from shared.flows import registry as registry_module
 from shared.flows import stage_types
 from shared.flows.asks import DevicesListed, PasswordVerified, UserFound
 from shared.flows.fields import Cleaned, clean
-from shared.flows.policy import Decision, Policy, PolicyError
+from shared.flows.policy import Decision, Policy
 from shared.flows.references import references
 from shared.flows.registry import TypeClash, registry
 from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage
@@ -167,15 +167,11 @@ class KnowingTools:
 
 
 @pytest.mark.parametrize("kind", POLICIES, ids=name_of)
-async def test_a_policy_decides_or_says_why_not(kind: Policy[Any]) -> None:
+async def test_a_policy_with_its_defaults_decides(kind: Policy[Any]) -> None:
     config = kind.config.model_validate(LEAST.get(kind.name, {}))
-    try:
-        decision = await kind.decide(config, Facts(visitor=Visitor()), KnowingTools(), 1.0)
-    except PolicyError as error:
-        assert BindingResult(binding="b", outcome="error", reason=error.reason).reason not in ("", "unknown")
-    else:
-        assert isinstance(decision.passing, bool)
-        assert all(isinstance(message, str) for message in decision.messages)
+    decision = await kind.decide(config, Facts(visitor=Visitor()), KnowingTools(), 1.0)
+    assert isinstance(decision.passing, bool)
+    assert all(isinstance(message, str) for message in decision.messages)
 
 
 async def test_secrets_reach_a_stage_only_as_handles() -> None:
