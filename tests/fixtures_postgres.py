@@ -23,6 +23,10 @@ async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Em
     """The server of this test run."""
     server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
     await server.start()
+    admin = await asyncpg.connect(server.dsn_for("sluice_admin"))
+    for role in ("sluice_admin", "executor", "catalog"):  # hundreds of schemas are made and nothing has to survive a crash
+        await admin.execute(f"ALTER ROLE {role} SET synchronous_commit = off")
+    await admin.close()
     yield server
     await server.stop()
 

@@ -26,7 +26,7 @@ WHERE tokens.user_pk = excluded.user_pk RETURNING hash"""
 
 def digest_of(token: str) -> bytes:
     """What a token is known by. No salt: a token is random, and has to be found by what is sent."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 async def tokens_of(connection: Connection, user: int, now_us: int) -> Sequence[Message]:

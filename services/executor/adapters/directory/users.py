@@ -81,7 +81,8 @@ class Users:
         """How many users there are, and the `number`-th (from 1) `size` of them, by name."""
         async with self._database.connection() as connection:
             count = await connection.fetchval("SELECT count(*) FROM users")
-            rows = await connection.fetch(_PAGE, size, (number - 1) * size)
+            skipped = (number - 1) * size
+            rows = await connection.fetch(_PAGE, size, skipped) if skipped < count else []
             return count, [await _stored(connection, row) for row in rows]
 
     async def create(self, new: NewUser) -> StoredUser:

@@ -1,0 +1,140 @@
+"""`/api/v3/core/users/`: users for administrators with a superuser's bearer token, as authentik 2024.8.3 answers."""
+
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+
+from services.executor.adapters.directory.bodies import Answered, new_user, object_of, password_of
+from services.executor.adapters.directory.naming import UserRefused
+from services.executor.adapters.directory.presenting import page_json, user_json
+from services.executor.adapters.directory.users import Users
+from shared.contracts.directory import TokenChanged
+
+PAGE_SIZE: Final = 20
+PAGE_SIZE_MAX: Final = 100
+_LIST_ALLOW: Final = {"Allow": "GET, POST, HEAD, OPTIONS"}
+_ONE_ALLOW: Final = {"Allow": "GET, DELETE, HEAD, OPTIONS"}
+_POST_ALLOW: Final = {"Allow": "POST, OPTIONS"}
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class Tokens(Protocol):
+    """Who a bearer token is (`shared.web.tokens.TokenProjection`)."""
+
+    def identify(self, authorization: str | None) -> TokenChanged | None:
+        """The token in the header, if it is good; `Unavailable` while nobody can know."""
+        ...
+
+
+class UsersApi:
+    """The handlers of the routes."""
+
+    def __init__(self, users: Users, tokens: Tokens) -> None:
+        self._users = users
+        self._tokens = tokens
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        """The routes; `/api/v3/core/users/me/` is the edge's."""
+        one = "/api/v3/core/users/{pk:[0-9]{1,10}}/"
+        return (
+            web.get("/api/v3/core/users/", self._guarded(self.list, _LIST_ALLOW)),
+            web.post("/api/v3/core/users/", self._guarded(self.create, _LIST_ALLOW)),
+            web.get(one, self._guarded(self.retrieve, _ONE_ALLOW)),
+            web.delete(one, self._guarded(self.delete, _ONE_ALLOW)),
+            web.post(one + "set_password/", self._guarded(self.set_password, _POST_ALLOW)),
+        )
+
+    async def list(self, request: web.Request) -> web.Response:
+        """Users by name, a page at a time, or the one with `?username=`. Other filters are ignored, as authentik does."""
+        number, size = _number(request, "page", 1, 2**31), _number(request, "page_size", PAGE_SIZE, PAGE_SIZE_MAX)
+        wanted = request.query.getall("username", [])
+        if wanted and wanted[-1]:
+            found = await self._users.named(wanted[-1])
+            # Exactly this spelling: who looks for `Alice` to create her must learn from the refusal that `alice` is there.
+            users = [found] if found and found.facts.username == wanted[-1] else []
+            count = len(users)
+            users = users if number == 1 else []
+        else:
+            count, page = await self._users.page(number, size)
+            users = list(page)
+        if number > 1 and (number - 1) * size >= count:
+            raise Answered(404, "Invalid page.")
+        return _json(page_json(users, count, number, size))
+
+    async def create(self, request: web.Request) -> web.Response:
+        """Make a user, without a password."""
+        return _json(user_json(await self._users.create(new_user(await object_of(request)))), 201)
+
+    async def retrieve(self, request: web.Request) -> web.Response:
+        """One user."""
+        user = await self._users.get(_pk(request))
+        if user is None:
+            raise _not_found()
+        return _json(user_json(user))
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Remove a user."""
+        if not await self._users.delete(_pk(request)):
+            raise _not_found()
+        return web.Response(status=204)
+
+    async def set_password(self, request: web.Request) -> web.Response:
+        """Give a user a new password; all their logins end."""
+        if await self._users.get(_pk(request)) is None:
+            raise _not_found()
+        if not await self._users.set_password(_pk(request), password_of(await object_of(request))):
+            raise _not_found()
+        return web.Response(status=204)
+
+    def _guarded(self, handler: Handler, headers: dict[str, str]) -> Handler:
+        """The handler for superusers only, with refusals in authentik's shape."""
+
+        async def guarded(request: web.Request) -> web.Response:
+            try:
+                self._check(request.headers.get("Authorization", ""))
+                answer = await handler(request)
+            except Answered as answered:
+                answer = _json({"detail": answered.detail}, answered.status)
+            except UserRefused as refused:
+                answer = _json({name: list(texts) for name, texts in refused.errors.items()}, 400)
+            answer.headers.update(headers)
+            return answer
+
+        return guarded
+
+    def _check(self, authorization: str) -> None:
+        scheme, blank, _ = authorization.partition(" ")
+        if not blank:
+            raise Answered(403, "Authentication credentials were not provided.")
+        if scheme.lower() != "bearer":
+            raise Answered(403, "Unsupported authentication type")
+        token = self._tokens.identify(authorization)
+        if token is None:
+            raise Answered(403, "Token invalid/expired")
+        if not token.is_superuser:
+            raise Answered(403, "You do not have permission to perform this action.")
+
+
+def _pk(request: web.Request) -> int:
+    pk = int(request.match_info["pk"])
+    if pk >= 2**31:
+        raise _not_found()
+    return pk
+
+
+def _not_found() -> Answered:
+    return Answered(404, "Not found.")
+
+
+def _number(request: web.Request, name: str, default: int, most: int) -> int:
+    """A number of the query; what is none, or none that makes sense, is silently the default (observed-behaviour 43)."""
+    text = (request.query.getall(name, [""]))[-1]
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else 0
+    return min(number, most) if number > 0 else default
+
+
+def _json(body: Any, status: int = 200) -> web.Response:
+    return web.Response(text=json.dumps(body, ensure_ascii=False), status=status, content_type="application/json", charset="utf-8")

@@ -1,0 +1,77 @@
+"""Who a bearer token is, known from the topic `directory.tokens`: no service has to ask another one, or its database."""
+
+import hashlib
+from typing import Final
+
+from shared.contracts.directory import TOKENS_CODEC, TokenChanged
+from shared.contracts.topics import TOKENS
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
+from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.log import ReadableLog, Record
+from shared.messaging.projection import Projection
+
+STALE_S: Final = 30.0
+"""A tail that is older may not know that a token was revoked: then nobody is let in by one."""
+
+
+class TokenProjection:
+    """All tokens, as hash and owner. Start it before use, stop it at the end."""
+
+    def __init__(self, log: ReadableLog, dead_letters: DeadLetters, clock: Clock) -> None:
+        self._tokens: dict[bytes, TokenChanged] = {}
+        self._clock = clock
+        self._projection = Projection(log, TOKENS, self._apply, dead_letters, clock)
+
+    async def start(self) -> None:
+        """Begin to read; returns at once."""
+        await self._projection.start()
+
+    async def stop(self) -> None:
+        """End reading."""
+        await self._projection.stop()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the topic has been read to the end that it had at the start."""
+        return self._projection.ready.is_set()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why reading ended by itself, None while it goes on."""
+        return self._projection.failure
+
+    def identify(self, authorization: str | None) -> TokenChanged | None:
+        """The token in an `Authorization` header, if it is known, its user active, and it has not expired.
+
+        The scheme is `Bearer` in any case, followed by one blank (observed-behaviour 44). `Unavailable` while nobody can
+        know.
+        """
+        scheme, blank, token = (authorization or "").partition(" ")
+        return self.owner(token) if blank and scheme.lower() == "bearer" else None
+
+    def owner(self, token: str) -> TokenChanged | None:
+        """The same for a bare token."""
+        if not self.ready or self._projection.fetched_age() > STALE_S:
+            raise Unavailable("tokens are not known")
+        found = self._tokens.get(_digest(token))
+        if found is None or not found.is_active:
+            return None
+        return None if found.expires_us is not None and found.expires_us <= self._clock.now_us() else found
+
+    def user_of(self, token: str) -> int | None:
+        """The number of the user whose token this is, None for a token that is not good."""
+        found = self.owner(token)
+        return None if found is None else found.user
+
+    def _apply(self, record: Record) -> None:
+        if record.value is None:
+            self._tokens.pop(record.key or b"", None)
+            return
+        body = TOKENS_CODEC.decode(record).body
+        if isinstance(body, TokenChanged):
+            self._tokens[body.hash.encode()] = body
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest().encode()
