@@ -60,7 +60,7 @@ def test_a_recorded_scenario_differs_only_where_we_mean_it_to(sluice: SluiceUp, 
 def test_every_deviation_says_where_what_and_why():
     for entry in yaml.safe_load(DEVIATIONS.read_text()):
         assert {"scenario", "path", "why"} <= entry.keys()
-        assert entry["path"] not in ("*", "body", "body.*"), f"{entry['path']} proves nothing"
+        assert "*" not in entry["path"], f"{entry['path']} proves nothing"
         if entry["path"] != "cookies.sluice_step":
             assert "step" in entry and "expect" in entry, entry
         assert len(entry["why"]) > 20
