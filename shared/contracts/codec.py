@@ -13,6 +13,9 @@ from shared.contracts.model import Contract
 M = TypeVar("M", bound=Contract)
 Upcaster = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 DEFAULT_LIMIT: Final = 256 * 1024
+_RANGE: Final = frozenset(
+    ("greater_than_equal", "less_than_equal", "int_parsing_size", "too_long", "too_short", "string_too_long", "bytes_too_long", "bytes_too_short")
+)
 
 
 class Raw(Protocol):
@@ -75,8 +78,16 @@ class Codec:
         if type(body) is not dict:
             raise errors.BadType
         for version in range(envelope.version, known.model.wire_version):
-            body = known.upcasters[version](body)
+            body = _upcast(known.upcasters[version], body)
         return Received(envelope, _validated(known.model, body))
+
+
+def _upcast(step: Upcaster, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        return step(body)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        # An upcaster may take the old version's fields for granted: it runs before anything is validated.
+        raise errors.BadField("not what the old version was") from None
 
 
 def _validated(model: type[Contract], body: Mapping[str, Any]) -> Contract:
@@ -93,9 +104,9 @@ def _validated(model: type[Contract], body: Mapping[str, Any]) -> Contract:
 def _kind_of(kinds: set[str]) -> type[errors.BadRecord]:
     if kinds & {"missing", "extra_forbidden"}:
         return errors.BadField
-    if kinds & {"greater_than_equal", "less_than_equal", "int_parsing_size", "too_long", "string_too_long"}:
+    if kinds & _RANGE:
         return errors.BadRange
-    if any(kind.endswith("_type") or kind.endswith("_parsing") for kind in kinds):
+    if any(kind.endswith(("_type", "_parsing")) for kind in kinds):
         return errors.BadType
     return errors.BadField
 

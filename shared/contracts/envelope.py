@@ -7,18 +7,27 @@ record, to drop a double, or to see whether a transition was accepted.
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
+from functools import lru_cache
 
 from shared.contracts.errors import BadHeader
 
 Headers = tuple[tuple[str, bytes], ...]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = date(1970, 1, 1)
 _MAX_HEADERS = 32
 _MAX_BYTES = 8192
 _MAX_VALUE = 1024
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
+_RFC3339 = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?Z\Z", re.ASCII)
+_DAY_US = 86_400_000_000
 CONTENT_TYPE = b"application/msgpack"
+_OURS = frozenset(
+    (
+        "ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_subject", "ce_dataversion", "content-type",
+        "ce_subjectversion", "ce_parentid", "ce_causationid", "ce_correlationid", "traceparent",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ def from_headers(headers: Headers) -> Envelope:
         raise BadHeader
     found: dict[str, str] = {}
     for name, value in headers:
-        if not (name.startswith("ce_") or name in ("content-type", "traceparent")):
+        if name not in _OURS:
             continue
         if name in found or len(value) > _MAX_VALUE:
             raise BadHeader
@@ -112,11 +121,29 @@ def _number(text: str) -> int:
 
 
 def _rfc3339(us: int) -> bytes:
-    return (_EPOCH + timedelta(microseconds=us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
+    days, rest = divmod(us, _DAY_US)
+    seconds, micros = divmod(rest, 1_000_000)
+    minutes, second = divmod(seconds, 60)
+    return b"%sT%02d:%02d:%02d.%06dZ" % (_date(days), minutes // 60, minutes % 60, second, micros)
 
 
 def _micros(text: str) -> int:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
+    found = _RFC3339.match(text)
+    if not found:
         raise ValueError(text)
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    day, hour, minute, second, fraction = found.groups("0")
+    hours, minutes, seconds = int(hour), int(minute), int(second)
+    if hours > 23 or minutes > 59 or seconds > 59:
+        raise ValueError(text)
+    micros = int(fraction.ljust(6, "0"))
+    return _days(day) * _DAY_US + ((hours * 60 + minutes) * 60 + seconds) * 1_000_000 + micros
+
+
+@lru_cache(maxsize=8)
+def _date(days: int) -> bytes:
+    return (_EPOCH + timedelta(days=days)).isoformat().encode()
+
+
+@lru_cache(maxsize=8)
+def _days(text: str) -> int:
+    return (date.fromisoformat(text) - _EPOCH).days

@@ -1,5 +1,6 @@
 """The base of all messages and of the values inside them, and the few types that they share."""
 
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -16,7 +17,11 @@ Plain = dict[str, Any]
 
 def open_enum(*known: str) -> BeforeValidator:
     """For a text with known values of which a newer writer may have more: what is not known here reads as `unknown`."""
-    return BeforeValidator(lambda value: value if value in known or not isinstance(value, str) else "unknown")
+    return BeforeValidator(partial(_known_or_unknown, known))
+
+
+def _known_or_unknown(known: tuple[str, ...], value: object) -> object:
+    return "unknown" if isinstance(value, str) and value not in known else value
 
 
 class Value(BaseModel):
