@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from multidict import CIMultiDictProxy
 from yarl import URL
 
 from services.executor.adapters.edge.edge import Edge
@@ -99,7 +100,7 @@ class Answer:
     """What came back."""
 
     status: int
-    headers: "aiohttp.typedefs.CIMultiDictProxy[str]"
+    headers: CIMultiDictProxy[str]
     text: str
 
     @property

@@ -159,6 +159,8 @@ class ScriptedWorker:
                 if run and not run.over:
                     return self.reply(step, "current", run)
                 return self._begun(step, session)
+            case _:
+                pass
         if run and step.shown and step.shown.version < run.version:
             return self.reply(step, "current", run)
         if run is None or run.over:

@@ -1,0 +1,148 @@
+"""The corpus of bad input, row by row, under the rules that hold for every row (README.md beside this file)."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import pytest
+import yaml
+
+from tests.e2e.corpus.conftest import Target
+from tests.integration.edge.raw import RawAnswer, send
+
+HERE: Final = Path(__file__).parent
+CANARY: Final = "Zq9canary7"
+API: Final = "/api/v3/flows/executor/default-authentication-flow/"
+DUMMY: Final = "/api/v3/flows/executor/o-next-hostile-f/"
+MEMBERS: Final = {"type", "title", "status", "error", "correlation_id"}
+FIXED: Final = {
+    "canary": CANARY,
+    "api": API,
+    "many": "&".join(f"a{n}=1" for n in range(200)),
+    "101 headers": "X-0: a" + "".join(f"\r\nX-{n}: a" for n in range(1, 101)),
+    "17 KiB": "a" * 17 * 1024,
+    "5000 bytes": "A" * 5000,
+    "3000 bytes": "a" * 3000,
+    "50 cookies": "; ".join(f"c{n}=1" for n in range(50)),
+}
+Row = dict[str, Any]
+
+
+def rows(name: str) -> list[Any]:
+    found: list[Row] = yaml.safe_load((HERE / f"{name}.yaml").read_text())
+    return [pytest.param(row, id=f"{row['row']} {row['what']}") for row in found]
+
+
+def filled(text: str, variables: dict[str, str]) -> str:
+    for name, value in {**FIXED, **variables}.items():
+        text = text.replace("${" + name + "}", value)
+    return text
+
+
+def request_of(row: Row, variables: dict[str, str]) -> bytes:
+    if "raw" in row:
+        return filled(row["raw"], variables).encode("latin-1")
+    body = bytes.fromhex(row["hex"]) if "hex" in row else filled(row.get("body", ""), variables).encode()
+    if "repeat" in row:
+        body = row["repeat"][0].encode() * row["repeat"][1]
+    method, target = row.get("method", "POST"), filled(row.get("target", API), variables)
+    lines = [f"{method} {target} HTTP/1.1", "Host: localhost", *(filled(line, variables) for line in row.get("headers", ()))]
+    if method == "POST":
+        lines += [f"Content-Type: {row.get('type', 'application/json')}", f"Content-Length: {row.get('length', len(body))}"]
+    # What cannot be written in Latin-1 is sent as UTF-8, as clients do.
+    return "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + body
+
+
+async def started(target: Target) -> dict[str, str]:
+    """The cookies of a browser that was shown the first challenge."""
+    answer = await send(target.address, f"GET {API} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    return dict(re.findall(r"Set-Cookie: (\w+)=([^;\r]*)", answer.head))
+
+
+def check_answer(row: Row, answer: RawAnswer, *, head: bool) -> None:
+    wanted = row["status"] if isinstance(row["status"], list) else [row["status"]]
+    assert answer.status in wanted, answer
+    assert CANARY.encode() not in answer.body or row.get("echo")
+    assert "Access-Control-Allow-Origin" not in answer.head
+    if "component" in row:
+        assert json.loads(answer.body)["component"] == row["component"]
+    if answer.status >= 400 and "problem+json" in answer.head and not head:
+        members = json.loads(answer.body)
+        assert set(members) == MEMBERS
+        assert members["error"] == row.get("error", members["error"])
+    else:
+        assert "error" not in row
+
+
+def check_cookies(row: Row, answer: RawAnswer, variables: dict[str, str]) -> None:
+    lines = re.findall(r"Set-Cookie: ([^\r]*)", answer.head)
+    if "clears" in row:
+        assert all("Max-Age=0" in line and line.startswith(row["clears"] + "=;") for line in lines)
+        assert lines
+    elif row.get("resent"):
+        assert f"authentik_session={variables['authentik_session']}; HttpOnly; Path=/; SameSite=Lax" in lines
+    elif not row.get("step"):
+        assert lines == []
+
+
+async def attacked(target: Target, row: Row) -> None:
+    if row.get("only", target.name) != target.name:
+        pytest.skip(f"only for {row['only']}")
+    variables = await started(target) if row.get("after") == "start" else {}
+    records, transitions = len(target.records()), target.transitions()
+    answer = await send(target.address, request_of(row, variables), wait_s=5.0)
+    check_answer(row, answer, head=row.get("method") == "HEAD")
+    check_cookies(row, answer, variables)
+    if not row.get("step"):
+        assert target.transitions() == transitions
+    check_records(target, row, answer, records)
+    alive = await send(target.address, b"GET /-/health/live/ HTTP/1.1\r\nHost: localhost\r\n\r\n", wait_s=5.0)
+    assert alive.status == 200
+
+
+def check_records(target: Target, row: Row, answer: RawAnswer, before: int) -> None:
+    new = target.records()[before:]
+    assert not any(CANARY in line for line in new)
+    suspect = row.get("suspect", answer.status >= 400 or row.get("component") == "ak-stage-flow-error")
+    if target.name == "edge":
+        assert len(new) == int(suspect)
+    else:
+        assert len(new) <= int(suspect)  # a process writes only the first few of a class
+
+
+@pytest.mark.parametrize("row", rows("http"))
+async def test_http(target: Target, row: Row) -> None:
+    await attacked(target, row)
+
+
+@pytest.mark.parametrize("row", rows("headers"))
+async def test_headers(target: Target, row: Row) -> None:
+    await attacked(target, row)
+
+
+@pytest.mark.parametrize("row", rows("cookies"))
+async def test_cookies(target: Target, row: Row) -> None:
+    await attacked(target, row)
+
+
+@pytest.mark.parametrize("row", rows("names"))
+async def test_names(target: Target, row: Row) -> None:
+    """Whoever that is: the password is asked for next, or the name is refused in its field."""
+    body = json.dumps({"uid_field": filled(row["name"], {})})
+    await attacked(target, {"status": [200, 302], "body": body, "step": True, "suspect": False, **row})
+
+
+@pytest.mark.parametrize("row", rows("destinations"))
+async def test_destinations(edge_target: Target, row: Row) -> None:
+    """A flow of one step, finished with this `next`: the worker by script uses the same rule as the real one."""
+    query = quote("next=" + quote(filled(row["next"], {}), safe=""), safe="")
+    raw = f"POST {DUMMY}?query={query} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
+    answer = await send(edge_target.address, raw.encode())
+    assert (answer.status, "evil" in answer.head) == (200, False)
+    challenge = json.loads(answer.body)
+    wanted: Row = {key: row[key] for key in ("to", "component") if key in row}
+    if "message" in row:
+        wanted = {"component": "ak-stage-access-denied", "error_message": row["message"]}
+    assert wanted == {key: challenge[key] for key in wanted}
