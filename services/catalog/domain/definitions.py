@@ -134,7 +134,8 @@ _LINKS: Mapping[ObjectKind, Mapping[str, Link]] = {
 
 
 def links(kind: ObjectKind, type_name: str) -> Mapping[str, Link]:
-    """The fields of a kind (and stage type) that refer to other definitions."""
+    """The fields of a kind (and stage type) that refer to other definitions; none of a type that this release lacks."""
     if kind == "stage":
-        return {name: Link((mark.kind,), mark.many) for name, mark in references(registry().stages[type_name].config).items()}
+        known = registry().stages.get(type_name)
+        return {name: Link((mark.kind,), mark.many) for name, mark in references(known.config).items()} if known else {}
     return _LINKS.get(kind, {})

@@ -14,6 +14,7 @@ from services.catalog.application.editing import Editing
 from services.catalog.application.ids import new_pk
 from shared.contracts.directory import TokenChanged
 from shared.kernel.clock import FixedClock
+from shared.postgres.pool import Database
 from shared.web.app import make_app
 from shared.web.limits import Limits
 from shared.web.security_log import SecurityLog
@@ -210,8 +211,17 @@ async def test_other_methods_and_paths(api: Api) -> None:
     async with api.client.get("/api/v3/flows/instances", headers=ADMIN) as answer:
         assert answer.status == 404
     for key in ("0", "-1", "1e3", "{11111111-1111-4111-8111-111111111111}", "11111111111141118111111111111111", "%00", "%c0%ae"):
-        async with api.client.get(f"/api/v3/stages/all/{key}/", headers=ADMIN) as answer:
-            assert answer.status in (400, 404)
+        assert await api("GET", f"stages/all/{key}/", status=400) == {"detail": "Not a valid UUID."}
+    assert await api("GET", "stages/all/11111111-1111-4111-8111-111111111111/", status=404) == {"detail": "Not found."}
+    assert await api("GET", "stages/all/?name=a&name=b", status=400) == {"name": ["Only one value is allowed."]}
+
+
+async def test_a_stage_of_a_newer_release_does_not_hide_the_others(api: Api, database: Database) -> None:
+    await api("POST", "stages/dummy/", {"name": "s"}, 201)
+    await database.execute("UPDATE definitions SET type = 'hologram'")
+    await api("POST", "stages/dummy/", {"name": "t"}, 201)
+    found = (await api("GET", "stages/all/"))["results"]
+    assert [(one["name"], one["component"]) for one in found] == [("s", ""), ("t", "ak-stage-dummy-form")]
 
 
 async def test_pages_filters_and_orders(api: Api) -> None:

@@ -12,6 +12,7 @@ from services.catalog.adapters.http.listing import Listing, page, selected
 from services.catalog.application.editing import Editing
 from services.catalog.application.ports import Tokens
 from services.catalog.domain.definitions import Catalog, Definition
+from services.catalog.domain.validation import is_uuid
 from shared.contracts.catalog import ObjectKind
 from shared.flows.registry import registry
 
@@ -78,6 +79,8 @@ class Collection:
 
     def _one(self, catalog: Catalog, request: web.Request) -> Definition:
         key = request.match_info["key"]
+        if self._kind != "flow" and not is_uuid(key):
+            raise Stopped(400, "Not a valid UUID.")  # security reference 7.1, H30
         wanted = catalog.matching("flow", {"slug": key}) if self._kind == "flow" else [catalog.get(self._kind, key)]
         found = wanted[0] if wanted else None
         if found is None or (self._type and found.type != self._type):
@@ -93,14 +96,14 @@ def routes(editing: Editing, tokens: Tokens) -> list[web.RouteDef]:
 def _endpoints(editing: Editing, tokens: Tokens) -> Iterator[Endpoint]:
     flows = Collection(editing, "flow", _FLOWS, presenter.flow)
     yield Endpoint(f"{BASE}flows/instances/", tokens, flows.list_methods)
-    yield Endpoint(f"{BASE}flows/instances/{{key}}/", tokens, flows.detail_methods, hidden=True)
+    yield Endpoint(f"{BASE}flows/instances/{{key:[^/]+}}/", tokens, flows.detail_methods, hidden=True)
     bindings = Collection(editing, "flow_binding", _BINDINGS, presenter.flow_binding)
     yield Endpoint(f"{BASE}flows/bindings/", tokens, bindings.list_methods)
-    yield Endpoint(f"{BASE}flows/bindings/{{key}}/", tokens, bindings.detail_methods)
+    yield Endpoint(f"{BASE}flows/bindings/{{key:[^/]+}}/", tokens, bindings.detail_methods)
     every = Collection(editing, "stage", _STAGES, presenter.stage_base)
     yield Endpoint(f"{BASE}stages/all/", tokens, {"GET": every.list})
-    yield Endpoint(f"{BASE}stages/all/{{key}}/", tokens, every.detail_methods)
+    yield Endpoint(f"{BASE}stages/all/{{key:[^/]+}}/", tokens, every.detail_methods)
     for name, kind in sorted(registry().stages.items()):
         stages = Collection(editing, "stage", _STAGES, presenter.stage, name)
         yield Endpoint(f"{BASE}stages/{kind.path}", tokens, stages.list_methods)
-        yield Endpoint(f"{BASE}stages/{kind.path}{{key}}/", tokens, stages.detail_methods)
+        yield Endpoint(f"{BASE}stages/{kind.path}{{key:[^/]+}}/", tokens, stages.detail_methods)

@@ -5,10 +5,11 @@ from typing import Final
 
 from aiohttp import web
 
-from services.catalog.adapters.http.access import NO_CREDENTIALS, NO_PERMISSION, actor_of
+from services.catalog.adapters.http.access import BAD_TOKEN, NO_CREDENTIALS, NO_PERMISSION, actor_of
 from services.catalog.adapters.http.bodies import Stopped, answer, refused
 from services.catalog.application.ports import Tokens
 from services.catalog.domain.problems import Invalid
+from shared.web.app import suspect
 
 Method = Callable[[web.Request, str], Awaitable[web.Response]]
 """Takes the request and the name of who asks."""
@@ -44,6 +45,8 @@ class Endpoint:
         try:
             actor = actor_of(request, self._tokens)
         except Stopped as stopped:
+            if stopped.detail == BAD_TOKEN:
+                suspect(request, "token_invalid")
             if self._hidden and stopped.detail == NO_CREDENTIALS and request.method == "GET":
                 raise Stopped(403, NO_PERMISSION) from None
             raise

@@ -30,7 +30,10 @@ class Listing:
 
 def selected(catalog: Catalog, found: Sequence[Definition], listing: Listing, query: MultiMapping[str]) -> list[Definition]:
     """Those that the query asks for, in its order; `Invalid` for a reference that cannot be one."""
-    asked = {name: query.getall(name)[-1] for name in query}
+    doubled = sorted({name for name in query if len(query.getall(name)) > 1})
+    if doubled:  # security reference 7.1, H34
+        raise Invalid({doubled[0][:100]: ["Only one value is allowed."]})
+    asked = dict(query)
     out = [one for one in found if _passes(one, listing, asked)]
     for name, kind in listing.references.items():
         if asked.get(name):

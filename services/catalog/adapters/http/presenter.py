@@ -30,17 +30,21 @@ def stage(catalog: Catalog, one: Definition) -> dict[str, Any]:
 
 
 def stage_base(catalog: Catalog, one: Definition) -> dict[str, Any]:
-    """A stage as `stages/all/` shows it: without its configuration. A flow that binds it twice is named twice, as recorded."""
-    kind = registry().stages[one.type]
+    """A stage as `stages/all/` shows it: without its configuration. A flow that binds it twice is named twice, as recorded.
+
+    A stage whose type this release lacks (it was made by a newer one) is shown as authentik shows a bare stage.
+    """
+    kind = registry().stages.get(one.type)
+    name = kind.verbose_name if kind else "stage"
     bindings = (found for found in catalog.of("flow_binding") if found["stage"] == one.pk)
     flows = [catalog.definitions["flow", found["target"]] for found in bindings]
     return {
         "pk": one.pk,
         "name": one["name"],
-        "component": kind.form,
-        "verbose_name": kind.verbose_name,
-        "verbose_name_plural": f"{kind.verbose_name}s",
-        "meta_model_name": f"{kind.app}.{kind.model}",
+        "component": kind.form if kind else "",
+        "verbose_name": name,
+        "verbose_name_plural": f"{name}s",
+        "meta_model_name": f"{kind.app}.{kind.model}" if kind else "authentik_flows.stage",
         "flow_set": [_flow(found) for found in flows],
     }
 

@@ -30,7 +30,10 @@ MIGRATIONS: Final = (outbox.OUTBOX, MigrationSet.load("catalog", files("services
 POLL_S: Final = 0.01
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 _POSITION: Final = "SELECT coalesce(max(position), 0) FROM events"
-_ALL: Final = "SELECT kind, pk::text, ptr::text, type, fields FROM definitions"
+# One statement, so that the definitions are those of this position whatever is committed meanwhile.
+_ALL: Final = f"""
+SELECT at.position, kind, pk::text, ptr::text, type, fields
+FROM ({_POSITION}) AS at (position) LEFT JOIN definitions ON true"""  # noqa: S608 -- our own text
 _VERSIONS: Final = "SELECT stream, max(version) AS version FROM events WHERE stream = ANY($1) GROUP BY stream"
 _APPEND: Final = """
 INSERT INTO events (stream, version, what, actor, at_us, before, after) VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7::jsonb)"""
@@ -55,7 +58,7 @@ class PostgresStore:
 
     async def catalog(self) -> Catalog:
         """See `ports.Store.catalog`."""
-        async with self._database.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        async with self._database.connection() as connection:
             return await self._current(connection)
 
     async def change(self, actor: str, decide: Decide, shipped: ShippedFile | None = None) -> Sequence[Event]:
@@ -101,10 +104,10 @@ class PostgresStore:
         return applied == shipped.hash
 
     async def _current(self, connection: Connection) -> Catalog:
-        position = await connection.fetchval(_POSITION)
-        if self._seen is None or self._seen[0] != position:
-            definitions = map(_definition, await connection.fetch(_ALL))
-            self._seen = (position, Catalog({one.key: one for one in definitions}))
+        if self._seen is None or self._seen[0] != await connection.fetchval(_POSITION):
+            rows = await connection.fetch(_ALL)
+            definitions = (_definition(row) for row in rows if row["kind"] is not None)
+            self._seen = (rows[0]["position"], Catalog({one.key: one for one in definitions}))
         return self._seen[1]
 
     async def _commit(self, connection: Connection, actor: str, after: Catalog, events: Sequence[Event], occasion: Occasion) -> None:
