@@ -75,7 +75,7 @@ class Child:
         deadline = time.monotonic() + timeout
         while not ready():
             if not self.is_alive():
-                raise ChildFailed(f"{self.name} ended:\n{self.tail()}")
+                raise ChildFailed(f"{self.name} ended with code {self.exit_code}:\n{self.tail()}")
             if time.monotonic() > deadline:
                 raise ChildFailed(f"{self.name} is not ready after {timeout:.0f} s:\n{self.tail()}")
             time.sleep(poll)

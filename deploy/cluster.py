@@ -24,7 +24,7 @@ ServiceName = Literal["catalog", "planner", "policy", "executor"]
 
 PORTS: Final[Mapping[ServiceName, int]] = {"executor": 9000, "catalog": 9001, "planner": 9002, "policy": 9003}
 KAFKA_PORT: Final = 9092
-READY_TIMEOUT: Final = 60.0  # s
+READY_TIMEOUT: Final = 120.0  # s; a test machine may be busy with other things
 TOPICS_TIMEOUT: Final = 60.0  # s
 PROBE_TIMEOUT: Final = 1.0  # s
 WATCH: Final = 0.5  # s between two looks at the processes
@@ -68,16 +68,19 @@ class Member:
 class Cluster:
     """The processes by name: `broker`, `postgres`, the services, and what `add` adds. Not for use by two threads.
 
-    Start members from the main thread: their lives are tied to the thread that started them (see `deploy.child`).
+    `environment` goes to every service; `usual_ports` takes 9000 to 9003 and 9092 where they are free; `quick_start` is for
+    tests (see `Broker`). Start members from the main thread: their lives are tied to the thread that started them (see `deploy.child`).
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None, usual_ports: bool = False) -> None:
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str] | None = None, usual_ports: bool = False, quick_start: bool = False
+    ) -> None:
         self.folder = folder.absolute()
         self.members: dict[str, Member] = {}
         self.uris: dict[str, str] = {}
         self._usual_ports = usual_ports
         self._environment = dict(environment or {})
-        self.broker = Broker(self.folder / "kafka", port=self._port(KAFKA_PORT))
+        self.broker = Broker(self.folder / "kafka", port=self._port(KAFKA_PORT), quick_start=quick_start)
         self.postgres = Child(
             "postgres", [sys.executable, "-m", "deploy.postgres", str(self.folder / "postgres")], self.folder / "postgres.log"
         )

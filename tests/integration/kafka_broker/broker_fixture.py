@@ -13,7 +13,7 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     lacking = missing()
     if lacking:
         pytest.skip(f"kafka: {lacking}")
-    broker = Broker(tmp_path_factory.mktemp("kafka"))
+    broker = Broker(tmp_path_factory.mktemp("kafka"), quick_start=True)
     try:
         broker.start()
         yield broker.bootstrap

@@ -23,7 +23,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     lacking = missing()
     if lacking:
         pytest.skip(f"kafka: {lacking}")
-    made = Broker(tmp_path_factory.mktemp("a broker"))
+    made = Broker(tmp_path_factory.mktemp("a broker"), quick_start=True)
     try:
         made.start()
         yield made
@@ -80,7 +80,7 @@ async def test_topics_are_not_made_by_asking_for_them(broker: Broker) -> None:
 
 
 def test_a_port_that_is_taken_is_told_with_the_brokers_own_words(broker: Broker, tmp_path: Path) -> None:
-    second = Broker(tmp_path / "second", port=broker.port)
+    second = Broker(tmp_path / "second", port=broker.port, quick_start=True)
     started = time.monotonic()
     with pytest.raises(ChildFailed, match="Address already in use"):
         second.start()

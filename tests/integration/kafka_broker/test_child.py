@@ -24,7 +24,7 @@ sys.stdin.read()
 def test_one_that_ends_early_is_told_with_its_last_words(tmp_path: Path) -> None:
     child = Child("short", ["sh", "-c", "echo no such setting; exit 3"], tmp_path / "log")
     child.start()
-    with pytest.raises(ChildFailed, match="short ended:\nno such setting"):
+    with pytest.raises(ChildFailed, match="short ended with code 3:\nno such setting"):
         child.wait_until(lambda: False, timeout=10)
 
 
