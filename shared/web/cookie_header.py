@@ -63,7 +63,9 @@ def _take(found: dict[str, str], name: str, value: bytes) -> None:
     found[name] = value.decode("ascii")
 
 
-def line(name: str, value: str, *, path: str = "/", http_only: bool = True, secure: bool, same_site: str = "Lax", max_age: int | None = None) -> str:
+def line(
+    name: str, value: str, *, path: str = "/", http_only: bool = True, secure: bool, same_site: str = "Lax", max_age: int | None = None
+) -> str:
     """A `Set-Cookie` line; `max_age` in seconds, 0 deletes."""
     parts = [f"{name}={value}"]
     if max_age is not None:
