@@ -103,8 +103,10 @@ class Catalog:
             logger.warning("the shipped flows wait: %s", away)
             return
         self._shipped = True
+        if lines:
+            logger.info("shipped flows were applied: %d changes", len(lines))
         for line in lines:
-            logger.info("shipped flows: %s", line)
+            logger.debug("shipped flows: %s", line)
 
 
 async def build(settings: Settings, log: Log, clock: Clock) -> Catalog:

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
@@ -13,7 +13,7 @@ from services.catalog.domain.blueprints.document import Document, parse
 from services.catalog.domain.blueprints.errors import BlueprintRefused
 from services.catalog.domain.blueprints.importer import events_of
 from services.catalog.domain.decisions import NewPk
-from services.catalog.domain.definitions import Catalog, Event, evolve
+from services.catalog.domain.definitions import Catalog, Definition, Event, Key, evolve
 from services.catalog.domain.problems import Invalid
 
 logger = logging.getLogger(__name__)
@@ -58,10 +58,12 @@ class Applying:
 
     async def _applied(self, actor: str, documents: Iterable[Document], shipped: ShippedFile | None) -> list[str]:
         notes: list[str] = []
+        known: dict[Key, Definition] = {}
 
         def decide(catalog: Catalog) -> Sequence[Event]:
             events: list[Event] = []
             notes.clear()
+            known.update(catalog.definitions)
             for document in documents:
                 more, told = events_of(catalog, document, self._new_pk)
                 catalog = evolve(catalog, more)
@@ -70,7 +72,18 @@ class Applying:
             return events
 
         events = await self._store.change(actor, decide, shipped)
-        return [f"{what(event)} {subject(event).kind} {subject(event).name}" for event in events] + notes
+        known.update({subject(event).key: subject(event) for event in events})
+        return [f"{what(event)} {_described(subject(event), known)}" for event in events] + notes
+
+
+def _described(one: Definition, known: Mapping[Key, Definition]) -> str:
+    """A definition in words: `flow login`, `flow_binding login #10 password`."""
+    if one.kind not in ("flow_binding", "policy_binding"):
+        return f"{one.kind} {one.name}"
+    target = known.get(("flow", one["target"])) or known.get(("flow_binding", one["target"]))
+    bound = known.get(("stage", one.fields.get("stage") or "")) or known.get(("policy", one.fields.get("policy") or ""))
+    at = "?" if target is None else target.name if target.kind == "flow" else _described(target, known).removeprefix("flow_binding ")
+    return f"{one.kind} {at} #{one['order']} {bound.name if bound else one.fields.get('group') or one.fields.get('user')}"
 
 
 def shipped_files() -> list[File]:

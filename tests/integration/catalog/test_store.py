@@ -164,6 +164,9 @@ async def test_shipped_files_are_applied_once_and_an_administrators_changes_stay
 ) -> None:
     lines = await applying.apply_shipped()
     assert "created flow default-authentication-flow" in lines
+    password = "default-authentication-flow #20 default-authentication-password"
+    assert f"created flow_binding {password}" in lines
+    assert f"created policy_binding {password} #10 default-authentication-flow-password-stage" in lines
     definitions = read(await outbox(database))
     flow = definitions.flow_by_slug("default-authentication-flow")
     assert flow is not None
