@@ -100,7 +100,8 @@ def canonical_email(text: str) -> str:
     literals, no comments (row H45).
     """
     folded = looked_for(text)
-    if folded is None:
+    # IDNA would drop a zero-width character without a word.
+    if folded is None or any(unicodedata.category(character) in _REFUSED for character in folded):
         raise BadIdentifier("Enter a valid email address.")
     local, at, domain = folded.rpartition("@")
     try:

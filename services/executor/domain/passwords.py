@@ -23,8 +23,8 @@ MAX_ITERATIONS: Final = 3_000_000
 MIN_SALT: Final = 8
 MAX_FIELD: Final = 128  # bytes of salt or digest
 
-_ARGON2ID = re.compile(r"\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,4}),p=(\d{1,3})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)\Z")
-_PBKDF2 = re.compile(r"pbkdf2_sha256\$(\d{1,8})\$([!-#%-~]{1,128})\$([A-Za-z0-9+/]+={0,2})\Z")
+_ARGON2ID = re.compile(r"\$argon2id\$v=19\$m=([0-9]{1,7}),t=([0-9]{1,4}),p=([0-9]{1,3})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)\Z")
+_PBKDF2 = re.compile(r"pbkdf2_sha256\$([0-9]{1,8})\$([!-#%-~]{1,128})\$([A-Za-z0-9+/]+={0,2})\Z")
 
 
 class BadPassword(SluiceError):

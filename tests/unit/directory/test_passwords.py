@@ -1,0 +1,145 @@
+"""Passwords and their hashes: what is one, what it costs, and what is never even hashed."""
+
+import base64
+import hashlib
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.executor.adapters.directory.hashing import HashPool, hash_password, target_cost, verify_password
+from services.executor.application.ports import Busy
+from services.executor.domain.passwords import TARGET, TEST_TARGET, Argon2Hash, BadPassword, Cost, Pbkdf2Hash, normalised, parse_hash
+from shared.kernel.clock import SystemClock
+from shared.kernel.settings import Misconfigured
+
+SALT = "c2FsdHNhbHQ"
+DIGEST = base64.b64encode(b"x" * 32).decode().rstrip("=")
+PBKDF2 = base64.b64encode(hashlib.pbkdf2_hmac("sha256", b"pw", b"NaCl", 100)).decode()
+
+
+def test_the_target_is_the_profile_that_was_asked_for() -> None:
+    assert Cost(passes=2, memory_kib=19 * 1024, lanes=1) == TARGET
+    text = hash_password("pw", TARGET)
+    assert text.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    parsed = parse_hash(text)
+    assert isinstance(parsed, Argon2Hash)
+    assert not parsed.is_below(TARGET)
+    assert verify_password(parsed, "pw")
+    assert not verify_password(parsed, "pw ")
+
+
+@pytest.mark.parametrize("text", [
+    f"$argon2id$v=19$m=8,t=1,p=1${SALT}${DIGEST}", f"$argon2id$v=19$m=65536,t=3,p=4${SALT}${DIGEST}",
+    f"$argon2id$v=19$m=262144,t=4,p=1${SALT}${DIGEST}",
+])  # fmt: skip
+def test_affordable_argon2id_is_a_hash(text: str) -> None:
+    assert isinstance(parse_hash(text), Argon2Hash)
+
+
+@pytest.mark.parametrize("text", [
+    "", "pw", "$argon2id$", f"$argon2id$v=19$m=8,t=1,p=1${SALT}${DIGEST} ", f" $argon2id$v=19$m=8,t=1,p=1${SALT}${DIGEST}",
+    f"$argon2id$v=19$m=8,t=1,p=1${SALT}${DIGEST}\n", f"$argon2id$v=18$m=8,t=1,p=1${SALT}${DIGEST}", f"$argon2i$v=19$m=8,t=1,p=1${SALT}${DIGEST}",
+    f"$argon2id$v=19$m=7,t=1,p=1${SALT}${DIGEST}", f"$argon2id$v=19$m=8,t=0,p=1${SALT}${DIGEST}", f"$argon2id$v=19$m=8,t=1,p=2${SALT}${DIGEST}",
+    f"$argon2id$v=19$m=262145,t=1,p=1${SALT}${DIGEST}", f"$argon2id$v=19$m=9999999,t=1,p=1${SALT}${DIGEST}",
+    f"$argon2id$v=19$m=8,t=17,p=1${SALT}${DIGEST}", f"$argon2id$v=19$m=262144,t=5,p=1${SALT}${DIGEST}",
+    f"$argon2id$v=19$m=8,t=1,p=1$c2Fs${DIGEST}", f"$argon2id$v=19$m=8,t=1,p=1${SALT}$eHh4", f"$argon2id$v=19$m=8,t=1,p=1${SALT}=${DIGEST}",
+    f"$argon2id$v=19$m=8,t=1,p=1${SALT}${DIGEST}AA", f"$argon2id$v=19$m=-8,t=1,p=1${SALT}${DIGEST}",
+    f"pbkdf2_sha256$0$salt${PBKDF2}", f"pbkdf2_sha256$3000001$salt${PBKDF2}", "pbkdf2_sha256$100$salt$AAAA", f"pbkdf2_sha256$100${PBKDF2}",
+    f"pbkdf2_sha1$100$salt${PBKDF2}", f"pbkdf2_sha256$100$sa lt${PBKDF2}", f"pbkdf2_sha256$100$salt${PBKDF2}\n", f"pbkdf2_sha256$\u0661$salt${PBKDF2}",
+])  # fmt: skip
+def test_what_does_not_parse_completely_or_costs_too_much_is_no_hash(text: str) -> None:
+    assert parse_hash(text) is None
+
+
+def test_a_hash_of_django_verifies_the_password_as_it_was_typed_there() -> None:
+    stored = parse_hash(f"pbkdf2_sha256$100$NaCl${PBKDF2}")
+    assert isinstance(stored, Pbkdf2Hash)
+    assert stored.is_below(TEST_TARGET)
+    assert verify_password(stored, "pw")
+    assert not verify_password(stored, "PW")
+    raw = "e\u0301\uff11"
+    digest = base64.b64encode(hashlib.pbkdf2_hmac("sha256", raw.encode(), b"NaCl", 100)).decode()
+    other = parse_hash(f"pbkdf2_sha256$100$NaCl${digest}")
+    assert other is not None
+    assert verify_password(other, raw)
+
+
+@given(st.text(max_size=200))
+def test_parsing_is_total(text: str) -> None:
+    assert parse_hash("$argon2id$" + text) is None or text
+    parse_hash("pbkdf2_sha256$" + text)
+
+
+@pytest.mark.parametrize(("password", "why"), [
+    ("", "empty"), ("x" * 1025, "too long"), ("\U0001f600" * 256 + "x", "too long"), ("a\0b", "NUL"), ("\ud800", "no text"),
+])  # fmt: skip
+def test_what_is_no_password_is_refused_before_it_is_hashed(password: str, why: str) -> None:
+    with pytest.raises(BadPassword, match=why):
+        normalised(password)
+
+
+@pytest.mark.parametrize("password", ["x", " ", "x" * 1024, "\U0001f600" * 256, "\ufdfa" * 341])
+def test_everything_else_is_one_up_to_1024_bytes(password: str) -> None:
+    assert verify_password(parse_hash(hash_password(password, TEST_TARGET)) or pytest.fail("no hash"), password)
+
+
+def test_forms_of_one_password_are_one() -> None:
+    assert normalised("cafe\u0301\u00a0\uff11") == normalised("caf\u00e9 1")
+
+
+def test_weaker_hashes_are_below_the_target_and_dearer_ones_are_not() -> None:
+    def below(memory: int, passes: int) -> bool:
+        return Argon2Hash("", Cost(passes, memory)).is_below(TARGET)
+
+    assert below(8, 1)
+    assert below(19456, 1)
+    assert below(12288, 3)
+    assert not below(19456, 2)
+    assert not below(47104, 1)
+    assert not below(65536, 3)
+
+
+def test_the_cheap_target_needs_a_process_that_was_started_as_a_test() -> None:
+    assert target_cost(test_cost=False, test_mode=True) == TARGET
+    assert target_cost(test_cost=True, test_mode=True) == TEST_TARGET
+    with pytest.raises(Misconfigured, match="SLUICE_HASH_TEST_COST"):
+        target_cost(test_cost=True, test_mode=False)
+
+
+async def test_a_pool_turns_away_who_finds_no_place_and_takes_the_next() -> None:
+    pool = HashPool(SystemClock(), TEST_TARGET, workers=1, waiting=1)
+    with pool.place() as place, pool.place():
+        with pytest.raises(Busy), pool.place():
+            pytest.fail("a third place of two")
+        assert await place.verify(None, "pw") is False
+    with pool.place() as place:
+        parsed = parse_hash(await place.hash("pw"))
+        assert await place.verify(parsed, "pw") is True
+    pool.close()
+
+
+async def test_the_wait_for_a_thread_is_told_and_hashing_is_off_the_loop() -> None:
+    waits: list[float] = []
+    threads: list[str] = []
+
+    def observe(seconds: float) -> None:
+        waits.append(seconds)
+        threads.append(threading.current_thread().name)
+
+    pool = HashPool(SystemClock(), TEST_TARGET, workers=1, observe_wait=observe)
+    with pool.place() as place:
+        await place.hash("pw")
+    pool.close()
+    assert len(waits) == 1
+    assert waits[0] >= 0
+    assert threads[0].startswith("hash")
+
+
+def test_what_is_verified_for_nobody_costs_what_the_target_costs() -> None:
+    pool = HashPool(SystemClock(), Cost(2, 64))
+    dummy = pool.dummy
+    assert isinstance(dummy, Argon2Hash)
+    assert dummy.cost == Cost(2, 64)
+    pool.close()
