@@ -7,7 +7,7 @@ was hostile about a request with `suspect`.
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
@@ -17,6 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 from shared.kernel.errors import Unavailable
 from shared.web.client import Client, Clients
 from shared.web.errors import Refusal, later
+from shared.web.headers import HEADERS
 from shared.web.limits import Limits
 from shared.web.problems import problem, wants_page
 from shared.web.security_log import SecurityLog
@@ -28,19 +29,6 @@ CLIENT: Final = web.RequestKey("client", Client)
 CORRELATION: Final = web.RequestKey("correlation", str)
 LIMITS: Final = web.AppKey("limits", Limits)
 _SUSPECT: Final = web.RequestKey("suspect", tuple[str, int])
-
-HEADERS: Final[Mapping[str, str]] = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    # Not `no-referrer`: browsers would send `Origin: null` with our own forms.
-    "Referrer-Policy": "same-origin",
-    "Vary": "Cookie",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 
 _log = logging.getLogger(__name__)
 

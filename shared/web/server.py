@@ -15,6 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 
 from shared.web.errors import Refusal
+from shared.web.headers import HEADERS
 from shared.web.limits import Limits
 from shared.web.problems import problem
 from shared.web.security_log import SecurityLog
@@ -124,7 +125,9 @@ class _Connection(RequestHandler):
             _log.error("a request failed", exc_info=exc, extra={"correlation_id": correlation})
         else:
             self._records.record(refusal.error, 0, {"correlation_id": correlation})
-        return problem(refusal, correlation)
+        answer = problem(refusal, correlation)
+        answer.headers.update(HEADERS)
+        return answer
 
 
 def _refusal(status: int, exc: BaseException | None) -> Refusal:

@@ -51,21 +51,20 @@ class Edge:
         self._revocations = revocations
         self._replies = Replies(log, edge, place, settings.waiting_steps)
         self._facts = Facts(log, logins, clock, settings.cached_facts)
-        self._steps = Steps(log, self._replies, EpochSealer(keys), clock, settings, edge)
+        steps = Steps(log, self._replies, EpochSealer(keys), clock, settings, edge)
         cookies, csrf = Cookies(settings), Csrf(settings.secrets)
         views = Views(clock, settings.cached_views, settings.cached_views_size)
         visits = Visits(cookies, csrf, LoginCheck(logins, revocations, clock, settings.checked_logins))
-        dialogue = Dialogue(self._steps, views, cookies, csrf, clock)
+        dialogue = Dialogue(steps, views, cookies, csrf, clock)
         self._parts = (
             ExecutorApi(visits, dialogue, user_of_token),
             FlowPages(visits, dialogue, cookies, csrf),
-            Entry(visits, self._steps, views, cookies, csrf, self._facts, clock),
+            Entry(visits, steps, views, cookies, csrf, self._facts, clock),
             Me(visits, self._facts, cookies, user_of_token, clock),
         )
 
     async def start(self) -> None:
         """Listen for replies; after this, steps can be asked for."""
-        await self._steps.start()
         await self._replies.start()
         await self._facts.start()
 

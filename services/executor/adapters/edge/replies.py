@@ -19,6 +19,7 @@ from shared.messaging.log import Log, Record, Tail, TopicPartition
 from shared.web.errors import later
 
 RETRY_S: Final = 0.5
+MAX_AGE_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Replies:
         self._limit = limit
         self._waiting: dict[str, list[Waiting]] = defaultdict(list)
         self._count = 0
-        self._next = 0
+        self._next: int | None = None
         self._tail: Tail | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -55,13 +56,13 @@ class Replies:
 
     @property
     def listening(self) -> bool:
-        """Whether replies arrive."""
-        return self._tail is not None
+        """Whether replies arrive: a step that is asked for now would be answered."""
+        return self._tail is not None and self._tail.fetched_age() <= MAX_AGE_S
 
     async def start(self) -> None:
-        """Listen from now on; returns once the end of the partition is known, so that no reply is missed."""
-        _, self._next = await self._log.bounds(self._place)
-        self._tail = self._log.tail(self._place.topic, {self.partition: self._next})
+        """Listen from now on. Where the log is away, nothing is asked until it comes."""
+        with suppress(Unavailable):
+            await self._open()
         self._task = asyncio.create_task(self._listen(), name="edge replies")
 
     async def stop(self) -> None:
@@ -77,6 +78,8 @@ class Replies:
     @contextmanager
     def expect(self, command: str) -> Iterator[Waiting]:
         """A future for the reply to this command, to be made before the step is written."""
+        if not self.listening:
+            raise later("replies_away")
         if self._count >= self._limit:
             raise later("edge_full")
         waiting: Waiting = asyncio.get_running_loop().create_future()
@@ -91,12 +94,17 @@ class Replies:
             if not left:
                 del self._waiting[command]
 
+    async def _open(self) -> Tail:
+        """Begin at the end of the partition, or go on where it broke off."""
+        if self._next is None:
+            _, self._next = await self._log.bounds(self._place)
+        self._tail = self._log.tail(self._place.topic, {self.partition: self._next})
+        return self._tail
+
     async def _listen(self) -> None:
         while True:
             try:
-                tail = self._tail or self._log.tail(self._place.topic, {self.partition: self._next})
-                self._tail = tail
-                async for records in tail:
+                async for records in self._tail or await self._open():
                     for record in records:
                         self._next = record.offset + 1
                         self._hand_out(record)

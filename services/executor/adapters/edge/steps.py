@@ -75,11 +75,7 @@ class Steps:
         self._clock = clock
         self._settings = settings
         self._edge = edge
-        self._partitions = 1
-
-    async def start(self) -> None:
-        """Learn how many partitions sessions are spread over."""
-        self._partitions = await self._log.partitions(STEPS)
+        self._partitions = 0  # not known yet
 
     async def ask(self, visit: Visit, asked: Asked) -> Told:
         """Have a step taken; in a fresh session where the browser has none, or its own is over.
@@ -93,7 +89,12 @@ class Steps:
             if asked.shown is not None:
                 # What the visitor answered is gone with its session: they see the beginning, nothing is delivered.
                 asked = replace(asked, kind="start", shown=None)
-        return await self._ask(visit, asked, new_session_id(secrets.randbelow(self._partitions)), fresh=True)
+        return await self._ask(visit, asked, await self._new_session(), fresh=True)
+
+    async def _new_session(self) -> str:
+        if not self._partitions:
+            self._partitions = await self._log.partitions(STEPS)
+        return new_session_id(secrets.randbelow(self._partitions))
 
     async def _ask(self, visit: Visit, asked: Asked, session: str, *, fresh: bool) -> Told:
         step = self._step(visit, asked, session, fresh=fresh)
