@@ -79,18 +79,21 @@ def to_headers(envelope: Envelope) -> Headers:
 
 def from_headers(headers: Headers) -> Envelope:
     """The envelope in these headers; `BadHeader` if there is none, or it is doubled, too large or not text."""
-    if len(headers) > _MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > _MAX_BYTES:
+    if len(headers) > _MAX_HEADERS:
         raise BadHeader
     found: dict[str, str] = {}
-    for name, value in headers:
-        if name not in _OURS:
-            continue
-        if name in found or len(value) > _MAX_VALUE:
-            raise BadHeader
-        try:
-            found[name] = value.decode()
-        except UnicodeDecodeError:
-            raise BadHeader from None
+    size = 0
+    try:
+        for name, value in headers:
+            size += len(name) + len(value)
+            if name in _OURS:
+                if name in found or len(value) > _MAX_VALUE:
+                    raise BadHeader
+                found[name] = value.decode()
+    except UnicodeDecodeError:
+        raise BadHeader from None
+    if size > _MAX_BYTES:
+        raise BadHeader
     if found.get("ce_specversion") != "1.0" or found.get("content-type") != CONTENT_TYPE.decode():
         raise BadHeader
     try:
