@@ -1,0 +1,118 @@
+"""What the edge depends on is away, full or wrong: closed by default, in time, and well again afterwards."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+
+from services.executor.adapters.edge.settings import EdgeSettings
+from shared.contracts.steps import StepReplied, StepRequested
+from shared.contracts.topics import REPLIES
+from shared.messaging.log import LogUnavailable, Message
+from tests.integration.edge.conftest import Browser, Rig
+from tests.integration.edge.scripted_worker import AUTH
+from tests.integration.edge.test_protocol import log_in
+
+API = f"/api/v3/flows/executor/{AUTH}/"
+
+
+@pytest.fixture
+def edge_settings() -> EdgeSettings:
+    return EdgeSettings(secrets=(b"s" * 32,), reply_wait_s=0.3, waiting_steps=2)
+
+
+async def test_a_log_that_takes_no_step_is_a_503_and_the_session_goes_on(
+    rig: Rig, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await browser.get(API)
+
+    async def away(message: Message) -> int:
+        raise LogUnavailable
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rig.log, "append", away)
+        answer = await browser.post(API, {"uid_field": "alice"})
+        assert (answer.status, answer.json["error"], answer.headers["Retry-After"]) == (503, "E_LOG_UNAVAILABLE", "1")
+        assert answer.cookies() == {}
+    assert (await browser.post(API, {"uid_field": "alice"})).status == 302
+
+
+async def test_without_a_key_nothing_secret_is_taken(rig: Rig, browser: Browser) -> None:
+    await browser.get(API)
+    rig.keys.known = False
+    steps = len(rig.worker.steps)
+    assert (await browser.post(API, {"uid_field": "alice"})).status == 503
+    assert len(rig.worker.steps) == steps
+    assert (await browser.get("/-/health/ready/")).status == 503
+    rig.keys.known = True
+    assert (await browser.post(API, {"uid_field": "alice"})).status == 302
+    assert (await browser.get("/-/health/ready/")).status == 200
+
+
+async def test_a_login_that_nobody_can_check_is_a_503_not_a_log_out(rig: Rig, browser: Browser) -> None:
+    await log_in(browser)
+    rig.logins.away = True
+    cookie = browser.cookie("authentik_session")
+    for target in ("/api/v3/core/users/me/", "/", API):
+        assert (await browser.get(target)).status == 503, target
+    assert browser.cookie("authentik_session") == cookie
+    rig.logins.away = False
+    assert (await browser.get("/api/v3/core/users/me/")).status == 200
+
+
+async def test_who_am_i_asks_no_database_once_it_is_warm(rig: Rig, browser: Browser) -> None:
+    await log_in(browser)
+    for _ in range(5):
+        assert (await browser.get("/api/v3/core/users/me/")).status == 200
+    assert (rig.logins.looked_up, rig.logins.asked) == (1, 1)
+
+
+async def test_a_revoked_login_is_nobody_and_its_cookie_says_so_from_then_on(rig: Rig, browser: Browser) -> None:
+    await log_in(browser)
+    rig.revocations.revoked.add("login1")
+    assert (await browser.get("/api/v3/core/users/me/")).status == 403
+    await browser.get(API)
+    assert rig.worker.steps[-1].login is None
+    rig.revocations.revoked.clear()
+    assert (await browser.get("/api/v3/core/users/me/")).status == 403
+
+
+async def test_too_many_that_wait_are_told_to_come_back(rig: Rig, browser: Browser) -> None:
+    rig.worker.silent = True
+    answers = await asyncio.gather(*(browser.get(API) for _ in range(6)))
+    errors = sorted(str(answer.json["error"]) for answer in answers)
+    assert errors == ["edge_full"] * 4 + ["still_working"] * 2
+    rig.worker.silent = False
+    assert (await browser.get(API)).status == 200
+
+
+async def test_replies_that_are_none_of_ours_are_dropped(rig: Rig, browser: Browser) -> None:
+    def to_another_edge(step: StepRequested) -> StepReplied:
+        return rig.worker.decide(step).model_copy(update={"edge": "another"})
+
+    rig.worker.forced = to_another_edge
+    assert (await browser.get(API)).json["error"] == "still_working"
+    place = rig.worker.steps[-1].reply_partition
+    await rig.log.append(Message(REPLIES, place, b"x", b"no reply", ()))
+    rig.worker.forced = None
+    assert (await browser.get(API)).status == 200
+
+
+@pytest.mark.parametrize("outcome", ["busy", "unavailable", "refused"])
+async def test_the_workers_reasons_reach_the_client(rig: Rig, browser: Browser, outcome: Any) -> None:
+    def stopped(step: StepRequested) -> StepReplied:
+        return rig.worker.reply(step, outcome, reason="because", retry_after_s=2)
+
+    rig.worker.forced = stopped
+    answer = await browser.get(API)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+    assert answer.json["error"] == ("busy" if outcome == "busy" else "because")
+
+
+async def test_two_identical_commands_at_the_same_moment_are_both_answered(rig: Rig, http: aiohttp.ClientSession) -> None:
+    one = Browser(rig.url, http)
+    await one.get(API)
+    answers = await asyncio.gather(*(one.post(API, {"uid_field": "alice"}) for _ in range(2)))
+    assert sorted(answer.status for answer in answers) == [200, 302]
+    assert rig.worker.transitions == 2
