@@ -4,12 +4,14 @@ Python's `SimpleCookie` drops all that follows a cookie it dislikes and rewrites
 log people out (security reference 7.7, C3-C5).
 """
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
 from shared.kernel.errors import SluiceError
 
 MAX_COOKIES: Final = 50
+_PRINTABLE = re.compile(rb"[\x21-\x7e]*")
 
 
 class DoubledCookie(SluiceError):
@@ -58,7 +60,7 @@ def read(headers: Headers, names: Iterable[str]) -> dict[str, str]:
 def _take(found: dict[str, str], name: str, value: bytes) -> None:
     if name in found:
         raise DoubledCookie(name)
-    if any(not 0x21 <= byte <= 0x7E for byte in value):
+    if not _PRINTABLE.fullmatch(value):
         raise BadCookie
     found[name] = value.decode("ascii")
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from services.executor.adapters.edge import challenges, queries
-from services.executor.adapters.edge.csrf import HEADER, same
+from services.executor.adapters.edge.csrf import HEADER, Csrf, same
 from services.executor.adapters.edge.dialogue import Dialogue, Exchange, Superseded, UnknownFlow
 from services.executor.adapters.edge.steps import StillWorking
 from services.executor.adapters.edge.visits import Visit, Visits, refuse_foreign
@@ -48,9 +48,10 @@ class FlowError(Exception):
 class ExecutorApi:
     """The handlers of the executor's route."""
 
-    def __init__(self, visits: Visits, dialogue: Dialogue, user_of_token: UserOfToken) -> None:
+    def __init__(self, visits: Visits, dialogue: Dialogue, csrf: Csrf, user_of_token: UserOfToken) -> None:
         self._visits = visits
         self._dialogue = dialogue
+        self._csrf = csrf
         self._user_of_token = user_of_token
 
     def routes(self) -> tuple[web.RouteDef, ...]:
@@ -83,7 +84,7 @@ class ExecutorApi:
             case "POST":
                 refuse_foreign(request, visit)
                 self._check_credentials(request)
-                _check_token(request, visit)
+                self._check_token(request, visit)
                 _check_accept(request)
                 return await self._answer(request, visit)
             case "OPTIONS":
@@ -124,6 +125,11 @@ class ExecutorApi:
         if blank and not (scheme.lower() == "bearer" and self._user_of_token(token) is not None):
             raise FlowError("credentials", len(token))
 
+    def _check_token(self, request: web.Request, visit: Visit) -> None:
+        sent = request.headers.get(HEADER, "")
+        if visit.login is not None and not (same(sent, visit.csrf or "") and self._csrf.is_for(visit.csrf, visit.login)):
+            raise FlowError("csrf", len(sent))
+
 
 def _next(request: web.Request, exchange: Exchange) -> web.Response:
     """302 to itself after an answer that went on; to a client that spells the query otherwise, a redirect challenge."""
@@ -161,11 +167,6 @@ def _check_accept(request: web.Request) -> None:
     accept = request.headers.get("Accept")
     if accept is not None and not any(part.partition(";")[0].strip().lower() in _JSON_TYPES for part in accept.split(",")):
         raise FlowError("accept", len(accept))
-
-
-def _check_token(request: web.Request, visit: Visit) -> None:
-    if visit.login is not None and not (visit.csrf and same(request.headers.get(HEADER, ""), visit.csrf)):
-        raise FlowError("csrf", len(request.headers.get(HEADER, "")))
 
 
 def _unknown(request: web.Request) -> web.Response:

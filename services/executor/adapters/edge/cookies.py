@@ -9,6 +9,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from aiohttp import web
@@ -64,6 +65,8 @@ class Cookies:
         self._same_site = settings.same_site
         self._sessions = KeyRing(settings.secrets, "cookie/session/1")
         self._steps = KeyRing(settings.secrets, "cookie/step/1")
+        # Gateways ask for the same logins all the time, and the same value has the same meaning.
+        self._opened = lru_cache(maxsize=settings.checked_logins)(self._open)
 
     def read(self, request: web.Request, client: Client, path: str) -> Jar:
         """The cookies of a request. Two of one name are refused and both are cleared; broken ones count as none."""
@@ -80,7 +83,7 @@ class Cookies:
             raise Refusal(431, many.code) from None
         command = found.get(COMMAND, "")
         return Jar(
-            self._opened(found.get(self.session_name)), found.get(STEP), found.get(self.csrf_name), command if is_id(command) else None
+            self._opened(found.get(self.session_name, "")), found.get(STEP), found.get(self.csrf_name), command if is_id(command) else None
         )
 
     def session(self, session: str, rotation: int, login: LoginClaims | None) -> str:
@@ -124,9 +127,9 @@ class Cookies:
         """`Set-Cookie` of a command whose answer is still to come on this path; None deletes it."""
         return self._line(client, COMMAND, command or "", path=path, max_age=COMMAND_AGE_S if command else 0)
 
-    def _opened(self, value: str | None) -> SessionCookie | None:
+    def _open(self, value: str) -> SessionCookie | None:
         raw = _raw(value)
-        if value is None or raw is None or not self._sessions.holds(raw[:MAC_BYTES], raw[MAC_BYTES:]):
+        if raw is None or not self._sessions.holds(raw[:MAC_BYTES], raw[MAC_BYTES:]):
             return None
         try:
             body: dict[str, Any] = wire.unpack(raw[MAC_BYTES:], _MAX_VALUE)
@@ -151,7 +154,7 @@ def _text(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _raw(value: str | None) -> bytes | None:
+def _raw(value: str) -> bytes | None:
     if not value or len(value) > _MAX_VALUE:
         return None
     try:

@@ -36,6 +36,10 @@ class Csrf:
         raw = _raw(token)
         return len(raw) == _NONCE + MAC_BYTES and self._cookies.holds(raw[_NONCE:], raw[:_NONCE], _name(login))
 
+    def kept(self, token: str | None, login: LoginClaims | None) -> str | None:
+        """The cookie's token if it was made for this login."""
+        return token if self.is_for(token, login) else None
+
     def form(self, token: str, session: str) -> str:
         """The token of a form, for a browser with this cookie and session."""
         return _text(self._forms.proof(token.encode(), session.encode()))

@@ -99,7 +99,7 @@ class Dialogue:
         if reply.view is None:
             raise Refusal(503, "nothing_to_show", headers={"Retry-After": "1"}, record=False)
         login = reply.login or (None if reply.logged_out else visit.login)
-        csrf = visit.csrf if visit.csrf and not reply.login and not reply.logged_out else self._csrf.new(login)
+        csrf = self._csrf.kept(visit.csrf, login) or self._csrf.new(login)
         step = self._step(visit, reply)
         lines = [*self._session_lines(visit, told)]
         if step:

@@ -54,10 +54,10 @@ class Edge:
         steps = Steps(log, self._replies, EpochSealer(keys), clock, settings, edge)
         cookies, csrf = Cookies(settings), Csrf(settings.secrets)
         views = Views(clock, settings.cached_views, settings.cached_views_size)
-        visits = Visits(cookies, csrf, LoginCheck(logins, revocations, clock, settings.checked_logins))
+        visits = Visits(cookies, LoginCheck(logins, revocations, clock, settings.checked_logins))
         dialogue = Dialogue(steps, views, cookies, csrf, clock)
         self._parts = (
-            ExecutorApi(visits, dialogue, user_of_token),
+            ExecutorApi(visits, dialogue, csrf, user_of_token),
             FlowPages(visits, dialogue, cookies, csrf),
             Entry(visits, steps, views, cookies, csrf, self._facts, clock),
             Me(visits, self._facts, cookies, user_of_token, clock),

@@ -56,7 +56,7 @@ class Entry:
         """Who one is."""
         visit = await self._visits.of(request)
         found = await self._facts.of(visit.login.user) if visit.login else None
-        token = visit.csrf or self._csrf.new(visit.login)
+        token = self._csrf.kept(visit.csrf, visit.login) or self._csrf.new(visit.login)
         cookies = (self._cookies.set_csrf(visit.client, token),)
         return page("user.html", 200, cookies, user=found, avatar=avatar(found.name or found.username) if found else "")
 

@@ -92,7 +92,8 @@ class FlowPages:
         return visit
 
     def _is_ours(self, visit: Visit, form: _Form) -> bool:
-        return bool(visit.csrf and visit.session and self._csrf.form_is_for(form.csrf, visit.csrf, visit.session.session))
+        token = self._csrf.kept(visit.csrf, visit.login)
+        return bool(token and visit.session and self._csrf.form_is_for(form.csrf, token, visit.session.session))
 
     def _rendered(self, request: web.Request, visit: Visit, exchange: Exchange, status: int = 200, notice: str = "") -> web.Response:
         if exchange.view.kind == "redirect":
@@ -132,7 +133,7 @@ class FlowPages:
         )  # fmt: skip
 
     def _unknown(self, visit: Visit) -> web.Response:
-        token = visit.csrf or self._csrf.new(visit.login)
+        token = self._csrf.kept(visit.csrf, visit.login) or self._csrf.new(visit.login)
         return page(
             "message.html", 404, (self._cookies.set_csrf(visit.client, token),), title="Not found", text="There is no such flow.",
         )  # fmt: skip

@@ -6,7 +6,6 @@ from typing import Final
 from aiohttp import web
 
 from services.executor.adapters.edge.cookies import Cookies, Jar, SessionCookie
-from services.executor.adapters.edge.csrf import Csrf
 from services.executor.adapters.edge.logins import LoginCheck
 from shared.contracts.people import LoginClaims
 from shared.contracts.steps import Shown
@@ -23,7 +22,7 @@ class Visit:
 
     `login` is checked and good; `login_over`: the cookie names one that is not. `shown` is what the page or the step
     cookie named, `foreign` says that it named something of another session or flow, or nothing that we made.
-    `csrf` is the cookie's token if it is for this login.
+    `csrf` is the cookie's token as it was sent; `Csrf.kept` says whether it is one of ours, for this login.
     """
 
     client: Client
@@ -48,9 +47,8 @@ class Visit:
 class Visits:
     """Reads visits."""
 
-    def __init__(self, cookies: Cookies, csrf: Csrf, logins: LoginCheck) -> None:
+    def __init__(self, cookies: Cookies, logins: LoginCheck) -> None:
         self._cookies = cookies
-        self._csrf = csrf
         self._logins = logins
 
     async def of(self, request: web.Request, flow: str = "") -> Visit:
@@ -70,7 +68,7 @@ class Visits:
             login_over=claims is not None and not good,
             shown=None,
             foreign=False,
-            csrf=jar.csrf if self._csrf.is_for(jar.csrf, login) else None,
+            csrf=jar.csrf,
             command=self._command(jar),
             cross_site=request.headers.get("Sec-Fetch-Site") == "cross-site",
         )
