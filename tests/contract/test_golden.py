@@ -6,6 +6,7 @@ import pytest
 
 from shared.contracts import wire
 from shared.contracts.codec import encode
+from shared.contracts.envelope import to_headers
 from shared.contracts.model import Contract
 from tests.contract.golden_files import all_messages, as_json, envelope_of, example_of, files, path_of, read
 
@@ -46,3 +47,21 @@ def test_golden_bytes_set_every_field(message: type[Contract]) -> None:
     body = wire.unpack(path_of(message, message.wire_version).read_bytes(), 2**20)
     assert set(body) == set(message.model_fields)
     assert None not in body.values()
+
+
+def test_an_envelope_is_written_as_it_always_was() -> None:
+    assert to_headers(envelope_of("executor.step.requested", 1)) == (
+        ("ce_specversion", b"1.0"),
+        ("ce_id", b"id-1"),
+        ("ce_type", b"executor.step.requested"),
+        ("ce_source", b"tests/contract"),
+        ("ce_time", b"2024-11-25T14:44:40.123456Z"),
+        ("ce_subject", b"07.AAAAAAAAAAAAAAAAAAAAAA"),
+        ("ce_dataversion", b"1"),
+        ("content-type", b"application/msgpack"),
+        ("ce_subjectversion", b"4"),
+        ("ce_parentid", b"parent-1"),
+        ("ce_causationid", b"cause-1"),
+        ("ce_correlationid", b"conversation-1"),
+        ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    )

@@ -1,5 +1,6 @@
 """Whatever a model allows goes over the wire and comes back the same, and one value has one byte string."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -49,7 +50,10 @@ _NUMBER = st.integers(0, 10**16 - 1)
     )
 )  # fmt: skip
 def test_an_envelope_comes_back_as_it_was(envelope: Envelope) -> None:
-    assert from_headers(to_headers(envelope)) == envelope
+    headers = to_headers(envelope)
+    assert from_headers(headers) == envelope
+    told = datetime.fromisoformat(dict(headers)["ce_time"].decode())
+    assert told == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=envelope.time_us)
 
 
 @settings(max_examples=300, deadline=None, database=None)

@@ -4,9 +4,11 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from shared.contracts.codec import encode
 from shared.contracts.model import Contract
 from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlanRefused, PlanRequested
 from shared.contracts.policy import VerdictReached
@@ -59,7 +61,7 @@ async def test_policy_is_asked_in_the_sessions_partition_and_its_verdicts_shape_
         await membership.leave()
 
 
-async def test_only_the_verdict_of_this_question_counts_and_only_once() -> None:
+async def test_only_the_verdict_of_this_question_counts_and_only_once(caplog: pytest.LogCaptureFixture) -> None:
     def meddled(verdict: VerdictReached) -> tuple[VerdictReached, ...]:
         allowed = verdict.model_copy(update={"outcome": "pass"})
         return (
@@ -76,6 +78,7 @@ async def test_only_the_verdict_of_this_question_counts_and_only_once() -> None:
         assert isinstance(answer.body, PlanRefused)
         assert answer.body.reason == "not_applicable"
         await membership.leave()
+    assert [record.name for record in caplog.records if record.name.startswith("security.")] == ["security.foreign_verdict"]
 
 
 async def test_many_requests_are_answered_while_one_waits_for_policy() -> None:
@@ -155,8 +158,6 @@ async def test_a_message_of_another_kind_is_dead_lettered_by_its_type() -> None:
         answer = FlowLocated(request="r", session=SESSION, slug=None)
         await bench.ask(request("plain"))
         (good,) = await bench.answers()
-        from shared.contracts.codec import encode
-
         headers, value = encode(replace(good.envelope, type=FlowLocated.wire_type), answer)
         await bench.log.append(Message(PLAN_REQUESTS, 3, SESSION.encode(), value, headers))
         (refused,) = await bench.refused()

@@ -27,6 +27,7 @@ from shared.messaging.dead_letters import UNEXPECTED, DeadLetters, guarded
 from shared.messaging.log import Log, LogUnavailable, Membership, Record, Refused, TopicPartition
 from shared.messaging.offsets import LowWater
 from shared.messaging.questions import Questions
+from shared.telemetry.logs import security
 from shared.telemetry.metrics import metrics
 from shared.telemetry.propagation import processing
 
@@ -114,7 +115,7 @@ class PlannerMember:
 
     async def _take_one(self, record: Record) -> None:
         if record.topic == VERDICTS:
-            self._settle(_decoded(record))
+            self._settle(record, _decoded(record))
             return
         asked = _decoded(record)
         metrics().queue_wait(record.topic, (self._clock.now_us() - asked.envelope.time_us) / 1e6)
@@ -122,11 +123,17 @@ class PlannerMember:
         self._tasks[task] = record
         task.add_done_callback(self._answered)
 
-    def _settle(self, received: Received[Contract]) -> None:
-        """A verdict counts once, for the question with its id and digest, while that is open (architecture §4.7)."""
+    def _settle(self, record: Record, received: Received[Contract]) -> None:
+        """A verdict counts once, for the question with its id and digest, while that is open (architecture §4.7).
+
+        Verdicts on the worker's questions come by here too and are no news; one on other facts than were asked about is.
+        """
         verdict = received.body
-        if isinstance(verdict, VerdictReached):
-            self._open.settle(verdict.request, verdict.digest, verdict)
+        if not isinstance(verdict, VerdictReached):
+            return
+        foreign = self._open.refused["foreign"]
+        if not self._open.settle(verdict.request, verdict.digest, verdict) and self._open.refused["foreign"] > foreign:
+            security("foreign_verdict", len(record.value or b""), {"topic": record.topic, "offset": record.offset})
 
     def _answered(self, task: asyncio.Task[None]) -> None:
         record = self._tasks.pop(task)
