@@ -18,13 +18,17 @@ UNREADABLE: Final = "(unreadable)"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event. `step` is what all events of one transition share; `envelope` None where the record has none."""
+    """One event. `step` is what all events of one transition share, `number` its place among them, from 0.
+
+    `envelope` is None where the record has none.
+    """
 
     record: Record
     envelope: Envelope | None
     name: str
     facts: dict[str, Any] = field(default_factory=dict)
     step: dict[str, Any] = field(default_factory=dict)
+    number: int = 0
 
 
 class Entries:
@@ -58,6 +62,6 @@ def _events(record: Record, envelope: Envelope, body: SessionAdvanced) -> Iterat
     step = body.model_dump(exclude={"events"})
     if not body.events:
         yield Entry(record, envelope, "(no event)", {}, step)
-    for event in body.events:
+    for number, event in enumerate(body.events):
         facts = event.model_dump()
-        yield Entry(record, envelope, facts.pop("event"), facts, step)
+        yield Entry(record, envelope, facts.pop("event"), facts, step, number)

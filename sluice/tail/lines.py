@@ -11,6 +11,8 @@ from sluice.tail.entries import Entry
 VALUE_MAX: Final = 60  # characters; --json has them whole
 IDS: Final = frozenset({"session", "subject", "request", "at_us", "command"})
 """Left out for people: the line begins with the session and the time, and ids of questions tell nobody anything."""
+SHORT_IDS: Final = frozenset({"run", "binding", "transition", "digest", "edge", "hash", "body", "login"})
+ID_MAX: Final = 8  # characters: enough to tell two apart on a screen
 STEP: Final = ("kind", "address", "clear", "secret")
 
 
@@ -19,8 +21,8 @@ def for_people(entry: Entry) -> str:
     envelope = entry.envelope
     subject = envelope.subject if envelope else (entry.record.key or b"?").decode(errors="replace")
     version = f" v{envelope.subject_version}" if envelope and envelope.subject_version is not None else ""
-    given = entry.step.get("given", {})
-    facts = [*_facts(entry.facts), *_facts({name: {**entry.step, **given}.get(name) for name in STEP})]
+    step = {**entry.step, **entry.step.get("given", {})} if entry.number == 0 else {}
+    facts = [*_facts(entry.facts), *_facts({name: step.get(name) for name in STEP})]
     return f"{_time(entry)} {subject}{version} {entry.name}  {' '.join(facts)}".rstrip()
 
 
@@ -34,6 +36,7 @@ def for_programs(entry: Entry) -> str:
         "time": _time(entry),
         "key": (record.key or b"").decode(errors="replace"),
         "event": entry.name,
+        "n": entry.number,
         "facts": entry.facts,
     }
     if entry.step:
@@ -52,27 +55,38 @@ def _facts(facts: Mapping[str, Any]) -> Iterator[str]:
 def _told(name: str, value: Any) -> str:
     """`name=value` for what is short, what is telling for a large part, nothing for what says nothing."""
     match value:
-        case None | "" | () | {} | False:
+        case _ if value is False or value in _NOTHING:
             return ""
-        case {"flow": {"slug": slug}, "stages": stages}:
-            return f"flow={slug} stages={','.join(str(stage['name']) for stage in stages)}"
-        case {"component": component, "kind": kind, **rest}:
-            target = f" to={rest['to']}" if rest.get("to") else ""
-            return f"shows={component or kind}{target}"
-        case {"method": method, "subject": subject}:
-            return f"{name}={method} by={subject}"
-        case {"login": login, "username": username}:
-            return f"{name}={username} ({login})"
-        case {"user": user, "address": address, "host": host}:
-            return f"visitor={user['username'] if user else 'anonymous'}@{address or '?'} host={host}"
-        case {"outcome": outcome, "results": _}:
-            return f"{name}={outcome}"
+        case dict():
+            return _part(name, value)
         case bytes():
             return f"{name}=<{len(value)} bytes>"
-        case dict() | tuple() | list():
+        case str() if name in SHORT_IDS:
+            return f"{name}={value[:ID_MAX]}"
+        case tuple() | list():
             return f"{name}={_short(_json(value))}"
         case _:
             return f"{name}={_short(str(value))}"
+
+
+def _part(name: str, part: dict[str, Any]) -> str:
+    match part:
+        case {"flow": {"slug": slug}, "stages": stages}:
+            return f"flow={slug} stages={','.join(str(stage['name']) for stage in stages)}"
+        case {"component": component, "kind": kind, "to": to}:
+            return f"shows={component or kind}{f' to={_short(to)}' if to else ''}"
+        case {"method": method, "subject": subject}:
+            return f"{name}={method} by={subject[:ID_MAX]}"
+        case {"login": login, "username": username}:
+            return f"{name}={_short(username)} ({login[:ID_MAX]})"
+        case {"user": user, "address": address, "host": _}:
+            return f"visitor={_short(user['username']) if user else 'nobody'}@{address or '?'}"
+        case {"pending_user": {"username": username}, **rest}:
+            return f"pending_user={_short(username)}{f' {name}={_short(_json(rest))}' if rest else ''}"
+        case {"outcome": outcome, "results": _}:
+            return f"{name}={outcome}"
+        case _:
+            return f"{name}={_short(_json(part))}"
 
 
 def _short(text: str) -> str:
@@ -94,3 +108,6 @@ def _bytes(value: Any) -> dict[str, str]:
     if isinstance(value, bytes):
         return {"base64": base64.b64encode(value).decode()}
     raise TypeError(type(value).__name__)
+
+
+_NOTHING: Final[tuple[object, ...]] = (None, "", (), {}, [])

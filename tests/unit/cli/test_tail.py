@@ -12,7 +12,7 @@ from shared.contracts.codec import encode
 from shared.contracts.directory import UserChanged
 from shared.contracts.envelope import Envelope
 from shared.contracts.model import Contract
-from shared.contracts.sessions import CounterSet, Given, RunCancelled, SessionAdvanced, SessionStarted
+from shared.contracts.sessions import CounterSet, Evidence, Given, RunCancelled, SessionAdvanced, SessionStarted, StagePassed
 from shared.contracts.topics import DIRECTORY_EVENTS, PLAN_REQUESTS, SESSIONS, TOPICS
 from shared.kernel.ids import new_session_id
 from shared.messaging.embedded import EmbeddedLog
@@ -148,3 +148,13 @@ def test_what_comes_is_followed_while_it_is_written(folder: DataFolder, capsys: 
 def test_what_cannot_be_tailed_is_told_with_the_reason(capsys: pytest.CaptureFixture[str], topic: str, why: str) -> None:
     assert tail(topic, follow=False, newest=None, as_json=False) == 1
     assert why in capsys.readouterr().err
+
+
+def test_large_parts_are_told_by_what_matters(written: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    evidence = Evidence(session=ALICE, run="run-1", binding="b", version=1, subject="u", method="password", at_us=1)
+    passed = StagePassed(run="run-1", binding="0123456789", evidence=evidence, context={"is_redirected": True})
+    written(transition(ALICE, 1, "", "a1", SessionStarted(), passed, CounterSet(name="failures", value=0)))
+    _, stage, counter = shown(capsys, SESSIONS)
+    assert 'run=run-1 binding=01234567 evidence=password by=u context={"is_redirected":true}' in stage
+    assert "kind=" not in stage
+    assert "name=failures value=0" in counter
