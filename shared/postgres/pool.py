@@ -65,13 +65,15 @@ class Database:
         self._migrations = tuple(migrations)
         self._limit_s = limit_s
         self._preparing: asyncio.Task[None] | None = None
+        self._prepared = False
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection, for so long as `limit_s` allows; `PostgresUnavailable` when that is not enough or it breaks."""
         with unavailable():
             async with asyncio.timeout(self._limit_s):
-                await self.prepare()
+                if not self._prepared:
+                    await self.prepare()
                 async with self._pool.acquire() as connection:
                     yield connection
 
@@ -106,6 +108,7 @@ class Database:
             await asyncio.shield(task)
         else:
             task.result()
+        self._prepared = True
 
     async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection of one's own, outside the pool and its time limits, to listen or to hold a lock on."""
@@ -168,6 +171,8 @@ def _session(schema: str, statement_timeout_s: float) -> dict[str, str]:
         "search_path": schema,
         "statement_timeout": limit,
         "lock_timeout": limit,
+        # Ours are look-ups by key: planning one again for its values costs more than running it.
+        "plan_cache_mode": "force_generic_plan",
         # The locks of a client that stopped in the middle must not outlive everybody's patience.
         "idle_in_transaction_session_timeout": "10000",
     }

@@ -76,6 +76,7 @@ class Relay:
         while not await connection.fetchval(_TAKE_LEAD, lock, timeout=TIMEOUT):  # noqa: ASYNC110 -- a lock in PostgreSQL
             await asyncio.sleep(POLL)
         self.leading = True
+        await connection.execute("SET synchronous_commit = off")  # a delete that a crash undoes is a record published twice
         await connection.add_listener(channel(self._database.schema), self._wake)
         while True:
             self._awake.clear()

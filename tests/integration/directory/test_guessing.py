@@ -244,4 +244,4 @@ async def test_a_look_up_and_a_login_take_few_statements(people: People, databas
         connection.add_query_logger(lambda record: statements.append(record.query))
     await people.guess(alice.pk, "alice-pw")
     await people.log_in(alice.facts)
-    assert len(statements) == 2 + 4, statements
+    assert len(statements) == 2 + 1, statements

@@ -5,7 +5,7 @@ means that the log has lost its tail.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -19,6 +19,7 @@ from shared.postgres.outbox import channel, columns
 from shared.postgres.pool import Connection, Database
 
 RESULTS_MAX: Final = 64 * 1024
+_DONE: Final = (OrderResult(n=0, done=True),)
 
 _KNOWN: Final = "SELECT transition, results FROM order_results WHERE session = $1 AND version = $2"
 _KEEP: Final = """
@@ -29,20 +30,30 @@ WITH said AS (
     INSERT INTO order_results (session, version, transition, results, at_us) VALUES ($1, $2, $3, $4, $5)
 ) SELECT CASE WHEN $11 THEN pg_notify($12, '') END"""
 
-# One statement: the user's row is locked by its own update, and everything else hangs on that.
-# $1 user, $2 epoch, $3 time, $4 login, $5 methods, $6 session, $7 address, $8 user agent, $9 expiry, $10 the login that goes
-_LOG_IN: Final = """
+# The user's row is locked by its own update, and everything else hangs on that.
+# $1 user, $2 epoch, $3 time, $4 login, $5 methods, $6 session, $7 address, $8 user agent, $9 expiry
+_BEGIN: Final = """
 WITH person AS (
     UPDATE users SET last_login_us = $3 WHERE pk = $1 AND is_active AND epoch = $2 RETURNING pk
 ), begun AS (
     INSERT INTO logins (id, user_pk, at_us, epoch, methods, session, address, user_agent, expires_us)
     SELECT $4, pk, $3, $2, $5, $6, $7, $8, $9 FROM person
     ON CONFLICT (id) DO NOTHING RETURNING id
-), gone AS (
+)"""
+
+# $10 the login that goes
+_LOG_IN: Final = f"""{_BEGIN}, gone AS (
     UPDATE logins SET ended_us = $3, end_reason = 'replaced'
     WHERE id = $10 AND id <> $4 AND ended_us IS NULL AND EXISTS (SELECT FROM person) RETURNING id, user_pk
-)
-SELECT EXISTS (SELECT FROM person) AS done, (SELECT user_pk FROM gone) AS replaced"""
+) SELECT EXISTS (SELECT FROM person) AS done, (SELECT user_pk FROM gone) AS replaced"""  # noqa: S608 -- constants only
+
+# $10-$14 what the outbox is to say, $15-$19 key, results and time
+_LOG_IN_ONLY: Final = f"""{_BEGIN}, said AS (
+    INSERT INTO outbox (topic, partition, key, value, headers)
+    SELECT told.* FROM person, unnest($10::text[], $11::integer[], $12::bytea[], $13::bytea[], $14::bytea[]) AS told
+), kept AS (
+    INSERT INTO order_results (session, version, transition, results, at_us) SELECT $15, $16, $17, $18, $19 FROM person
+) SELECT EXISTS (SELECT FROM person) AS done"""  # noqa: S608 -- constants only
 
 _WHY_NOT: Final = "SELECT is_active FROM users WHERE pk = $1"
 _END_OTHERS: Final = """
@@ -60,6 +71,12 @@ class Orders:
     async def perform(self, key: OrderKey, orders: Sequence[Order]) -> Sequence[OrderResult]:
         """See `Directory.perform`."""
         try:
+            match orders:
+                case [LogIn(replaces=None, terminate_others=False) as only]:
+                    if await self._log_in_only(key, only):
+                        return _DONE
+                case _:
+                    pass
             async with self._database.transaction() as connection:
                 return await self._perform(connection, key, orders)
         except asyncpg.UniqueViolationError:  # it was done before, or by somebody else just now; ours is rolled back
@@ -69,6 +86,13 @@ class Orders:
         if known["transition"] != key.transition:
             raise LogDiverged(f"{key.session} {key.version}")
         return _unpacked(known["results"])
+
+    async def _log_in_only(self, key: OrderKey, order: LogIn) -> bool:
+        """What nearly all transitions with orders want, in one round trip instead of four; nothing is done if it is refused."""
+        told = columns([_logged_in(key, order)])
+        kept = (key.session, key.version, key.transition, _packed(_DONE), self._clock.now_us())
+        row = await self._database.fetchrow(_LOG_IN_ONLY, *_login_values(order), *told, *kept)
+        return row is not None and bool(row["done"])
 
     async def _perform(self, connection: Connection, key: OrderKey, orders: Sequence[Order]) -> Sequence[OrderResult]:
         results: list[OrderResult] = []
@@ -85,9 +109,8 @@ class Orders:
             results.append(OrderResult(n=n, done=not reason, reason=reason))
             revokes = revokes or isinstance(order, LogOut) or len(told) > 1
             said += told
-        packed = wire.pack([result.model_dump() for result in results])
         await connection.execute(
-            _KEEP, key.session, key.version, key.transition, packed, self._clock.now_us(), *columns(said), revokes,
+            _KEEP, key.session, key.version, key.transition, _packed(results), self._clock.now_us(), *columns(said), revokes,
             channel(self._database.schema),
         )  # fmt: skip
         return results
@@ -96,12 +119,28 @@ class Orders:
 async def _log_in(connection: Connection, key: OrderKey, order: LogIn) -> tuple[str, list[Message]]:
     """Why not (empty: done), and what to say."""
     login, cause = order.login, Cause(key.session, key.transition)
-    row = await connection.fetchrow(
-        _LOG_IN, login.user, login.epoch, login.at_us, login.login, list(login.methods), order.session, order.address,
-        order.user_agent, login.expires_us, order.replaces,
-    )  # fmt: skip
+    row = await connection.fetchrow(_LOG_IN, *_login_values(order), order.replaces)
     if row is None or not row["done"]:
         return await _why_not(connection, login.user), []
+    said = [_logged_in(key, order)]
+    if row["replaced"] is not None:
+        said.append(login_revoked(order.replaces or "", row["replaced"], login.at_us, "replaced", cause))
+    if order.terminate_others:
+        others = await connection.fetch(_END_OTHERS, login.user, login.login, login.at_us)
+        said += [login_revoked(other["id"], login.user, login.at_us, "terminated", cause) for other in others]
+    return "", said
+
+
+def _login_values(order: LogIn) -> tuple[Any, ...]:
+    login = order.login
+    return (
+        login.user, login.epoch, login.at_us, login.login, list(login.methods), order.session, order.address, order.user_agent,
+        login.expires_us,
+    )  # fmt: skip
+
+
+def _logged_in(key: OrderKey, order: LogIn) -> Message:
+    login = order.login
     facts = {
         "username": login.username,
         "login": login.login,
@@ -109,13 +148,7 @@ async def _log_in(connection: Connection, key: OrderKey, order: LogIn) -> tuple[
         "address": order.address,
         "user_agent": order.user_agent,
     }
-    said = [user_changed(login.user, "logged_in", login.at_us, epoch=login.epoch, cause=cause, facts=facts)]
-    if row["replaced"] is not None:
-        said.append(login_revoked(order.replaces or "", row["replaced"], login.at_us, "replaced", cause))
-    if order.terminate_others:
-        others = await connection.fetch(_END_OTHERS, login.user, login.login, login.at_us)
-        said += [login_revoked(other["id"], login.user, login.at_us, "terminated", cause) for other in others]
-    return "", said
+    return user_changed(login.user, "logged_in", login.at_us, epoch=login.epoch, cause=Cause(key.session, key.transition), facts=facts)
 
 
 async def _why_not(connection: Connection, user: int) -> str:
@@ -133,6 +166,10 @@ async def _log_out(connection: Connection, key: OrderKey, order: LogOut) -> tupl
         facts = {"login": order.login, "reason": order.reason}
         said.append(user_changed(order.user, "logged_out", order.at_us, cause=cause, facts=facts))
     return "", said
+
+
+def _packed(results: Sequence[OrderResult]) -> bytes:
+    return wire.pack([result.model_dump() for result in results])
 
 
 def _unpacked(raw: bytes) -> Sequence[OrderResult]:
