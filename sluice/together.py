@@ -60,6 +60,7 @@ async def serve(stack: AsyncExitStack, settings: CommonSettings, folder: DataFol
     first = await _first_administrator(executor_settings, postgres.dsn_for("executor"))
     sys.stdout.write(welcome(listener.address, folder.path, first.password))
     sys.stdout.flush()
+    process.settle()
     await process.until_failure(services, [postgres.wait()])
 
 

@@ -20,6 +20,7 @@ PREFIX: Final = "SLUICE_"
 TEST_PREFIX: Final = "SLUICE_TEST"
 SECRET_KEY_MIN: Final = 32  # bytes
 OFF: Final = "off"
+METRICS_APART: Final = 464
 
 
 class Misconfigured(SluiceError):
@@ -57,6 +58,12 @@ def _metrics_address(value: Any) -> Any:
     if isinstance(address, Address) and not _is_loopback(address.host):
         raise ValueError("wanted is an address on loopback: metrics tell who logs in how often and are not for visitors")
     return address
+
+
+def _beside(listen: Address | None) -> Address | None:
+    """Where metrics are by default: services on one machine, which differ in their port, then differ in this one too."""
+    port = listen.port if listen else 0
+    return Address("127.0.0.1", port and (port + METRICS_APART if port + METRICS_APART < 65536 else port - METRICS_APART))
 
 
 def _is_loopback(host: str) -> bool:
@@ -144,8 +151,8 @@ class CommonSettings(BaseSettings):
 
     listen: Listen = Field(Address("127.0.0.1", 9000), description="host:port where visitors and gateways come in")
     metrics_listen: MetricsListen = Field(
-        Address("127.0.0.1", 9464),
-        description="host:port or a port, on loopback, of the Prometheus endpoint; or off",
+        default_factory=lambda given: _beside(given.get("listen")),
+        description="host:port or a port, on loopback, of the Prometheus endpoint; or off. By default 464 above the visitors' port",
     )
     data: Path = Field(Path("data"), description="folder of `sluice up`: log, PostgreSQL, secret key")
     kafka: Annotated[str, AfterValidator(_servers)] | None = Field(
@@ -177,6 +184,8 @@ class CommonSettings(BaseSettings):
         return self
 
 
+_CONSEQUENCE: Final = "default_factory_not_called"  # pydantic's word for a default that needs a value which was wrong itself
+
 S = TypeVar("S", bound=CommonSettings)
 
 
@@ -194,7 +203,8 @@ def load(model: type[S], **given: Any) -> S:
     try:
         return model(**given)
     except ValidationError as failure:
-        raise Misconfigured("\n".join(_reason(error["loc"], error["msg"]) for error in failure.errors(include_input=False))) from None
+        reasons = [_reason(error["loc"], error["msg"]) for error in failure.errors(include_input=False) if error["type"] != _CONSEQUENCE]
+        raise Misconfigured("\n".join(reasons)) from None
     except SettingsError as failure:
         raise Misconfigured(str(failure)) from None
 
@@ -207,8 +217,9 @@ def unknown_variables(models: Iterable[type[CommonSettings]], environ: Mapping[s
 
 
 def _suggestion(name: str, known: set[str]) -> str:
-    close = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"; {close[0]} perhaps?" if close else ""
+    # Without what all have in common: by it alone, any two names would be close.
+    close = difflib.get_close_matches(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in sorted(known)], n=1)
+    return f"; {PREFIX}{close[0]} perhaps?" if close else ""
 
 
 def _reason(place: tuple[int | str, ...], message: str) -> str:

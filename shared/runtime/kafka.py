@@ -30,7 +30,7 @@ def main(name: str, model: type[S], build: Build[S]) -> int:
         process.say(f"{error}")
         return process.REFUSED
     for warning in unknown_variables([model]):
-        process.say(f"{warning} of {name}")
+        process.say(f"{warning} ({name} ignores it)")
     return run(name, settings, build)
 
 
@@ -58,6 +58,7 @@ async def _serve(name: str, settings: S, kafka: str, build: Build[S]) -> None:
         service = await build(settings, log, clock)
         await process.started(stack, service)
         await process.started(stack, Listener([service], settings, clock))
+        process.settle()
         await process.until_failure([service])
 
 

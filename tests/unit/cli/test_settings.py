@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.kernel.settings import Address, CommonSettings, Misconfigured, load, unknown_variables
-from sluice.configuration import read
+from sluice.configuration import models, read
 from sluice.settings import table
 
 LONG = "k" * 40
@@ -78,8 +78,16 @@ def test_names_of_tests_are_nobody_elses_business() -> None:
 
 def test_metrics_never_share_the_visitors_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_LISTEN", "0.0.0.0:9464")
+    assert load(CommonSettings).metrics_listen == Address("127.0.0.1", 9928)
+    monkeypatch.setenv("SLUICE_METRICS_LISTEN", "9464")
     with pytest.raises(Misconfigured, match="SLUICE_METRICS_LISTEN"):
         load(CommonSettings)
+
+
+def test_services_on_one_machine_have_metrics_on_ports_of_their_own() -> None:
+    every: list[type[CommonSettings]] = [CommonSettings, *models().values()]
+    ports = [load(model).metrics_listen for model in every]
+    assert [address.port for address in ports if address] == [9464, 9465, 9467, 9466, 9464]
 
 
 def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
