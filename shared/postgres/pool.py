@@ -58,7 +58,9 @@ def unavailable() -> Iterator[None]:
 class Database:
     """One service's schema: connections on demand, at most `size`, migrated before the first is handed out."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", dsn: str, schema: str, migrations: Sequence[MigrationSet], limit_s: float) -> None:
+    def __init__(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", dsn: str, schema: str, migrations: Sequence[MigrationSet], limit_s: float
+    ) -> None:
         self.schema: Final = schema
         self._pool = pool
         self._dsn = dsn
@@ -137,9 +139,7 @@ class Database:
                 await connection.close(timeout=TIMEOUT)
 
 
-async def open_pool(
-    dsn: str, *, schema: str, size: int = 8, migrations: Sequence[MigrationSet] = (), limit_s: float = TIMEOUT
-) -> Database:
+async def open_pool(dsn: str, *, schema: str, size: int = 8, migrations: Sequence[MigrationSet] = (), limit_s: float = TIMEOUT) -> Database:
     """A `Database`; returns at once, whether PostgreSQL is there or not."""
 
     async def leave_as_it_is(_: object) -> None:

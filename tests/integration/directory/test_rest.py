@@ -9,7 +9,6 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from services.executor.adapters.directory.membership import ensure_group
 from services.executor.adapters.directory.naming import NewUser
 from services.executor.adapters.directory.rest import UsersApi
 from services.executor.adapters.directory.tokens import create_token, revoke_token
@@ -52,8 +51,6 @@ async def known(tokens: TokenProjection, token: str, *, wanted: bool = True) -> 
 
 @pytest.fixture
 async def client(people: People) -> AsyncIterator[Client]:
-    async with people.database.transaction() as connection:
-        await ensure_group(connection, "authentik Admins", is_superuser=True)
     root = await people.users.create(NewUser("root", superuser=True))
     plain = await people.make("plain")
     await create_token(people.database, people.clock, root.pk, "root", token="root-token")

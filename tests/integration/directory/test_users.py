@@ -164,6 +164,22 @@ async def test_a_given_password_of_the_first_administrator_is_not_told_again(peo
     assert (await people.guess(admin.pk, "given-pw", identifier="akadmin")).outcome == "ok"
 
 
+async def test_a_superuser_made_by_hand_does_not_take_the_first_ones_turn(people: People) -> None:
+    root = await people.make("root", superuser=True)
+    assert root.facts.is_superuser
+    assert (await ensure_admin(people.database, people.users, people.clock, password="pw")).created
+
+
+async def test_an_akadmin_made_by_hand_stays_as_it_is(people: People) -> None:
+    await people.make("akadmin", "mine")
+    done = await ensure_admin(people.database, people.users, people.clock, password="pw", token="t0ken")
+    assert not done.created
+    admin = await people.users.named("akadmin")
+    assert admin is not None
+    assert not admin.facts.is_superuser
+    assert (await people.guess(admin.pk, "mine", identifier="akadmin")).outcome == "ok"
+
+
 CSV = """\
 username,email,name,password
 ann,ann@example.org,"Ann, the First",ann-pw

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.adapters.directory.hashing import HashPool, hash_password, target_cost, verify_password
+from services.executor.adapters.directory.hashing import HashPool, hash_password, verify_password
 from services.executor.application.ports import Busy
 from services.executor.domain.passwords import TARGET, TEST_TARGET, Argon2Hash, BadPassword, Cost, Pbkdf2Hash, normalised, parse_hash
 from shared.kernel.clock import SystemClock
-from shared.kernel.settings import Misconfigured
 
 SALT = "c2FsdHNhbHQ"
 DIGEST = base64.b64encode(b"x" * 32).decode().rstrip("=")
@@ -99,13 +98,6 @@ def test_weaker_hashes_are_below_the_target_and_dearer_ones_are_not() -> None:
     assert not below(19456, 2)
     assert not below(47104, 1)
     assert not below(65536, 3)
-
-
-def test_the_cheap_target_needs_a_process_that_was_started_as_a_test() -> None:
-    assert target_cost(test_cost=False, test_mode=True) == TARGET
-    assert target_cost(test_cost=True, test_mode=True) == TEST_TARGET
-    with pytest.raises(Misconfigured, match="SLUICE_HASH_TEST_COST"):
-        target_cost(test_cost=True, test_mode=False)
 
 
 async def test_a_pool_turns_away_who_finds_no_place_and_takes_the_next() -> None:

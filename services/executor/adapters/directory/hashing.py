@@ -18,9 +18,8 @@ from argon2.exceptions import VerificationError
 from argon2.low_level import Type, hash_secret, verify_secret
 
 from services.executor.application.ports import Busy
-from services.executor.domain.passwords import TARGET, TEST_TARGET, Argon2Hash, Cost, PasswordHash, normalised, parse_hash
+from services.executor.domain.passwords import TARGET, Argon2Hash, Cost, PasswordHash, normalised, parse_hash
 from shared.kernel.clock import Clock
-from shared.kernel.settings import Misconfigured
 
 WAITING_PER_CORE: Final = 64  # at 40 hashes a second and core: 1.6 s, within the 2 s that an answer may take
 SALT: Final = 16
@@ -132,12 +131,3 @@ def verify_password(stored: PasswordHash, password: str) -> bool:
         if hmac.compare_digest(digest, stored.digest):
             return True
     return False
-
-
-def target_cost(test_cost: bool, test_mode: bool) -> Cost:
-    """The cost of new hashes; the nearly free one only in a process that was started as a test (SLUICE_TEST=1)."""
-    if not test_cost:
-        return TARGET
-    if not test_mode:
-        raise Misconfigured("SLUICE_HASH_TEST_COST: makes password hashes worthless and is for measurements; it needs SLUICE_TEST=1")
-    return TEST_TARGET

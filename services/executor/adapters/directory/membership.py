@@ -45,9 +45,9 @@ class GroupRow:
     attributes: Mapping[str, Any]
 
 
-async def ensure_group(connection: Connection, name: str, *, is_superuser: bool) -> bool:
-    """Make a group unless there is one of this name; whether it was made."""
-    return str(await connection.execute(_ENSURE, name, is_superuser)) == "INSERT 0 1"
+async def ensure_group(connection: Connection, name: str, *, is_superuser: bool) -> None:
+    """Make a group unless there is one of this name."""
+    await connection.execute(_ENSURE, name, is_superuser)
 
 
 async def join(connection: Connection, user: int, groups: Sequence[UUID], named: Sequence[str] = ()) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.executor.adapters.directory.events import What, token_revoked, user_changed, user_revoked
 from services.executor.adapters.directory.hashing import HashPool
-from services.executor.adapters.directory.membership import ADMINS, GroupRow, groups_of, join
+from services.executor.adapters.directory.membership import ADMINS, GroupRow, ensure_group, groups_of, join
 from services.executor.adapters.directory.naming import CheckedUser, NewUser, UserRefused, checked, checked_password
 from services.executor.adapters.directory.rows import FACTS, facts_of
 from services.executor.adapters.directory.tokens import tokens_of
@@ -171,6 +171,8 @@ async def insert(connection: Connection, schema: str, new: NewUser, given: Check
         _INSERT, given.username, given.username_canonical, given.name, given.email, given.email_canonical, given.upn_canonical,
         new.is_active, new.type, new.path, given.attributes, hashed, now_us if hashed else None, now_us,
     )  # fmt: skip
+    if new.superuser:
+        await ensure_group(connection, ADMINS, is_superuser=True)
     await join(connection, pk, [UUID(group) for group in new.groups], [ADMINS] if new.superuser else [])
     row = await connection.fetchrow(_BY_PK, pk)
     if row is None:
