@@ -7,6 +7,7 @@ they are read strictly: what cannot be parsed is refused here, so that nothing b
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from aiohttp import web
@@ -115,4 +116,9 @@ def _peer(request: web.BaseRequest) -> Address | None:
     remote = request.remote
     if not remote:
         return None  # a Unix socket has no address
+    return _address(remote)
+
+
+@lru_cache(maxsize=4096)
+def _address(remote: str) -> Address:
     return normal(ip_address(remote.partition("%")[0]))
