@@ -32,10 +32,12 @@ class Visitor:
         self.jar = CookieJar()
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(self.jar))
 
-    def ask(self, path: str, body: Any = None) -> Answer:
-        """GET, or POST if there is a body; redirects are followed."""
+    def ask(self, path: str, body: Any = None, token: str = "") -> Answer:
+        """GET, or POST if there is a body, with a bearer token if one is given; redirects are followed."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Accept": "application/json", **({} if data is None else {"Content-Type": "application/json"})}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         request = urllib.request.Request(self.base_url + path, data, headers)  # noqa: S310 -- base_url is ours
         try:
             with self._opener.open(request, timeout=TIMEOUT_S) as answer:

@@ -1,6 +1,7 @@
 """`sluice up` from outside: first login, and going on after Ctrl-C, after a kill, beside other commands."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,3 +146,56 @@ def test_a_second_start_on_the_folder_or_the_port_is_refused_with_the_reason(run
         elsewhere.start()
     assert elsewhere.wait() == 1
     assert Visitor(running.base_url).ask("/-/health/ready/").status == 200
+
+
+FLOW = """\
+version: 1
+metadata:
+  name: a flow of the tests
+entries:
+  - model: authentik_flows.flow
+    id: flow
+    identifiers:
+      slug: a-dummy-flow
+    attrs:
+      name: Dummy
+      title: Dummy
+      designation: stage_configuration
+      authentication: none
+  - model: authentik_stages_dummy.dummystage
+    id: stage
+    identifiers:
+      name: a-dummy-stage
+  - model: authentik_flows.flowstagebinding
+    identifiers:
+      target: !KeyOf flow
+      stage: !KeyOf stage
+      order: 0
+"""
+
+
+def test_flows_are_applied_beside_a_running_sluice_and_the_same_again_changes_nothing(running: SluiceUp, tmp_path: Path) -> None:
+    file = tmp_path / "a flow.yaml"
+    file.write_text(FLOW)
+    assert "created flow a-dummy-flow" in running.command("flows", "apply", str(file)).stdout
+    visitor = Visitor(running.base_url)
+    deadline = time.monotonic() + 10
+    while visitor.challenge("a-dummy-flow").get("component") != "ak-stage-dummy":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    again = running.command("flows", "apply", str(file)).stdout
+    assert "created" not in again
+    assert "changed" not in again
+
+    file.write_text(FLOW.replace("authentik_stages_dummy.dummystage", "authentik_stages_dummy.nothing"))
+    refused = running.command("flows", "apply", str(file), check=False)
+    assert refused.returncode == 1
+    assert str(file) in refused.stderr
+
+
+def test_the_token_of_the_settings_opens_the_api(running: SluiceUp) -> None:
+    visitor = Visitor(running.base_url)
+    assert visitor.ask("/api/v3/core/users/?username=akadmin").status == 403
+    answer = visitor.ask("/api/v3/core/users/?username=akadmin", token=running.token)
+    assert answer.status == 200
+    assert [user["username"] for user in answer.json()["results"]] == ["akadmin"]
