@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from shared.kernel.errors import Unavailable
+from shared.web import health
 from shared.web.client import Client, Clients
 from shared.web.errors import Refusal, later
 from shared.web.headers import HEADERS
@@ -84,7 +85,8 @@ class _Guard:
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             self._limits.check(request)
-            request[CLIENT] = self._clients.of(request)
+            if request.path not in health.PATHS:  # an orchestrator asks by address, whatever hosts are served
+                request[CLIENT] = self._clients.of(request)
             answer = await handler(request)
         except Refusal as refusal:
             answer = self._refused(request, refusal)

@@ -1,8 +1,13 @@
 """`/-/health/live/` and `/-/health/ready/`: what an orchestrator asks before it restarts us or sends visitors."""
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from aiohttp import web
+
+LIVE: Final = "/-/health/live/"
+READY: Final = "/-/health/ready/"
+PATHS: Final = (LIVE, READY)
 
 
 def routes(readiness: Callable[[], Mapping[str, bool]]) -> tuple[web.RouteDef, ...]:
@@ -16,4 +21,4 @@ def routes(readiness: Callable[[], Mapping[str, bool]]) -> tuple[web.RouteDef, .
         good = all(parts.values())
         return web.json_response({"status": "ok" if good else "not ready", "parts": parts}, status=200 if good else 503)
 
-    return (web.get("/-/health/live/", live), web.get("/-/health/ready/", ready))
+    return (web.get(LIVE, live), web.get(READY, ready))

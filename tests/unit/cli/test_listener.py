@@ -1,0 +1,87 @@
+"""The visitors' port of a process: health for whoever asks, the rest only for hosts that are served."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from shared.kernel.clock import FixedClock
+from shared.kernel.settings import Address, CommonSettings
+from shared.runtime.addresses import AddressTaken, refuse_taken
+from shared.runtime.listener import Listener
+
+
+class Greeter:
+    """A service with one route."""
+
+    name = "greeter"
+    failure = None
+
+    def __init__(self) -> None:
+        self.awake = True
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def routes(self) -> tuple[web.RouteDef, ...]:
+        async def greet(_: web.Request) -> web.Response:
+            return web.Response(text="hello")
+
+        return (web.get("/hello", greet),)
+
+    def readiness(self) -> Mapping[str, bool]:
+        return {"awake": self.awake}
+
+
+def settings(port: int = 0) -> CommonSettings:
+    return CommonSettings(listen=Address("127.0.0.1", port), metrics_listen=None, allowed_hosts=("login.example",))
+
+
+@pytest.fixture
+async def greeter() -> Greeter:
+    return Greeter()
+
+
+@pytest.fixture
+async def listener(greeter: Greeter) -> AsyncIterator[Listener]:
+    made = Listener([greeter], settings(), FixedClock())
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def status(listener: Listener, path: str, host: str | None = None) -> int:
+    headers = {"Host": host} if host else {}
+    async with aiohttp.ClientSession() as session, session.get(f"http://{listener.address}{path}", headers=headers) as answer:
+        return answer.status
+
+
+async def test_health_is_told_by_address_too_where_only_some_hosts_are_served(listener: Listener, greeter: Greeter) -> None:
+    assert await status(listener, "/-/health/ready/") == 200
+    assert await status(listener, "/hello") == 421
+    assert await status(listener, "/hello", "login.example") == 200
+    greeter.awake = False
+    assert await status(listener, "/-/health/ready/") == 503
+    assert await status(listener, "/-/health/live/") == 200
+
+
+async def test_a_taken_port_is_told_by_its_setting(listener: Listener, greeter: Greeter) -> None:
+    taken = settings(listener.address.port)
+    with pytest.raises(AddressTaken, match="SLUICE_LISTEN sets another address"):
+        await asyncio.to_thread(refuse_taken, taken)
+    late = Listener([greeter], taken, FixedClock())
+    with pytest.raises(AddressTaken, match=str(listener.address.port)):
+        await late.start()
+    await late.stop()
+
+
+def test_the_port_for_metrics_is_looked_at_before_the_start_as_well() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        port = somebody.getsockname()[1]
+        wanted = CommonSettings(listen=Address("127.0.0.1", 0), metrics_listen=Address("127.0.0.1", port))
+        with pytest.raises(AddressTaken, match="SLUICE_METRICS_LISTEN sets another address"):
+            refuse_taken(wanted)
