@@ -48,7 +48,7 @@ async def test_an_error_stands_beside_its_field(rig: Rig, browser: Browser) -> N
     await send(browser, PAGE, await browser.get(PAGE), uid_field="alice")
     wrong = await send(browser, PAGE, await browser.get(PAGE), password="nope")
     assert 'aria-invalid="true" aria-describedby="password-error"' in wrong.text
-    assert re.search(r'id="password-error" role="alert"><li>Invalid password</li>', wrong.text)
+    assert re.search(r'id="password-error" role="alert"><p>Invalid password</p>', wrong.text)
     assert "<title>Error: " in wrong.text
     assert 'autocomplete="current-password"' in wrong.text
     assert "Invalid password" not in (await browser.get(PAGE)).text
