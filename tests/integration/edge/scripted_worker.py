@@ -135,7 +135,7 @@ class ScriptedWorker:
         if step.flow and step.flow not in FLOWS:
             return self.reply(step, "unknown_flow")
         if not step.fresh and (session is None or session.over):
-            return self.reply(step, "refused", reason="session_over", session_over=True)
+            return self.reply(step, "refused", reason="session_over", session_over=True, rotation=0, open=False)
         if session is not None and step.rotation != session.rotation:
             return self.reply(step, "superseded")
         session = self.sessions.setdefault(step.session, Session())

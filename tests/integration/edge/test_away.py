@@ -7,11 +7,14 @@ import aiohttp
 import pytest
 
 from services.executor.adapters.edge.settings import EdgeSettings
+from shared.contracts.codec import encode
+from shared.contracts.directory import UserChanged
+from shared.contracts.envelope import Envelope
 from shared.contracts.steps import StepReplied, StepRequested
-from shared.contracts.topics import REPLIES
+from shared.contracts.topics import DIRECTORY_EVENTS, REPLIES
 from shared.messaging.log import LogUnavailable, Message
 from tests.integration.edge.conftest import Browser, Rig
-from tests.integration.edge.scripted_worker import AUTH
+from tests.integration.edge.scripted_worker import AUTH, NOW
 from tests.integration.edge.test_protocol import log_in
 
 API = f"/api/v3/flows/executor/{AUTH}/"
@@ -116,3 +119,15 @@ async def test_two_identical_commands_at_the_same_moment_are_both_answered(rig: 
     answers = await asyncio.gather(*(one.post(API, {"uid_field": "alice"}) for _ in range(2)))
     assert sorted(answer.status for answer in answers) == [200, 302]
     assert rig.worker.transitions == 2
+
+
+async def test_a_change_of_a_user_is_seen_at_once(rig: Rig, browser: Browser) -> None:
+    await log_in(browser)
+    await browser.get("/api/v3/core/users/me/")
+    asked = rig.logins.asked
+    body = UserChanged(user=7, what="changed", at_us=1)
+    headers, value = encode(Envelope("i", body.wire_type, body.wire_version, "test", "7", NOW), body)
+    await rig.log.append(Message(DIRECTORY_EVENTS, 0, b"7", value, headers))
+    async with asyncio.timeout(5):
+        while rig.logins.asked == asked:
+            assert (await browser.get("/api/v3/core/users/me/")).status == 200

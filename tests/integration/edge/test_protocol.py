@@ -142,3 +142,29 @@ async def test_a_foreign_origin_is_refused(rig: Rig, browser: Browser) -> None:
         assert (answer.status, answer.headers["Content-Type"]) == (403, "application/problem+json; charset=utf-8")
     assert rig.worker.steps == []
     assert (await browser.post(API, {"uid_field": "alice"}, Origin=rig.url)).status == 302
+
+
+async def test_an_answer_to_a_session_that_is_over_is_not_delivered_to_the_next_one(rig: Rig, browser: Browser) -> None:
+    await browser.get(API)
+    rig.worker.sessions[rig.worker.steps[-1].session].over = True
+    answer = await browser.post(API, {"uid_field": "alice"})
+    assert answer.json["component"] == "ak-stage-identification"
+    assert "response_errors" not in answer.json
+    assert rig.worker.bodies == []
+
+
+async def test_what_takes_no_step_sets_no_cookie_that_the_owner_does_not_vouch_for(rig: Rig, browser: Browser) -> None:
+    await log_in(browser)
+    vouched = await browser.send("PUT", API)
+    assert vouched.cookies().keys() == {"authentik_session"}
+    rig.worker.sessions[rig.worker.steps[-1].session].over = True
+    refused = await browser.send("PUT", API)
+    assert (refused.status, refused.json["component"], refused.cookies()) == (200, "ak-stage-flow-error", {})
+
+
+async def test_a_get_shows_no_errors_of_an_earlier_answer(rig: Rig, browser: Browser) -> None:
+    await browser.get(API)
+    assert "response_errors" in (await browser.post(API, {})).json
+    assert "response_errors" not in (await browser.get(API)).json
+    del browser.jar["sluice_step", API]
+    assert "response_errors" not in (await browser.get(API)).json

@@ -74,7 +74,7 @@ class Dialogue:
         if visit.session is None:
             return ()
         told = await self._ask(visit, Asked("state", visit.flow, shown=visit.shown))
-        return self._session_lines(visit, told)
+        return () if told.reply.outcome == "refused" else self._session_lines(visit, told)
 
     async def _ask(self, visit: Visit, asked: Asked) -> Told:
         told = await self._steps.ask(visit, asked)
