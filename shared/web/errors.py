@@ -53,6 +53,6 @@ class Refusal(SluiceError):
         self.close = close
 
 
-def later(error: str, seconds: int = 1) -> Refusal:
+def later(error: str, seconds: int = 1, cookies: tuple[str, ...] = ()) -> Refusal:
     """503 with `Retry-After`: something that we depend on is away or full; nothing was decided."""
-    return Refusal(503, error, headers={"Retry-After": str(max(1, seconds))}, record=False)
+    return Refusal(503, error, headers={"Retry-After": str(max(1, seconds))}, cookies=cookies, record=False)

@@ -131,3 +131,16 @@ async def test_a_change_of_a_user_is_seen_at_once(rig: Rig, browser: Browser) ->
     async with asyncio.timeout(5):
         while rig.logins.asked == asked:
             assert (await browser.get("/api/v3/core/users/me/")).status == 200
+
+
+async def test_a_client_that_was_told_to_come_back_gets_the_login_then(rig: Rig, browser: Browser) -> None:
+    await browser.get(API)
+    await browser.post(API, {"uid_field": "alice"})
+    rig.worker.silent = True
+    waiting = await browser.post(API, {"password": "alice-pw"})
+    assert (waiting.status, waiting.json["error"], waiting.headers["Retry-After"]) == (503, "still_working", "1")
+    rig.worker.silent = False
+    done = await browser.get(API)
+    assert done.json == {"component": "xak-flow-redirect", "to": "/"}
+    assert (await browser.get("/api/v3/core/users/me/")).status == 200
+    assert browser.cookie("sluice_command", API) is None

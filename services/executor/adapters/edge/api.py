@@ -72,8 +72,10 @@ class ExecutorApi:
             return await self._unchanged(request, visit, _json(challenges.flow_error(request[CORRELATION])))
         except UnknownFlow:
             return _unknown(request)
-        except (Superseded, StillWorking) as waiting:
-            raise later("superseded" if isinstance(waiting, Superseded) else "still_working") from None
+        except Superseded:
+            raise later("superseded") from None
+        except StillWorking as working:
+            raise later("still_working", cookies=self._dialogue.waiting(visit, working)) from None
 
     async def _answered(self, request: web.Request, visit: Visit) -> web.Response:
         match request.method:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from services.executor.adapters.edge.cookies import Cookies
 from services.executor.adapters.edge.csrf import Csrf
 from services.executor.adapters.edge.replies import Arrived
-from services.executor.adapters.edge.steps import Asked, Steps, Told
+from services.executor.adapters.edge.steps import Asked, Steps, StillWorking, Told
 from services.executor.adapters.edge.views import Views
 from services.executor.adapters.edge.visits import Visit
 from shared.contracts.people import LoginClaims
@@ -75,6 +75,12 @@ class Dialogue:
             return ()
         told = await self._ask(visit, Asked("state", visit.flow, shown=visit.shown))
         return () if told.reply.outcome == "refused" else self._session_lines(visit, told)
+
+    def waiting(self, visit: Visit, working: StillWorking) -> tuple[str, ...]:
+        """The cookie by which the browser's next GET here asks for the reply that has not come, log-in included."""
+        if visit.session is None or visit.session.session != working.session:
+            return ()
+        return (self._cookies.set_command(visit.client, visit.path, working.command),)
 
     async def _ask(self, visit: Visit, asked: Asked) -> Told:
         told = await self._steps.ask(visit, asked)

@@ -53,8 +53,8 @@ class FlowPages:
             return self._asks_first(request, visit)
         try:
             exchange = await self._dialogue.show(visit, queries.short(request.rel_url.raw_query_string), None)
-        except StillWorking:
-            return _waits(request, ())
+        except StillWorking as working:
+            return _waits(request, self._dialogue.waiting(visit, working))
         except Superseded:
             return _reloads(request)
         except UnknownFlow:
@@ -74,7 +74,7 @@ class FlowPages:
             visit = self._visits.looking_at(visit, form.step)
             exchange = await self._dialogue.answer(visit, form.answer, query, None, form.command)
         except StillWorking as working:
-            return _waits(request, (self._cookies.set_command(visit.client, visit.path, working.command),))
+            return _waits(request, self._dialogue.waiting(visit, working))
         except Superseded:
             return _reloads(request)
         except UnknownFlow:
