@@ -140,5 +140,3 @@ def _refusal(status: int, exc: BaseException | None) -> Refusal:
             return Refusal(500, "internal", close=True)
         case _:
             return Refusal(status, "request_malformed", close=True)
-
-

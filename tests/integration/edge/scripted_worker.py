@@ -239,7 +239,9 @@ class ScriptedWorker:
         run.version = session.version
         facts = FLOWS[slug]
         if slug != AUTH:
-            run.view = View(kind="challenge", flow=facts, title=facts.title, component="ak-stage-dummy", fields={"name": "o-next-hostile-d"})
+            run.view = View(
+                kind="challenge", flow=facts, title=facts.title, component="ak-stage-dummy", fields={"name": "o-next-hostile-d"}
+            )
         elif run.stage == 0:
             run.view = View(
                 kind="challenge", flow=facts, title=facts.title, component="ak-stage-identification", fields=IDENTIFICATION, errors=errors

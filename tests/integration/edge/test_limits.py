@@ -42,7 +42,10 @@ REFUSED = {
     "unknown coding": (CHUNKED + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
     "chunk size in hex notation": (CHUNKED + b"Transfer-Encoding: chunked\r\n\r\n0x10\r\n", 400),
     "chunk size with underscore": (CHUNKED + b"Transfer-Encoding: chunked\r\n\r\n1_0\r\n", 400),
-    "too much in chunks": (CHUNKED + b"Transfer-Encoding: chunked\r\n\r\n" + (b"8000\r\n" + b"a" * 0x8000 + b"\r\n") * 3 + b"0\r\n\r\n", 413),
+    "too much in chunks": (
+        CHUNKED + b"Transfer-Encoding: chunked\r\n\r\n" + (b"8000\r\n" + b"a" * 0x8000 + b"\r\n") * 3 + b"0\r\n\r\n",
+        413,
+    ),
     "gzip": (post(b"Content-Encoding: gzip"), 415),
     "br": (post(b"Content-Encoding: br"), 415),
     "target of 9 KiB": (get(target=API + b"?query=" + b"a" * 9000), 414),

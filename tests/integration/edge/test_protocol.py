@@ -90,7 +90,13 @@ async def test_a_cookie_from_before_the_login_is_worth_nothing_after_it(rig: Rig
 
 
 async def test_nothing_sets_a_session_cookie_that_needs_none(rig: Rig, browser: Browser) -> None:
-    for target in ("/", "/flows/-/default/authentication/", "/flows/-/cancel/", f"/api/v3/flows/executor/{OUT}/", "/api/v3/flows/executor/none/"):
+    for target in (
+        "/",
+        "/flows/-/default/authentication/",
+        "/flows/-/cancel/",
+        f"/api/v3/flows/executor/{OUT}/",
+        "/api/v3/flows/executor/none/",
+    ):
         answer = await browser.get(target)
         assert "authentik_session" not in answer.cookies(), target
 

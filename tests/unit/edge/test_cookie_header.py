@@ -11,7 +11,9 @@ def named(*headers: bytes) -> dict[str, str]:
     return read([(b"Cookie", header) for header in headers], (NAME,))
 
 
-@pytest.mark.parametrize("header", [b"", b"=x", b";", b"; ;", b"authentik_session", b"authentik_sessionx=1", b"AUTHENTIK_SESSION=1", b"authentik_session =1"])
+@pytest.mark.parametrize(
+    "header", [b"", b"=x", b";", b"; ;", b"authentik_session", b"authentik_sessionx=1", b"AUTHENTIK_SESSION=1", b"authentik_session =1"]
+)
 def test_none_of_these_is_ours(header: bytes) -> None:
     assert named(header) == {}
 

@@ -64,7 +64,10 @@ def test_an_older_reply_that_comes_late_changes_nothing(views: Views) -> None:
     assert found.version == 5
 
 
-@pytest.mark.parametrize("over", [reply(3, kind="denied"), reply(3, kind="redirect"), reply(3, open=False), reply(3, session_over=True), reply(3, logged_out=True)])
+@pytest.mark.parametrize(
+    "over",
+    [reply(3, kind="denied"), reply(3, kind="redirect"), reply(3, open=False), reply(3, session_over=True), reply(3, logged_out=True)],
+)
 def test_what_is_over_is_never_shown_from_here(views: Views, over: Arrived) -> None:
     views.note("flow", None, reply(2))
     views.note("flow", None, over)

@@ -8,9 +8,7 @@ from jinja2 import Environment, PackageLoader
 
 from services.executor.adapters.edge.files import STYLE
 
-_CSP: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+_CSP: Final = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 _NAMES: Final = {"username": "username", "email": "email address", "upn": "user principal name"}
 _LABELS: Final = ("username", "email", "upn")
 
