@@ -65,14 +65,15 @@ async def _until_signalled(main: Main) -> None:
     task = asyncio.create_task(main(), name="main")
     signalled = False
 
-    def stop() -> None:
+    def stop(number: signal.Signals) -> None:
         nonlocal signalled
         if not signalled:  # a second Ctrl-C must not cut the stopping short: PostgreSQL would be left behind
             signalled = True
+            say(f"sluice: stopping ({number.name})")
             task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, stop, number)
     try:
         await task
     except asyncio.CancelledError:
