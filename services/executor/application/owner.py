@@ -30,7 +30,7 @@ from shared.contracts.envelope import Envelope
 from shared.contracts.errors import BadSeal
 from shared.contracts.planner import FlowRequested
 from shared.contracts.people import Visitor
-from shared.contracts.sessions import SessionAdvanced
+from shared.contracts.sessions import SessionAdvanced, SessionState
 from shared.contracts.steps import StepReplied, StepRequested
 from shared.flows.fields import clean
 from shared.kernel.clock import Clock
@@ -165,18 +165,18 @@ class Owner:
                 caught_up = True
                 continue
             if handled is None:
-                handled = await self._decide(state.version + 1, step, now_us)
+                handled = await self._decide(state, step, now_us)
             if not isinstance(handled, Decided):
                 return self._unchanged(step, handled)
             if await self._write(handled.decision):
                 return self._accepted(step)
         raise Unavailable("others write this session")
 
-    async def _decide(self, version: int, step: StepRequested, now_us: int) -> Handled:
+    async def _decide(self, state: SessionState, step: StepRequested, now_us: int) -> Handled:
         parts = self._parts
         given = await opened(parts.opener, step) if step.kind == "answer" else Opened(None, {})
-        do = LiveEffects(parts.directory, parts.secret_key, step.session, version, step.command, now_us, given.secrets)
-        decision = Decision(self.states.get(step.session), step, do, now_us)
+        do = LiveEffects(parts.directory, parts.secret_key, step.session, state.version + 1, step.command, now_us, given.secrets)
+        decision = Decision(state, step, do, now_us)
         handled = await handle(decision, parts.cursor, lambda fields: clean(fields, given.body))
         if isinstance(handled, Decided):
             close(handled.decision)
@@ -186,11 +186,14 @@ class Owner:
         """Write the transition; false if another one was accepted in its place. Waits for its orders."""
         if not self._parts.alive():
             raise LostOwnership
-        return await self.write(decision.transition())
+        return await self.write(decision.state, decision.transition())
 
-    async def write(self, body: SessionAdvanced) -> bool:
-        """Write a transition on the session as it is now, and have done what it orders."""
-        envelope = self.envelope(self.states.get(body.session).version, self.states.get(body.session).head, body)
+    async def write(self, on: SessionState, body: SessionAdvanced) -> bool:
+        """Write a transition that was decided on this state, and have done what it orders.
+
+        The session may have gone on meanwhile: then the parent says so, and the transition is not accepted.
+        """
+        envelope = self.envelope(on.version, on.head, body)
         accepted, offset = await self.journal.append(envelope, body)
         if accepted:
             await self._finish(envelope, body, offset)

@@ -29,4 +29,4 @@ async def _expire(owner: Owner, session: str, now_us: int) -> None:
         session=session, command=f"expire.{state.version}", kind="expire", at_us=max(state.last_us, now_us),
         events=(*cancelled, s.SessionEnded(reason="expired")),
     )  # fmt: skip
-    await owner.write(body)
+    await owner.write(state, body)
