@@ -76,17 +76,20 @@ class Visitor:
 
 async def visitors(options: argparse.Namespace) -> dict[str, Any]:
     """Run the loop and sum it up."""
-    measured, ended = Measured(), time.perf_counter() + options.warmup + options.seconds
-    counted_from = time.perf_counter() + options.warmup
+    measured = Measured()
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=30)
     ) as http:
 
+        known = [Visitor(http, options.base, Measured()) for _ in range(options.concurrency)]
+        if options.check:
+            for number, visitor in enumerate(known):
+                await visitor.login(options.user.format(number % options.users), options.password)
+        counted_from = time.perf_counter() + options.warmup
+        ended = counted_from + options.seconds
+
         async def loop(number: int) -> None:
-            turn = number
-            checking = Visitor(http, options.base, Measured())
-            if options.check:
-                await checking.login(options.user.format(number % options.users), options.password)
+            turn, checking = number, known[number]
             while time.perf_counter() < ended:
                 one = Measured()
                 began = time.perf_counter()

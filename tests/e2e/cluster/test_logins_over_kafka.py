@@ -20,10 +20,15 @@ PATIENCE_S = 30.0
 def eventually(ask: Callable[[], T], good: Callable[[T], bool]) -> T:
     """Ask again, as a browser's reload does, until the answer is good."""
     deadline = time.monotonic() + PATIENCE_S
-    while not good(answer := ask()):
+    while True:
+        try:
+            answer = ask()
+            if good(answer):
+                return answer
+        except OSError as away:
+            answer = away  # type: ignore[assignment] -- told when patience ends
         assert time.monotonic() < deadline, answer
         time.sleep(0.2)
-    return answer
 
 
 def log_in(url: str, password: str) -> Visitor:

@@ -83,7 +83,12 @@ class Dialogue:
         return (self._cookies.set_command(visit.client, visit.path, working.command),)
 
     async def _ask(self, visit: Visit, asked: Asked) -> Told:
-        told = await self._steps.ask(visit, asked)
+        try:
+            told = await self._steps.ask(visit, asked)
+        except StillWorking as working:
+            # The step may run yet: what is cached may be behind it, and only the owner can say.
+            self._views.forget(working.session)
+            raise
         reply = told.reply
         match reply.outcome:
             case "unknown_flow":
@@ -93,6 +98,7 @@ class Dialogue:
             case "busy":
                 raise later("busy", reply.retry_after_s)
             case "unavailable":
+                self._views.forget(reply.session)
                 raise later(reply.reason or "unavailable", reply.retry_after_s)
             case "refused" if asked.kind in ("start", "answer"):
                 raise later(reply.reason or "refused", reply.retry_after_s)
