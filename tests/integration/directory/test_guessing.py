@@ -58,6 +58,7 @@ async def test_one_key_gets_one_answer_and_counts_once(people: People) -> None:
     key = people.ask_key()
     first = await people.guess(alice.pk, "wrong", key=key)
     assert await people.guess(alice.pk, "alice-pw", key=key) == first
+    assert [event.what for event in await people.said(UserChanged)] == ["created", "login_failed"]
     assert await failures(people) == [(1, True)]
     again = people.ask_key()
     right = await people.guess(alice.pk, "alice-pw", key=again)

@@ -148,3 +148,12 @@ async def test_an_expired_login_is_over(people: People) -> None:
     assert await people.logins.look_up("login-1", alice.pk, 0)
     people.clock.advance(2)
     assert not await people.logins.look_up("login-1", alice.pk, 0)
+
+
+async def test_an_epoch_that_rose_ends_logins_even_where_their_rows_do_not_say_so(people: People) -> None:
+    alice = await people.make()
+    await people.log_in(alice.facts)
+    await people.users.set_password(alice.pk, "new-pw")
+    assert await rows(people) == {"login-1": ("password_set", False)}
+    await people.database.execute("UPDATE logins SET ended_us = NULL")
+    assert not await people.logins.look_up("login-1", alice.pk, 0)

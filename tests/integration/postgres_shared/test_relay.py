@@ -134,8 +134,11 @@ async def test_rows_of_one_entity_keep_the_order_in_which_it_was_locked(database
     assert found == [str(n) for n in range(1, 21)]
 
 
-async def test_a_log_that_fails_is_asked_again_and_the_last_value_stays_the_last(database: Database, log: FailingLog) -> None:
-    log.failures = 2
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_a_log_that_fails_is_asked_again_and_the_last_value_stays_the_last(
+    database: Database, log: FailingLog, failures: int
+) -> None:
+    log.failures = failures
     async with running(database, log):
         await say(database, message("a", "1"), message("a", "2"))
         await emptied(database)
@@ -162,7 +165,9 @@ async def test_a_lost_connection_is_made_again(database: Database, log: FailingL
     async with running(database, log):
         await say(database, message("a", "1"))
         await published(log, 1)
-        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1", f"sluice {database.schema}")
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1", f"sluice {database.schema}"
+        )
         async with asyncio.timeout(5):
             while True:
                 try:
@@ -189,9 +194,7 @@ async def test_waves_name_no_key_and_no_transaction_twice(database: Database) ->
     assert found == [[(b"a", b"1")], [(b"b", b"1")], [(b"b", b"2"), (b"c", b"1")]]
 
 
-async def test_schemas_have_relays_of_their_own(
-    database: Database, log: FailingLog, postgres_dsn: Callable[[Role], str]
-) -> None:
+async def test_schemas_have_relays_of_their_own(database: Database, log: FailingLog, postgres_dsn: Callable[[Role], str]) -> None:
     admin = await asyncpg.connect(postgres_dsn("sluice_admin"))
     await admin.execute("CREATE SCHEMA beside; GRANT ALL ON SCHEMA beside TO catalog")
     other = await open_pool(postgres_dsn("catalog"), schema="beside", migrations=(OUTBOX,))
