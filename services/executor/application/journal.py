@@ -55,10 +55,13 @@ class Journal:
                 self._fold_own()
             async with asyncio.timeout(READ_BACK_S):
                 return await settled
-        except TimeoutError:
+        except (TimeoutError, Unavailable) as away:
             if settled.done():
+                # Read back before its acknowledgement got lost: whoever waits has to know, for nobody else finishes it.
                 return settled.result()
-            raise Unavailable("the transition was not read back in time") from None
+            if isinstance(away, TimeoutError):
+                raise Unavailable("the transition was not read back in time") from None
+            raise
         finally:
             self._waiting.pop(envelope.id, None)
 
