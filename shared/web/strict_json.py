@@ -83,7 +83,7 @@ def parse(raw: bytes) -> Any:
         raise BadEncoding from None
     start = len(text) - len(text.lstrip(_WHITESPACE))
     try:
-        value, end = _Reader().decoder.raw_decode(text, start)
+        value, end = _reader.read(text, start)
     except ValueError:
         raise BadJson from None
     if text[end:].strip(_WHITESPACE):
@@ -94,13 +94,18 @@ def parse(raw: bytes) -> Any:
 
 
 class _Reader:
-    """One reading: the decoder's hooks share the count of keys."""
+    """The decoder and the count of keys that its hooks keep for one document. Making one costs more than most documents."""
 
     def __init__(self) -> None:
         self._keys = 0
-        self.decoder = json.JSONDecoder(
+        self._decoder = json.JSONDecoder(
             object_pairs_hook=self._object, parse_int=_integer, parse_float=_float, parse_constant=_constant, strict=True
         )
+
+    def read(self, text: str, start: int) -> tuple[Any, int]:
+        """The value that begins there, and where it ends."""
+        self._keys = 0
+        return self._decoder.raw_decode(text, start)
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         self._keys += len(pairs)
@@ -130,6 +135,9 @@ def _float(text: str) -> float:
 
 def _constant(text: str) -> float:
     raise BadNumber
+
+
+_reader: Final = _Reader()
 
 
 def _check_depth(raw: bytes) -> None:
