@@ -79,6 +79,7 @@ class Owner:
         self.journal = Journal(parts.log, TopicPartition(topics.SESSIONS, partition), self.states, self._unawaited, marks)
         self._finisher = Finisher(parts.log, parts.directory, self.states, partition, self.journal.done)
         self._queues: dict[str, deque[Job]] = {}
+        self._unfinished: dict[str, deque[tuple[Envelope, SessionAdvanced, int]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- taking work ---
@@ -156,6 +157,7 @@ class Owner:
         for _ in range(ATTEMPTS):
             if not self._parts.alive():
                 raise LostOwnership
+            await self._finish_all(step.session)
             state = self.states.get(step.session)
             now_us = max(state.last_us, self._parts.clock.now_us())
             try:
@@ -231,10 +233,16 @@ class Owner:
         )  # fmt: skip
 
     def _unawaited(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
-        async def finish() -> None:
-            await self._finish(envelope, body, offset)
+        self._unfinished.setdefault(body.session, deque()).append((envelope, body, offset))
+        self._submit(body.session, lambda: self._finish_all(body.session))
 
-        self._submit(body.session, finish)
+    async def _finish_all(self, session: str) -> None:
+        """Have done what accepted transitions order that nobody waited for: no step is answered on top of them before."""
+        left = self._unfinished.get(session, ())
+        while left:
+            await self._finish(*left[0])
+            left.popleft()
+        self._unfinished.pop(session, None)
 
     async def _catch_up(self) -> None:
         _, end = await self._parts.log.bounds(TopicPartition(topics.SESSIONS, self.partition))

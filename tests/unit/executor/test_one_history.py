@@ -8,6 +8,7 @@ from shared.contracts import topics
 from shared.contracts.model import Value
 from shared.contracts.sessions import Evidence, SessionAdvanced, StageChallenged, StagePassed
 from shared.flows.asks import Ask, VerifyPassword
+from shared.messaging.log import LogUnavailable, Message
 from tests.unit.executor.world import LOGIN_STAGES, Browser, FakeDirectory, World, stage
 
 
@@ -64,3 +65,59 @@ async def test_a_decision_on_an_older_state_passes_no_stage_twice():
         assert reply.view and reply.view.component == "ak-stage-dummy"
         state = world.workers[0]._owners[3].states.get(session)
         assert state.version == 3 and [s.binding for s in state.runs[-1].stages] == ["b-dummy", "b-user_login"]
+
+
+class LateLog:
+    """A log whose first login transition meets trouble: `trouble` is awaited with the log and the message."""
+
+    def __init__(self, log: Any, trouble: Callable[[Any, Message], Awaitable[None]]) -> None:
+        self._log = log
+        self._trouble: Callable[[Any, Message], Awaitable[None]] | None = trouble
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def append(self, message: Message) -> int:
+        if self._trouble and message.topic == topics.SESSIONS and b"directory.login.start" in (message.value or b""):
+            trouble, self._trouble = self._trouble, None
+            await trouble(self._log, message)
+        offset: int = await self._log.append(message)
+        return offset
+
+
+async def test_a_transition_that_was_read_back_before_its_acknowledgement_got_lost_has_its_orders_done():
+    async with World(workers=0) as world:
+
+        async def arrives_unacknowledged(log: Any, message: Message) -> None:
+            await log.append(message)
+            await folded(world, (message.key or b"").decode(), 3)
+            raise LogUnavailable("lost")
+
+        await world.add_worker(lambda log: LateLog(log, arrives_unacknowledged))
+        browser = await at_the_password(world)
+        reply = await browser.post({"password": "secret"})
+        assert reply.login and len(world.directory.performed) == 1
+
+
+async def test_a_command_that_is_asked_again_waits_for_the_orders_of_its_late_transition():
+    world = World(workers=0)
+    world.directory = directory = Interrupted(refuse="user_disabled")
+    async with world:
+        late: list[Message] = []
+
+        async def does_not_arrive(log: Any, message: Message) -> None:
+            late.append(message)
+            raise LogUnavailable("lost")
+
+        await world.add_worker(lambda log: LateLog(log, does_not_arrive))
+        browser = await at_the_password(world)
+        step = browser.compose("answer", "login", {"password": "secret"})
+        assert (await world.ask(step)).outcome == "unavailable"
+
+        async def arrives() -> None:
+            await world.log.append(late[0])
+            await folded(world, browser.session, 3)
+
+        directory.meanwhile = arrives
+        again = await world.ask(step)
+        assert again.login is None and again.session_over and again.view and again.view.kind == "denied"
