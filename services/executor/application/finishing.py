@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from services.executor.application.ports import Directory, OrderKey, OrderResult
@@ -43,6 +44,16 @@ def denial(state: s.SessionState, body: s.SessionAdvanced, refused: Sequence[Ord
     )  # fmt: skip
 
 
+@dataclass(slots=True)
+class _Unwritten:
+    """The newest state of a session all of whose orders are done, and the transitions (version, offset) that wait for it."""
+
+    version: int = 0
+    message: Message | None = None
+    waiting: list[tuple[int, int]] = field(default_factory=list)
+    writing: bool = False
+
+
 class Finisher:
     """Has orders done and states written, for one partition."""
 
@@ -54,6 +65,7 @@ class Finisher:
         self._states = states
         self._partition = partition
         self._done = done
+        self._unwritten: dict[str, _Unwritten] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
     async def orders(self, envelope: Envelope, body: s.SessionAdvanced, alive: Callable[[], bool]) -> Sequence[OrderResult]:
@@ -73,31 +85,49 @@ class Finisher:
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
-    def publish(self, session: str, offset: int) -> None:
-        """Write the session's state; the transition at this offset is done once that is acknowledged."""
-        task = asyncio.create_task(self._publish(session, offset))
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+    def publish(self, envelope: Envelope, offset: int) -> None:
+        """Write the session's state after this transition, whose orders are done; it is done once that is acknowledged.
 
-    async def _publish(self, session: str, offset: int) -> None:
-        wait_s = _FIRST_WAIT_S
-        while True:
+        If the session has gone on already, the orders of what it went on with are not done yet and its state would hide
+        them from the next owner: then that one's state, written in its turn, does for both.
+        """
+        unwritten = self._unwritten.setdefault(envelope.subject, _Unwritten())
+        unwritten.waiting.append((envelope.subject_version or 0, offset))
+        state = self._states.get(envelope.subject)
+        if state.head != envelope.id:
+            return
+        unwritten.version, unwritten.message = state.version, self._message(state)
+        if not unwritten.writing:
+            unwritten.writing = True
+            task = asyncio.create_task(self._write(envelope.subject, unwritten))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+
+    async def _write(self, session: str, unwritten: "_Unwritten") -> None:
+        """One state of a session after the other: an older one that came late would outlive a newer one in compaction."""
+        wait_s, written = _FIRST_WAIT_S, 0
+        while unwritten.message and written < unwritten.version:
+            version = unwritten.version
             try:
-                # Read anew each time: a late, older state would outlive a newer one in compaction.
-                await self._log.append(self._message(session))
+                await self._log.append(unwritten.message)
             except LogUnavailable:
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
             else:
-                return self._done(offset)
+                written = version
+                for done in [one for one in unwritten.waiting if one[0] <= written]:
+                    unwritten.waiting.remove(done)
+                    self._done(done[1])
+        unwritten.writing = False
+        if not unwritten.waiting:
+            del self._unwritten[session]
 
-    def _message(self, session: str) -> Message:
-        state = self._states.get(session)
+    def _message(self, state: s.SessionState) -> Message:
         envelope = Envelope(
-            id=f"{state.head}.{state.version}", type=state.wire_type, version=state.wire_version, source="executor", subject=session,
-            time_us=state.last_us, subject_version=state.version, causation=state.head, correlation=session,
+            id=f"{state.head}.{state.version}", type=state.wire_type, version=state.wire_version, source="executor", subject=state.session,
+            time_us=state.last_us, subject_version=state.version, causation=state.head, correlation=state.session,
         )  # fmt: skip
-        return Message(topics.STATE, self._partition, session.encode(), self._states.packed(session), to_headers(envelope))
+        return Message(topics.STATE, self._partition, state.session.encode(), self._states.packed(state.session), to_headers(envelope))
 
     async def stop(self) -> None:
         """Stop writing; what is not acknowledged, the next owner folds anew."""

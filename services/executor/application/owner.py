@@ -206,10 +206,11 @@ class Owner:
         while refused and self.states.get(body.session).head == envelope.id:
             state = self.states.get(body.session)
             denial = finishing.denial(state, body, refused, self._parts.clock.now_us())
-            accepted, follow_up = await self._insisted(self.envelope(state.version, state.head, denial), denial)
+            follow_up = self.envelope(state.version, state.head, denial)
+            accepted, at = await self._insisted(follow_up, denial)
             if accepted:
-                self._finisher.publish(body.session, follow_up)
-        self._finisher.publish(body.session, offset)
+                self._finisher.publish(follow_up, at)
+        self._finisher.publish(envelope, offset)
 
     async def _insisted(self, envelope: Envelope, body: SessionAdvanced) -> tuple[bool, int]:
         """Write what has to follow, however long the log is away: a refused login may not stand in a session."""
