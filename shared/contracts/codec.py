@@ -14,7 +14,16 @@ M = TypeVar("M", bound=Contract)
 Upcaster = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 DEFAULT_LIMIT: Final = 256 * 1024
 _RANGE: Final = frozenset(
-    ("greater_than_equal", "less_than_equal", "int_parsing_size", "too_long", "too_short", "string_too_long", "bytes_too_long", "bytes_too_short")
+    (
+        "greater_than_equal",
+        "less_than_equal",
+        "int_parsing_size",
+        "too_long",
+        "too_short",
+        "string_too_long",
+        "bytes_too_long",
+        "bytes_too_short",
+    )
 )
 
 

@@ -16,7 +16,9 @@ from shared.contracts.model import Contract, Count, Plain, ShortText, Text, Valu
 Kind = Literal["flow", "stage", "policy", "brand"]
 Mode = Literal["any", "all"]
 Designation = Literal["authentication", "authorization", "invalidation", "enrollment", "unenrollment", "recovery", "stage_configuration"]
-Requirement = Literal["none", "require_authenticated", "require_unauthenticated", "require_superuser", "require_redirect", "require_outpost", "require_token"]
+Requirement = Literal[
+    "none", "require_authenticated", "require_unauthenticated", "require_superuser", "require_redirect", "require_outpost", "require_token"
+]
 DeniedAction = Literal["message_continue", "message", "continue"]
 InvalidResponseAction = Literal["retry", "restart", "restart_with_context"]
 Order = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]

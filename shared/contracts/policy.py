@@ -48,7 +48,10 @@ class BindingResult(Value):
     binding: ShortText
     outcome: Outcome
     messages: tuple[Text, ...] = ()
-    reason: Annotated[ShortText, open_enum("", "timeout", "memory", "output", "crash", "exception", "syntax", "unknown_policy", "invalid_result", "unavailable")] = ""
+    reason: Annotated[
+        ShortText,
+        open_enum("", "timeout", "memory", "output", "crash", "exception", "syntax", "unknown_policy", "invalid_result", "unavailable"),
+    ] = ""
     policy: ShortText | None = None
     name: ShortText = ""
     failure_result_used: bool = False

@@ -170,8 +170,22 @@ class SessionEnded(Value):
 
 
 Event = Annotated[
-    SessionStarted | RunStarted | RunRefused | RunReplanned | StageSkipped | StageGuarded | StageChallenged | AnswerRefused
-    | StagePassed | RunDenied | RunFinished | RunCancelled | CounterSet | LoggedIn | LoggedOut | SessionEnded,
+    SessionStarted
+    | RunStarted
+    | RunRefused
+    | RunReplanned
+    | StageSkipped
+    | StageGuarded
+    | StageChallenged
+    | AnswerRefused
+    | StagePassed
+    | RunDenied
+    | RunFinished
+    | RunCancelled
+    | CounterSet
+    | LoggedIn
+    | LoggedOut
+    | SessionEnded,
     Field(discriminator="event"),
 ]
 

@@ -54,8 +54,14 @@ DIRECTORY_EVENTS: Final = "directory.events"
 DEAD_LETTERS: Final = "dead-letters"
 
 _ALL = (
-    Topic(DEFINITIONS, "content hash of a body, or object of a pointer", "catalog", "definitions: bodies first, the pointer last",
-          partitions=1, cleanup=("compact",)),
+    Topic(
+        DEFINITIONS,
+        "content hash of a body, or object of a pointer",
+        "catalog",
+        "definitions: bodies first, the pointer last",
+        partitions=1,
+        cleanup=("compact",),
+    ),
     Topic(CATALOG_EVENTS, "object", "catalog", "who changed what, before and after", partitions=1, retention_s=3650 * DAY),
     Topic(PLAN_REQUESTS, "session", "executor worker", "questions to the planner", retention_s=HOUR),
     Topic(PLANS, "session", "planner", "plans, or refusals with their reasons", retention_s=DAY),
@@ -64,14 +70,36 @@ _ALL = (
     Topic(STEPS, "session", "executor edge", "what visitors ask for, their bodies sealed", retention_s=15 * MINUTE, segment_s=MINUTE),
     Topic(REPLIES, "partition of the asking edge", "executor worker", "one reply for each step", retention_s=5 * MINUTE, segment_s=MINUTE),
     Topic(SESSIONS, "session", "executor worker", "one transition for each accepted step: the audited history", retention_s=30 * DAY),
-    Topic(STATE, "session", "executor worker", "the folded state of a session: a new owner's start",
-          cleanup=("compact", "delete"), retention_s=25 * HOUR),
-    Topic(KEYS, "epoch", "executor worker", "public halves of the keys that answers are sealed to",
-          partitions=1, cleanup=("compact", "delete"), retention_s=HOUR, segment_s=10 * MINUTE),
+    Topic(
+        STATE,
+        "session",
+        "executor worker",
+        "the folded state of a session: a new owner's start",
+        cleanup=("compact", "delete"),
+        retention_s=25 * HOUR,
+    ),
+    Topic(
+        KEYS,
+        "epoch",
+        "executor worker",
+        "public halves of the keys that answers are sealed to",
+        partitions=1,
+        cleanup=("compact", "delete"),
+        retention_s=HOUR,
+        segment_s=10 * MINUTE,
+    ),
     Topic(REVOCATIONS, "login or user", "executor directory", "logins ended before their time", partitions=1, retention_s=HOUR),
     Topic(TOKENS, "hash of the token", "executor directory", "who a bearer token is", partitions=1, cleanup=("compact",)),
     Topic(DIRECTORY_EVENTS, "user", "executor directory", "what happened to users", partitions=1, retention_s=3650 * DAY),
-    Topic(DEAD_LETTERS, "source", "all", "what could not be handled, with the reason", partitions=1, retention_s=30 * DAY, max_bytes=1024 * KIB),
+    Topic(
+        DEAD_LETTERS,
+        "source",
+        "all",
+        "what could not be handled, with the reason",
+        partitions=1,
+        retention_s=30 * DAY,
+        max_bytes=1024 * KIB,
+    ),
 )
 
 TOPICS: Final[Mapping[str, Topic]] = {topic.name: topic for topic in _ALL}

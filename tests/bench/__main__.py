@@ -47,10 +47,12 @@ def measure(target: Target, kind: str, visitors: int, seconds: float, *, check: 
     """Run the driver and read the CPU that everything took while it measured."""
     command = [sys.executable, "-m", "tests.bench.driver", "--base", target.base, "--concurrency", str(visitors), "--seconds", str(seconds)]
     warmup = min(3.0, seconds)
-    with subprocess.Popen([*command, "--warmup", str(warmup), *(["--check"] if check else [])], stdout=subprocess.PIPE, text=True) as driver:
+    with subprocess.Popen(
+        [*command, "--warmup", str(warmup), *(["--check"] if check else [])], stdout=subprocess.PIPE, text=True
+    ) as driver:
         assert driver.stdout
         warm = json.loads(driver.stdout.readline())["warm_at"]
-        time.sleep(max(0.0, warm - time.time()))  # noqa: TID251
+        time.sleep(max(0.0, warm - time.time()))
         before = {name: group.cpu_s() for name, group in target.groups.items()}
         time.sleep(seconds)
         after = {name: group.cpu_s() for name, group in target.groups.items()}
@@ -59,7 +61,9 @@ def measure(target: Target, kind: str, visitors: int, seconds: float, *, check: 
     cpu = {name: round(1000 * (after[name] - before[name]) / count, 2) for name in before}
     what = "users/me" if check else "login"
     driver_ms = round(1000 * said["driver_cpu_s"] / count, 2)
-    return Row(target.name, kind, what, visitors, round(said["count"] / seconds, 1), said["logins"], said["steps"], cpu, driver_ms, said["errors"])
+    return Row(
+        target.name, kind, what, visitors, round(said["count"] / seconds, 1), said["logins"], said["steps"], cpu, driver_ms, said["errors"]
+    )
 
 
 def raw_hash(seconds: float) -> tuple[float, float]:

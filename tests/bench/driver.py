@@ -80,7 +80,6 @@ async def visitors(options: argparse.Namespace) -> dict[str, Any]:
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=30)
     ) as http:
-
         known = [Visitor(http, options.base, Measured()) for _ in range(options.concurrency)]
         if options.check:
             for number, visitor in enumerate(known):
@@ -123,7 +122,10 @@ def _quantiles(seconds: list[float]) -> dict[str, float]:
     ordered = sorted(seconds)
     if not ordered:
         return {}
-    return {name: round(1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2) for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
+    return {
+        name: round(1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2)
+        for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+    }
 
 
 def main() -> None:

@@ -43,13 +43,12 @@ def replayed(sluice: SluiceUp, scenario: str, result: Path) -> dict:
         capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
     assert done.returncode in (0, 1), done.stderr
-    print(done.stdout)
     return json.loads(result.read_text())
 
 
 @pytest.mark.shared
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_recorded_scenario_differs_only_where_we_mean_it_to(sluice: SluiceUp, scenario: str, tmp_path: Path):
+def test_a_recorded_scenario_differs_only_where_we_mean_it_to(sluice: SluiceUp, scenario: str, tmp_path: Path) -> None:
     result = replayed(sluice, scenario, tmp_path / "result.json")
     open_ = [d for d in result["scenarios"][scenario]["differences"] if "deviation" not in d]
     assert not open_, "\n".join(f"{d['step']} {d['path']}: {d['expected']!r} -> {d['got']!r}" for d in open_)
@@ -57,7 +56,7 @@ def test_a_recorded_scenario_differs_only_where_we_mean_it_to(sluice: SluiceUp, 
 
 
 @pytest.mark.shared
-def test_every_deviation_says_where_what_and_why():
+def test_every_deviation_says_where_what_and_why() -> None:
     for entry in yaml.safe_load(DEVIATIONS.read_text()):
         assert {"scenario", "path", "why"} <= entry.keys()
         assert "*" not in entry["path"], f"{entry['path']} proves nothing"

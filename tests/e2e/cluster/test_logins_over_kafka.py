@@ -110,7 +110,7 @@ def test_five_workers_at_once(cluster: Cluster) -> None:
 
     def one(_: int) -> str | None:
         visitor = Visitor(cluster.url)
-        eventually(lambda: visitor.challenge(), lambda challenge: challenge.get("component") == "ak-stage-identification")
+        eventually(visitor.challenge, lambda challenge: challenge.get("component") == "ak-stage-identification")
         visitor.answer("ak-stage-identification", uid_field="akadmin")
         finish(visitor, cluster.password)
         return visitor.who()

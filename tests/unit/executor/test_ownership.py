@@ -11,7 +11,7 @@ from tests.unit.executor.test_steps import log_in
 from tests.unit.executor.world import World
 
 
-async def test_a_second_worker_goes_on_where_the_first_one_stopped():
+async def test_a_second_worker_goes_on_where_the_first_one_stopped() -> None:
     async with World() as world:
         browser = world.browser()
         await browser.get()
@@ -21,14 +21,14 @@ async def test_a_second_worker_goes_on_where_the_first_one_stopped():
         assert (await browser.post({"password": "secret"})).login
 
 
-async def test_five_workers_at_once_log_everybody_in():
+async def test_five_workers_at_once_log_everybody_in() -> None:
     async with World(workers=5) as world:
         browsers = [world.browser() for _ in range(20)]
         await asyncio.gather(*(log_in(browser) for browser in browsers))
         assert len({key.session for key in world.directory.performed}) == 20
 
 
-async def test_the_transition_of_a_zombie_changes_nothing():
+async def test_the_transition_of_a_zombie_changes_nothing() -> None:
     async with World() as world:
         browser = world.browser()
         await browser.get()
@@ -45,13 +45,17 @@ async def test_the_transition_of_a_zombie_changes_nothing():
         assert len(kept) == 2 and not any(ident.startswith("zombie") for ident in kept)
 
 
-async def test_a_transition_of_a_former_owner_that_was_accepted_is_believed():
+async def test_a_transition_of_a_former_owner_that_was_accepted_is_believed() -> None:
     async with World() as world:
         browser = world.browser()
         await browser.get()
         shown = browser.shown["login"]
         cancel = SessionAdvanced(
-            session=browser.session, command="z", kind="cancel", at_us=world.clock.now_us(), events=(RunCancelled(run=shown.run, reason="z"),)
+            session=browser.session,
+            command="z",
+            kind="cancel",
+            at_us=world.clock.now_us(),
+            events=(RunCancelled(run=shown.run, reason="z"),),
         )
         await world.write(topics.SESSIONS, cancel, browser.session, "other", subject_version=2, parent=shown.transition)
         reply = await browser.get()
@@ -76,7 +80,7 @@ class LosesAcknowledgements:
         return offset
 
 
-async def test_a_transition_whose_acknowledgement_got_lost_still_has_its_orders_done():
+async def test_a_transition_whose_acknowledgement_got_lost_still_has_its_orders_done() -> None:
     async with World(workers=0) as world:
         await world.add_worker(LosesAcknowledgements)
         browser = world.browser()
@@ -89,7 +93,7 @@ async def test_a_transition_whose_acknowledgement_got_lost_still_has_its_orders_
         assert again.login and len(world.directory.performed) == 1
 
 
-async def test_orders_that_were_not_done_are_done_by_the_next_owner():
+async def test_orders_that_were_not_done_are_done_by_the_next_owner() -> None:
     async with World() as world:
         world.directory.away_for_orders = 1000
         browser = world.browser()
@@ -97,7 +101,7 @@ async def test_orders_that_were_not_done_are_done_by_the_next_owner():
         await browser.post({"uid_field": "alice"})
         step = browser.compose("answer", "login", {"password": "secret"})
         asking = asyncio.create_task(world.ask(step, timeout=10))
-        while not world.directory.away_for_orders < 1000:
+        while not world.directory.away_for_orders < 1000:  # noqa: ASYNC110 -- a fake directory tells nobody
             await asyncio.sleep(0.01)
         await world.workers.pop().stop()
         world.directory.away_for_orders = 0

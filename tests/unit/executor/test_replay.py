@@ -27,7 +27,7 @@ async def a_history():
         return await world.history(browser.session)
 
 
-async def test_every_step_comes_out_the_same():
+async def test_every_step_comes_out_the_same() -> None:
     state, count = new_session((history := await a_history())[0].body.session), 0
     for received in history:
         again = await decided_again(state, received.body, registry(), SECRET)
@@ -37,7 +37,7 @@ async def test_every_step_comes_out_the_same():
     assert count == 11
 
 
-async def test_a_changed_record_is_noticed():
+async def test_a_changed_record_is_noticed() -> None:
     history = await a_history()
     state = new_session(history[0].body.session)
     for received in history:

@@ -28,7 +28,7 @@ def events(history: list) -> list[str]:
     return out
 
 
-async def test_a_login_from_the_first_get_to_the_redirect():
+async def test_a_login_from_the_first_get_to_the_redirect() -> None:
     async with World() as world:
         browser = world.browser()
         first = await browser.get()
@@ -47,7 +47,7 @@ async def test_a_login_from_the_first_get_to_the_redirect():
         assert [[order.kind for order in orders] for orders in world.directory.performed.values()] == [["directory.login.start"]]
 
 
-async def test_the_secret_is_nowhere_in_the_log():
+async def test_the_secret_is_nowhere_in_the_log() -> None:
     async with World() as world:
         browser = world.browser()
         await browser.get()
@@ -57,7 +57,7 @@ async def test_the_secret_is_nowhere_in_the_log():
             assert "hunter2-unlikely" not in repr(received.body)
 
 
-async def test_a_wrong_password_is_refused_and_counted_and_the_fifth_denies():
+async def test_a_wrong_password_is_refused_and_counted_and_the_fifth_denies() -> None:
     async with World() as world:
         browser = world.browser()
         await browser.get()
@@ -72,7 +72,7 @@ async def test_a_wrong_password_is_refused_and_counted_and_the_fifth_denies():
         assert again.view and again.view.component == "ak-stage-identification" and "uid_field" in again.view.errors
 
 
-async def test_the_counter_outlives_a_cancel():
+async def test_the_counter_outlives_a_cancel() -> None:
     async with World() as world:
         browser = world.browser()
         for _ in range(2):
@@ -87,13 +87,13 @@ async def test_the_counter_outlives_a_cancel():
         assert denied.view and denied.view.kind == "denied"
 
 
-async def test_an_answer_without_a_run_starts_one_and_is_given_to_it():
+async def test_an_answer_without_a_run_starts_one_and_is_given_to_it() -> None:
     async with World() as world:
         reply = await world.browser().post({"uid_field": "alice"})
         assert reply.view and reply.view.component == "ak-stage-password" and reply.advanced
 
 
-async def test_the_same_command_twice_runs_once_and_is_answered_twice():
+async def test_the_same_command_twice_runs_once_and_is_answered_twice() -> None:
     async with World() as world:
         browser = world.browser()
         await browser.get()
@@ -105,7 +105,7 @@ async def test_the_same_command_twice_runs_once_and_is_answered_twice():
         assert len([ask for _, ask in world.directory.asked if ask.kind == "directory.password.verify"]) == 1
 
 
-async def test_a_double_click_that_arrives_at_the_same_moment_runs_once():
+async def test_a_double_click_that_arrives_at_the_same_moment_runs_once() -> None:
     async with World() as world:
         browser = world.browser()
         await browser.get()
@@ -115,7 +115,7 @@ async def test_a_double_click_that_arrives_at_the_same_moment_runs_once():
         assert sorted(reply.outcome for reply in replies) == ["accepted", "current"]
 
 
-async def test_a_stale_step_shows_the_current_state_and_counts_nothing():
+async def test_a_stale_step_shows_the_current_state_and_counts_nothing() -> None:
     async with World() as world:
         browser = world.browser()
         await browser.get()
@@ -125,7 +125,7 @@ async def test_a_stale_step_shows_the_current_state_and_counts_nothing():
         assert reply.outcome == "current" and reply.view and reply.view.component == "ak-stage-password" and reply.view.person == "alice"
 
 
-async def test_a_step_of_another_session_is_not_delivered():
+async def test_a_step_of_another_session_is_not_delivered() -> None:
     async with World() as world:
         browser, other = world.browser(), world.browser()
         await other.get()
@@ -134,7 +134,7 @@ async def test_a_step_of_another_session_is_not_delivered():
         assert reply.outcome == "current" and reply.view and reply.view.component == "ak-stage-identification"
 
 
-async def test_two_tabs_in_two_flows_finish_independently():
+async def test_two_tabs_in_two_flows_finish_independently() -> None:
     async with World({"login": World().planner.flows["login"], "other": (stage("dummy"),)}) as world:
         tab = world.browser()
         await tab.get("login")
@@ -146,7 +146,7 @@ async def test_two_tabs_in_two_flows_finish_independently():
         assert end.login
 
 
-async def test_a_cookie_from_before_the_login_is_worth_nothing_after_it():
+async def test_a_cookie_from_before_the_login_is_worth_nothing_after_it() -> None:
     async with World() as world:
         browser = world.browser()
         await browser.get()
@@ -160,7 +160,7 @@ async def test_a_cookie_from_before_the_login_is_worth_nothing_after_it():
         assert reply.outcome == "superseded" and reply.session_over
 
 
-async def test_a_log_out_ends_the_session_and_the_login():
+async def test_a_log_out_ends_the_session_and_the_login() -> None:
     async with World({"login": World().planner.flows["login"], "out": (stage("user_logout"),)}) as world:
         browser = world.browser()
         await log_in(browser)
@@ -169,13 +169,13 @@ async def test_a_log_out_ends_the_session_and_the_login():
         assert "session.ended" in events(await world.history(reply.session))
 
 
-async def test_a_log_out_by_nobody_needs_no_session():
+async def test_a_log_out_by_nobody_needs_no_session() -> None:
     async with World({"out": (stage("user_logout"),)}) as world:
         reply = await world.browser().get("out")
         assert reply.view and reply.view.to == "/" and not reply.open and not reply.logged_out
 
 
-async def test_a_refused_login_gives_no_cookie_and_denies():
+async def test_a_refused_login_gives_no_cookie_and_denies() -> None:
     async with World() as world:
         world.directory.refuse = "user_disabled"
         browser = world.browser()
@@ -185,7 +185,7 @@ async def test_a_refused_login_gives_no_cookie_and_denies():
         assert reply.login is None and reply.view and reply.view.kind == "denied" and reply.session_over
 
 
-async def test_a_failing_guard_skips_its_stage_and_an_error_does_not():
+async def test_a_failing_guard_skips_its_stage_and_an_error_does_not() -> None:
     flows = {"f": (stage("dummy", guarded=True), stage("deny"))}
     async with World(flows) as world:
         world.policy.verdicts["b-dummy"] = "fail"
@@ -196,7 +196,7 @@ async def test_a_failing_guard_skips_its_stage_and_an_error_does_not():
         assert kept.view and kept.view.component == "ak-stage-dummy"
 
 
-async def test_a_stage_that_guarded_survives_a_restart_whatever_its_policy_says_then():
+async def test_a_stage_that_guarded_survives_a_restart_whatever_its_policy_says_then() -> None:
     flows = {"f": (stage("dummy", guarded=True), stage("password", {"backends": ()}, action="restart"))}
     async with World(flows) as world:
         browser = world.browser()
@@ -208,13 +208,13 @@ async def test_a_stage_that_guarded_survives_a_restart_whatever_its_policy_says_
         assert world.planner.asked[-1].obligations == ("b-dummy",)
 
 
-async def test_a_deny_stage_that_restarts_does_not_go_round_for_ever():
+async def test_a_deny_stage_that_restarts_does_not_go_round_for_ever() -> None:
     async with World({"f": (stage("deny", action="restart"),)}) as world:
         reply = await world.browser().get("f")
         assert reply.view and reply.view.kind == "denied"
 
 
-async def test_an_unknown_flow_writes_no_transition():
+async def test_an_unknown_flow_writes_no_transition() -> None:
     async with World() as world:
         browser = world.browser()
         step = browser.compose("start", "nowhere", None)
@@ -222,7 +222,7 @@ async def test_an_unknown_flow_writes_no_transition():
         assert await world.history(step.session) == []
 
 
-async def test_a_full_hash_pool_answers_busy_and_records_nothing():
+async def test_a_full_hash_pool_answers_busy_and_records_nothing() -> None:
     async with World() as world:
         browser = world.browser()
         await browser.get()
@@ -237,19 +237,19 @@ async def test_a_full_hash_pool_answers_busy_and_records_nothing():
 
 
 @pytest.mark.parametrize("who", ["directory", "policy"])
-async def test_somebody_away_leaves_the_session_as_it_was(who: str):
+async def test_somebody_away_leaves_the_session_as_it_was(who: str) -> None:
     flows = {"f": (stage("identification", {"user_fields": ("username",)}), stage("dummy", guarded=True))}
     async with World(flows) as world:
         browser = world.browser()
         await browser.get("f")
-        setattr(getattr(world, who), "fail", Unavailable("away"))
+        getattr(world, who).fail = Unavailable("away")
         reply = await browser.post({"uid_field": "alice"}, "f")
         assert (reply.outcome, reply.retry_after_s) == ("unavailable", 1)
-        setattr(getattr(world, who), "fail", None)
+        getattr(world, who).fail = None
         assert (await browser.post({"uid_field": "alice"}, "f")).advanced
 
 
-async def test_orders_wait_for_postgres_and_so_does_the_answer():
+async def test_orders_wait_for_postgres_and_so_does_the_answer() -> None:
     async with World() as world:
         world.directory.away_for_orders = 2
         browser = world.browser()
@@ -259,7 +259,7 @@ async def test_orders_wait_for_postgres_and_so_does_the_answer():
         assert len(world.directory.performed) == 1
 
 
-async def test_a_step_past_its_deadline_is_dropped():
+async def test_a_step_past_its_deadline_is_dropped() -> None:
     async with World() as world:
         browser = world.browser()
         step = browser.compose("start", "login", None, deadline_us=world.clock.now_us() - 1)
@@ -268,7 +268,7 @@ async def test_a_step_past_its_deadline_is_dropped():
         assert await world.history(step.session) == []
 
 
-async def test_an_old_session_is_over():
+async def test_an_old_session_is_over() -> None:
     async with World() as world:
         browser = world.browser()
         await browser.get()

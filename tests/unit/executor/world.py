@@ -34,7 +34,9 @@ from shared.messaging.embedded import EmbeddedLog
 from shared.messaging.log import Message, TopicPartition
 
 SECRET = b"k" * 32
-ALICE = UserFacts(pk=7, uuid="7", uid="uid-alice", username="alice", name="Alice", email="alice@example.com", is_active=True, is_superuser=False)
+ALICE = UserFacts(
+    pk=7, uuid="7", uid="uid-alice", username="alice", name="Alice", email="alice@example.com", is_active=True, is_superuser=False
+)
 
 
 def stage(kind: str, config: Mapping[str, Any] | None = None, *, guarded: bool = False, action: str = "retry") -> PlannedStage:
