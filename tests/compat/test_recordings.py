@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -28,12 +30,12 @@ PASSWORD = "akadmin-of-the-recordings"
 
 
 @pytest.fixture(scope="module")
-def sluice(tmp_path_factory: pytest.TempPathFactory) -> SluiceUp:
+def sluice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SluiceUp]:
     with SluiceUp(tmp_path_factory.mktemp("compat") / "data", {"SLUICE_BOOTSTRAP_PASSWORD": PASSWORD}) as up:
         yield up
 
 
-def replayed(sluice: SluiceUp, scenario: str, result: Path) -> dict:
+def replayed(sluice: SluiceUp, scenario: str, result: Path) -> dict[str, Any]:
     done = subprocess.run(
         [
             sys.executable, str(RECORDINGS / "tools" / "replay.py"), "--base", sluice.base_url, "--admin-token", sluice.token,
@@ -43,7 +45,8 @@ def replayed(sluice: SluiceUp, scenario: str, result: Path) -> dict:
         capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
     assert done.returncode in (0, 1), done.stderr
-    return json.loads(result.read_text())
+    found: dict[str, Any] = json.loads(result.read_text())
+    return found
 
 
 @pytest.mark.shared

@@ -20,14 +20,15 @@ PATIENCE_S = 30.0
 def eventually(ask: Callable[[], T], good: Callable[[T], bool]) -> T:
     """Ask again, as a browser's reload does, until the answer is good."""
     deadline = time.monotonic() + PATIENCE_S
+    seen: object = None
     while True:
         try:
-            answer = ask()
+            seen = answer = ask()
             if good(answer):
                 return answer
         except OSError as away:
-            answer = away  # type: ignore[assignment] -- told when patience ends
-        assert time.monotonic() < deadline, answer
+            seen = away
+        assert time.monotonic() < deadline, seen
         time.sleep(0.2)
 
 

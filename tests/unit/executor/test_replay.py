@@ -1,5 +1,7 @@
 """A history decided again from its own records comes out the same, to the byte; a changed record is noticed."""
 
+from typing import Any
+
 import pytest
 
 from services.executor.application.effects import ReplayDiffers
@@ -11,7 +13,7 @@ from tests.unit.executor.test_steps import log_in
 from tests.unit.executor.world import LOGIN_STAGES, SECRET, World, stage
 
 
-async def a_history():
+async def a_history() -> list[Any]:
     flows = {"login": LOGIN_STAGES, "f": (stage("dummy", guarded=True), stage("password", {"backends": ()}, action="restart"))}
     async with World(flows) as world:
         browser = world.browser()

@@ -1,6 +1,7 @@
 """Steps of visitors, in words: what a session comes to, told by its replies and its history."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ async def log_in(browser: Browser, slug: str = "login") -> None:
     assert reply.login
 
 
-def events(history: list) -> list[str]:
+def events(history: list[Any]) -> list[str]:
     accepted = AcceptedTransitions()
     out: list[str] = []
     for received in history:
@@ -200,7 +201,8 @@ async def test_a_stage_that_guarded_survives_a_restart_whatever_its_policy_says_
     flows = {"f": (stage("dummy", guarded=True), stage("password", {"backends": ()}, action="restart"))}
     async with World(flows) as world:
         browser = world.browser()
-        assert (await browser.get("f")).view.component == "ak-stage-dummy"
+        first = await browser.get("f")
+        assert first.view and first.view.component == "ak-stage-dummy"
         await browser.post({}, "f")
         world.policy.verdicts["b-dummy"] = "fail"
         again = await browser.post({}, "f")

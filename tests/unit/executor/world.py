@@ -102,7 +102,7 @@ class PlainOpener:
 class FixedPlanner:
     """Plans from a table of flows; `refusals` refuses some."""
 
-    flows: dict[str, tuple[PlannedStage, ...]]
+    flows: Mapping[str, Sequence[PlannedStage]]
     refusals: dict[str, PlanRefused] = field(default_factory=dict)
     asked: list[PlanRequested] = field(default_factory=list)
 
@@ -112,8 +112,9 @@ class FixedPlanner:
             return self.refusals[question.flow].model_copy(update={"request": question.request})
         ids = {"request": question.request, "session": question.session, "run": question.run}
         if question.flow not in self.flows:
-            return PlanRefused(**ids, reason="unknown_flow")
-        return PlanMade(**ids, plan=Plan(flow=flow(question.flow), definition="h", brand=BRAND, stages=self.flows[question.flow]))
+            return PlanRefused.model_validate({**ids, "reason": "unknown_flow"})
+        plan = Plan(flow=flow(question.flow), definition="h", brand=BRAND, stages=tuple(self.flows[question.flow]))
+        return PlanMade.model_validate({**ids, "plan": plan.model_dump()})
 
     async def locate(self, question: FlowRequested) -> FlowLocated:
         return FlowLocated(request=question.request, session=question.session, slug="login")
@@ -196,7 +197,7 @@ class Browser:
 class World:
     """Use as `async with World() as world`."""
 
-    def __init__(self, flows: dict[str, tuple[PlannedStage, ...]] | None = None, workers: int = 1) -> None:
+    def __init__(self, flows: Mapping[str, Sequence[PlannedStage]] | None = None, workers: int = 1) -> None:
         self.clock = FixedClock()
         self.directory = FakeDirectory()
         self.planner = FixedPlanner(flows or {"login": LOGIN_STAGES})
@@ -222,7 +223,7 @@ class World:
     async def add_worker(self, wrap: Callable[[Any], Any] = lambda log: log) -> Worker:
         parts = Parts(
             log=wrap(self.log), directory=self.directory, opener=PlainOpener(), cursor=Cursor(registry(), self.planner, self.policy),
-            planner=self.planner, clock=self.clock, secret_key=SECRET, alive=lambda: True, diverged=lambda *_: None,
+            planner=self.planner, clock=self.clock, secret_key=SECRET, alive=lambda: True, failed=lambda *_: None,
         )  # fmt: skip
         worker = Worker(parts, NoAsking(), DeadLetters(self.log, "executor", self.clock))  # type: ignore[arg-type]
         await worker.start()
