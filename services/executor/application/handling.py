@@ -58,7 +58,7 @@ def precheck(state: s.SessionState, step: StepRequested, now_us: int, *, caught_
         return Again(before)
     if step.fresh:
         return Stopped("refused", "session_taken", session_over=True) if state.version else None
-    newer = step.rotation > state.rotation or (step.shown is not None and step.shown.version > state.version)
+    newer = not state.version or step.rotation > state.rotation or (step.shown is not None and step.shown.version > state.version)
     if newer and not caught_up:
         raise StateBehind
     if not state.version or state.ended or expired(state, now_us):
