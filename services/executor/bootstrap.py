@@ -76,7 +76,7 @@ class WorkerRole:
         parts = Parts(
             log=log, directory=PostgresDirectory(database, hashes, clock, limits), opener=self._keys,
             cursor=Cursor(registry(), asking, asking), planner=asking, clock=clock, secret_key=derived_bytes(secret, "sessions"),
-            alive=lambda: False, diverged=lambda *_: None,
+            alive=lambda: False, failed=lambda *_: None,
         )  # fmt: skip
         self.worker = Worker(parts, asking, dead_letters)
 

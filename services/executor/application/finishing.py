@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.executor.application.ports import Directory, OrderKey, OrderResult
+from services.executor.application.ports import Directory, LogDiverged, OrderKey, OrderResult
 from services.executor.application.states import SessionStates
 from services.executor.application.views import denied_view
 from services.executor.domain.session import run_of
@@ -68,20 +68,26 @@ class Finisher:
         self._unwritten: dict[str, _Unwritten] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
-    async def orders(self, envelope: Envelope, body: s.SessionAdvanced, alive: Callable[[], bool]) -> Sequence[OrderResult]:
-        """Have the transition's orders done; those that were refused. Tries until PostgreSQL answers: the session waits."""
+    async def orders(self, envelope: Envelope, body: s.SessionAdvanced) -> Sequence[OrderResult]:
+        """Have the transition's orders done; those that were refused. Tries until PostgreSQL answers: the session waits.
+
+        Orders that cannot be carried out at all count as refused: what a session says must be true.
+        """
         if not body.orders:
             return ()
-        orders: list[Order] = [_KINDS[record.kind].model_validate(record.order) for record in body.orders]
         key = OrderKey(body.session, envelope.subject_version or 0, envelope.id)
         wait_s = _FIRST_WAIT_S
         while True:
             try:
+                orders: list[Order] = [_KINDS[record.kind].model_validate(record.order) for record in body.orders]
                 return [result for result in await self._directory.perform(key, orders) if not result.done]
             except Unavailable:
                 logger.warning("orders wait for PostgreSQL")
-                if not alive():
-                    raise
+            except LogDiverged:
+                raise
+            except Exception:
+                logger.exception("orders cannot be carried out", extra={"transition": envelope.id})
+                return (OrderResult(n=0, done=False, reason="failed"),)
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 

@@ -28,14 +28,15 @@ from shared.contracts import topics
 from shared.contracts.codec import Received, encode
 from shared.contracts.envelope import Envelope
 from shared.contracts.errors import BadSeal
-from shared.contracts.planner import FlowRequested
 from shared.contracts.people import Visitor
+from shared.contracts.planner import FlowRequested
 from shared.contracts.sessions import SessionAdvanced, SessionState
 from shared.contracts.steps import StepReplied, StepRequested
 from shared.flows.fields import clean
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import SluiceError, Unavailable
 from shared.kernel.ids import derived_id
+from shared.messaging.dead_letters import UNEXPECTED, DeadLetters
 from shared.messaging.log import Log, Message, Record, TopicPartition
 from shared.messaging.offsets import LowWater
 from shared.telemetry.metrics import metrics
@@ -51,7 +52,8 @@ Job = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What an owner works with. `alive` is false once the group may have given our partitions to somebody else."""
+    """What an owner works with. `alive` is false once the group may have given our partitions to somebody else; `failed`
+    is told why a partition cannot go on."""
 
     log: Log
     directory: Directory
@@ -61,20 +63,17 @@ class Parts:
     clock: Clock
     secret_key: bytes
     alive: Callable[[], bool]
-    diverged: Callable[[int, LogDiverged], None]
-
-
-class LostOwnership(Exception):
-    """Our last heartbeat is too old: somebody else may own these sessions now (architecture §4.1)."""
+    failed: Callable[[int, Exception], None]
 
 
 class Owner:
     """Owns one partition from `take_over` to `stop`."""
 
-    def __init__(self, partition: int, parts: Parts, marks: LowWater) -> None:
+    def __init__(self, partition: int, parts: Parts, marks: LowWater, dead_letters: DeadLetters) -> None:
         self.partition = partition
         self._parts = parts
         self._marks = marks
+        self._dead_letters = dead_letters
         self.states = SessionStates()
         self.journal = Journal(parts.log, TopicPartition(topics.SESSIONS, partition), self.states, self._unawaited, marks)
         self._finisher = Finisher(parts.log, parts.directory, self.states, partition, self.journal.done)
@@ -119,16 +118,15 @@ class Owner:
         try:
             while queue:
                 await queue.popleft()()
-        except LostOwnership:
-            logger.warning("partition %d dropped a session: the last heartbeat is too old", self.partition)
-        except LogDiverged as diverged:
-            self._parts.diverged(self.partition, diverged)
+        except Exception as error:  # noqa: BLE001 - told to the worker, which ends with it: what is queued comes again
+            self._parts.failed(self.partition, error)
         finally:
             del self._queues[session]
 
     # --- one step ---
 
     async def _step(self, record: Record, step: StepRequested) -> None:
+        await self._owned()
         now_us = self._parts.clock.now_us()
         metrics().queue_wait(topics.STEPS, (now_us - step.received_us) / 1e6)
         if now_us > step.deadline_us:
@@ -146,6 +144,11 @@ class Owner:
         except Unavailable as away:
             logger.warning("a step could not be decided: %s %s", away.code, away.detail)
             reply = replying.stopped(step, "unavailable", away.code, retry_after_s=1)
+        except LogDiverged:
+            raise
+        except Exception as defect:  # noqa: BLE001 - kept with its traceback; a step must not stop its session
+            await self._keep(record, defect)
+            reply = replying.stopped(step, "unavailable", UNEXPECTED, retry_after_s=1)
         stage = reply.view.component if reply.view else ""
         metrics().step(stage, reply.outcome, self._parts.clock.monotonic() - began)
         await self._send(step, reply)
@@ -155,8 +158,7 @@ class Owner:
             return await self._locate(step)
         caught_up = False
         for _ in range(ATTEMPTS):
-            if not self._parts.alive():
-                raise LostOwnership
+            await self._owned()
             await self._finish_all(step.session)
             state = self.states.get(step.session)
             now_us = max(state.last_us, self._parts.clock.now_us())
@@ -186,8 +188,6 @@ class Owner:
 
     async def _write(self, decision: Decision) -> bool:
         """Write the transition; false if another one was accepted in its place. Waits for its orders."""
-        if not self._parts.alive():
-            raise LostOwnership
         return await self.write(decision.state, decision.transition())
 
     async def write(self, on: SessionState, body: SessionAdvanced) -> bool:
@@ -195,6 +195,7 @@ class Owner:
 
         The session may have gone on meanwhile: then the parent says so, and the transition is not accepted.
         """
+        await self._owned()
         envelope = self.envelope(on.version, on.head, body)
         accepted, offset = await self.journal.append(envelope, body)
         if accepted:
@@ -202,7 +203,7 @@ class Owner:
         return accepted
 
     async def _finish(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
-        refused = await self._finisher.orders(envelope, body, self._parts.alive)
+        refused = await self._finisher.orders(envelope, body)
         while refused and self.states.get(body.session).head == envelope.id:
             state = self.states.get(body.session)
             denial = finishing.denial(state, body, refused, self._parts.clock.now_us())
@@ -218,9 +219,8 @@ class Owner:
             try:
                 return await self.journal.append(envelope, body)
             except Unavailable:
-                if not self._parts.alive():
-                    raise LostOwnership from None
                 await asyncio.sleep(RETRY_S)
+                await self._owned()
                 if self.states.get(body.session).version >= (envelope.subject_version or 0):
                     return False, 0
 
@@ -244,6 +244,18 @@ class Owner:
             await self._finish(*left[0])
             left.popleft()
         self._unfinished.pop(session, None)
+
+    async def _owned(self) -> None:
+        """Wait as long as somebody else may own this partition: we are told so, which ends the wait, or the group hears of
+        us again and it was ours all the time (architecture §4.1)."""
+        while not self._parts.alive():  # noqa: ASYNC110 - the group tells of heartbeats by their age only
+            await asyncio.sleep(RETRY_S)
+
+    async def _keep(self, record: Record, defect: Exception) -> None:
+        try:
+            await self._dead_letters.put(record, UNEXPECTED, type(defect).__name__, defect)
+        except Unavailable:
+            logger.error("a step that cannot be decided is not kept either", exc_info=defect)
 
     async def _catch_up(self) -> None:
         _, end = await self._parts.log.bounds(TopicPartition(topics.SESSIONS, self.partition))
@@ -289,6 +301,6 @@ class Owner:
         headers, value = encode(envelope, reply)
         try:
             await self._parts.log.append(Message(topics.REPLIES, step.reply_partition, key.encode(), value, headers))
-        except Unavailable:
+        except SluiceError as error:
             # The visitor asks again with the same command, or for the state; the transition is in the log.
-            logger.warning("a reply could not be written", extra={"command": step.command})
+            logger.warning("a reply could not be written: %s", error, extra={"command": step.command})

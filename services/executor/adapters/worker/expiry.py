@@ -1,10 +1,14 @@
 """Sessions end by age without anybody asking: a transition under a derived id, like any other (architecture §3, §4.7)."""
 
+import logging
 from typing import Final
 
 from services.executor.application.owner import Owner
 from services.executor.domain.session import HOUR, expired
 from shared.contracts import sessions as s
+from shared.kernel.errors import Unavailable
+
+logger = logging.getLogger(__name__)
 
 FORGET_AFTER_US: Final = 600 * 1_000_000
 """An ended session is held so long, far beyond a step's deadline: no late step of it can start it anew."""
@@ -29,4 +33,7 @@ async def _expire(owner: Owner, session: str, now_us: int) -> None:
         session=session, command=f"expire.{state.version}", kind="expire", at_us=max(state.last_us, now_us),
         events=(*cancelled, s.SessionEnded(reason="expired")),
     )  # fmt: skip
-    await owner.write(state, body)
+    try:
+        await owner.write(state, body)
+    except Unavailable as away:
+        logger.warning("the end of a session is put off until the next sweep: %s", away.code)

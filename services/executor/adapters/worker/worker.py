@@ -33,7 +33,7 @@ class Worker:
     """Owns the partitions that the group gives it. `parts.alive` is filled in here."""
 
     def __init__(self, parts: Parts, asking: Asking, dead_letters: DeadLetters) -> None:
-        self._parts = replace(parts, alive=self.alive, diverged=self._diverged)
+        self._parts = replace(parts, alive=self.alive, failed=self._stop_at)
         self._asking = asking
         self._dead_letters = dead_letters
         self._owners: dict[int, Owner] = {}
@@ -124,14 +124,17 @@ class Worker:
             membership = self._membership
         if membership is None:
             raise LogUnavailable("no membership yet")
-        owner = Owner(number, self._parts, self._marks)
+        owner = Owner(number, self._parts, self._marks, self._dead_letters)
         committed = await membership.committed(TopicPartition(topics.SESSIONS, number))
         await take_over(self._parts.log, number, committed, owner.states, owner.journal, self._dead_letters)
         self._owners[number] = owner
 
-    def _diverged(self, partition: int, diverged: LogDiverged) -> None:
-        logger.critical("LOG_DIVERGED: partition %d stops; the log has lost what PostgreSQL remembers", partition)
-        self._failure = diverged
+    def _stop_at(self, partition: int, error: Exception) -> None:
+        if isinstance(error, LogDiverged):
+            logger.critical("LOG_DIVERGED: partition %d stops; the log has lost what PostgreSQL remembers", partition)
+        else:
+            logger.critical("partition %d stops", partition, exc_info=error)
+        self._failure = error
 
     # --- now and then ---
 
