@@ -37,7 +37,7 @@ async def at_the_password(world: World) -> Browser:
     return browser
 
 
-async def test_a_decision_on_an_older_state_passes_no_stage_twice():
+async def test_a_decision_on_an_older_state_passes_no_stage_twice() -> None:
     flows = {"login": (*LOGIN_STAGES[:2], stage("dummy"), LOGIN_STAGES[2])}
     world = World(flows)
     world.directory = directory = Interrupted()
@@ -85,7 +85,7 @@ class LateLog:
         return offset
 
 
-async def test_a_transition_that_was_read_back_before_its_acknowledgement_got_lost_has_its_orders_done():
+async def test_a_transition_that_was_read_back_before_its_acknowledgement_got_lost_has_its_orders_done() -> None:
     async with World(workers=0) as world:
 
         async def arrives_unacknowledged(log: Any, message: Message) -> None:
@@ -99,7 +99,7 @@ async def test_a_transition_that_was_read_back_before_its_acknowledgement_got_lo
         assert reply.login and len(world.directory.performed) == 1
 
 
-async def test_a_command_that_is_asked_again_waits_for_the_orders_of_its_late_transition():
+async def test_a_command_that_is_asked_again_waits_for_the_orders_of_its_late_transition() -> None:
     world = World(workers=0)
     world.directory = directory = Interrupted(refuse="user_disabled")
     async with world:

@@ -26,7 +26,7 @@ class StatesAway:
         return offset
 
 
-async def test_a_state_that_is_written_late_does_not_hide_orders_that_are_not_done():
+async def test_a_state_that_is_written_late_does_not_hide_orders_that_are_not_done() -> None:
     async with World(workers=0) as world:
         away = asyncio.Event()
         away.set()
