@@ -28,7 +28,7 @@ def new_private_key() -> bytes:
 
 def public_half(private: bytes) -> bytes:
     """The 32 bytes that may be published."""
-    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+    return private_key(private).public_key().public_bytes_raw()
 
 
 def seal(public: bytes, epoch: str, session: str, command: str, body: bytes) -> Sealed:
@@ -41,9 +41,13 @@ def seal(public: bytes, epoch: str, session: str, command: str, body: bytes) -> 
     return Sealed(epoch=epoch, box=box)
 
 
-def open_sealed(private: bytes, sealed: Sealed, session: str, command: str) -> bytes:
+def private_key(private: bytes) -> X25519PrivateKey:
+    """The key of these 32 bytes. Keep it: making it costs as much as opening a box."""
+    return X25519PrivateKey.from_private_bytes(private)
+
+
+def open_sealed(key: X25519PrivateKey, sealed: Sealed, session: str, command: str) -> bytes:
     """What was sealed; `BadSeal` if it was for another session, command or key, or was damaged."""
-    key = X25519PrivateKey.from_private_bytes(private)
     try:
         padded = _SUITE.decrypt(sealed.box, key, _info(sealed.epoch, session, command))
     except (InvalidTag, ValueError):  # ValueError: too short, or an encapsulated key of low order

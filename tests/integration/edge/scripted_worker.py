@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.executor.application.sealing import new_private_key, open_sealed, public_half
+from services.executor.application.sealing import new_private_key, open_sealed, private_key, public_half
 from services.executor.domain.destinations import Failed, Redirect, destination
 from shared.contracts.codec import encode
 from shared.contracts.definitions import Designation, FlowFacts
@@ -188,7 +188,7 @@ class ScriptedWorker:
 
     def _answered(self, step: StepRequested, session: Session, run: Run) -> StepReplied:
         assert step.sealed is not None
-        body = json.loads(open_sealed(self._keys.private, step.sealed, step.session, step.command))
+        body = json.loads(open_sealed(private_key(self._keys.private), step.sealed, step.session, step.command))
         self.bodies.append(body)
         if step.flow != AUTH:
             return self._finished(step, session, run)

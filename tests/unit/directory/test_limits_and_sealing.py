@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.application.sealing import MAX_BODY, new_private_key, open_sealed, public_half, seal
+from services.executor.application.sealing import MAX_BODY, new_private_key, open_sealed, private_key, public_half, seal
 from services.executor.domain.limits import bucket
 from shared.contracts.errors import BadSeal
 from shared.contracts.steps import Sealed
@@ -37,7 +37,7 @@ def test_addresses_are_counted_by_who_can_have_them(address: str, counted: str) 
 @given(st.binary(max_size=2000))
 def test_what_was_sealed_opens(body: bytes) -> None:
     sealed = seal(PUBLIC, "epoch", "session", "command", body)
-    assert open_sealed(PRIVATE, sealed, "session", "command") == body
+    assert open_sealed(private_key(PRIVATE), sealed, "session", "command") == body
     assert body not in sealed.box or len(body) < 4
 
 
@@ -58,15 +58,15 @@ def test_lengths_are_hidden_in_steps_of_256_bytes() -> None:
 def test_a_box_opens_for_its_session_and_command_only(session: str, command: str) -> None:
     sealed = seal(PUBLIC, "epoch", "session", "command", b"secret")
     with pytest.raises(BadSeal):
-        open_sealed(PRIVATE, sealed, session, command)
+        open_sealed(private_key(PRIVATE), sealed, session, command)
 
 
 def test_a_box_opens_with_its_key_and_epoch_only() -> None:
     sealed = seal(PUBLIC, "epoch", "session", "command", b"secret")
     with pytest.raises(BadSeal):
-        open_sealed(new_private_key(), sealed, "session", "command")
+        open_sealed(private_key(new_private_key()), sealed, "session", "command")
     with pytest.raises(BadSeal):
-        open_sealed(PRIVATE, Sealed(epoch="other", box=sealed.box), "session", "command")
+        open_sealed(private_key(PRIVATE), Sealed(epoch="other", box=sealed.box), "session", "command")
 
 
 @given(st.data())
@@ -75,10 +75,10 @@ def test_a_damaged_box_is_a_bad_seal_and_nothing_else(data: st.DataObject) -> No
     place = data.draw(st.integers(0, len(box) - 1))
     box[place] ^= data.draw(st.integers(1, 255))
     with pytest.raises(BadSeal):
-        open_sealed(PRIVATE, Sealed(epoch="epoch", box=bytes(box)), "session", "command")
+        open_sealed(private_key(PRIVATE), Sealed(epoch="epoch", box=bytes(box)), "session", "command")
 
 
 @given(st.binary(max_size=400))
 def test_noise_is_a_bad_seal_and_nothing_else(noise: bytes) -> None:
     with pytest.raises(BadSeal):
-        open_sealed(PRIVATE, Sealed(epoch="epoch", box=noise), "session", "command")
+        open_sealed(private_key(PRIVATE), Sealed(epoch="epoch", box=noise), "session", "command")

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from services.executor.adapters.directory.events import key_published
-from services.executor.application.sealing import new_private_key, open_sealed, public_half
+from services.executor.application.sealing import new_private_key, open_sealed, private_key, public_half
 from shared.contracts.directory import KeyPublished
 from shared.contracts.errors import BadSeal
 from shared.contracts.steps import Sealed
@@ -48,7 +49,7 @@ _FIND: Final = "SELECT wrapped, open_until_us FROM epoch_keys WHERE epoch = $1"
 
 @dataclass(frozen=True, slots=True)
 class _Private:
-    key: bytes
+    key: X25519PrivateKey
     open_until_us: int
 
 
@@ -122,7 +123,7 @@ class EpochKeys:
             logger.error("epoch key %s was wrapped under another SLUICE_SECRET_KEY", epoch)  # noqa: TRY400 -- the trace tells no more
             self._forget_soon(epoch, now)
             return None
-        private = self._privates[epoch] = _Private(key, row["open_until_us"])
+        private = self._privates[epoch] = _Private(private_key(key), row["open_until_us"])
         return private
 
     def _forget_soon(self, epoch: str, now: float) -> None:
