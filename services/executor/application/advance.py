@@ -11,7 +11,7 @@ from services.executor.application import views
 from services.executor.application.decision import Decision
 from services.executor.application.questions import Planner, Policy, reach_question
 from services.executor.domain.destinations import Failed, Refused as BadDestination, Redirect, destination, outer_destination
-from services.executor.domain.session import obligation
+from services.executor.domain.session import obligation, obliged
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
 from shared.contracts.planner import PlanMade, PlanRefused, PlanRequested
@@ -194,7 +194,7 @@ class Cursor:
 
     async def _plan(self, decision: Decision, run: str, visitor: Visitor, context: dict[str, Any]) -> PlanMade | PlanRefused:
         subject = _subject_of(context, visitor)
-        kept = tuple(o.rsplit(":", 1)[0] for o in decision.state.obligations if o.endswith(f":{subject}"))
+        kept = obliged(decision.state.obligations, subject)
         made = await self._planner.plan(
             PlanRequested(
                 request=decision.do.new_id("plan"), session=decision.state.session, run=run, flow=decision.step.flow,

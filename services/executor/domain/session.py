@@ -3,10 +3,13 @@
 The version-and-parent rule that decides what is accepted is `shared.contracts.acceptance.follows`.
 """
 
+import hashlib
+from collections.abc import Iterable
 from typing import Any, Final, assert_never
 
 from services.executor.domain.run import RunEvent, begin, evolve_run
 from shared.contracts import sessions as s
+from shared.contracts import wire
 from shared.contracts.envelope import Envelope
 
 MAX_TRANSITIONS: Final = 200
@@ -73,8 +76,17 @@ def apply(state: s.SessionState, event: s.Event, at_us: int) -> s.SessionState:
 
 
 def obligation(binding: str, subject: str) -> str:
-    """What a guard's "yes" leaves behind: this binding has to run for this subject (architecture §4.9)."""
-    return f"{binding}:{subject}"
+    """What a guard's "yes" leaves behind: this binding has to run for this subject (architecture §4.9).
+
+    A subject may be what somebody typed: it stands here as its hash, so that it fits in whatever its length.
+    """
+    return f"{binding}:{_mark(subject)}"
+
+
+def obliged(obligations: Iterable[str], subject: str) -> tuple[str, ...]:
+    """The bindings that have to run for this subject."""
+    suffix = f":{_mark(subject)}"
+    return tuple(known.removesuffix(suffix) for known in obligations if known.endswith(suffix))
 
 
 def open_run(state: s.SessionState, flow: str) -> s.RunState | None:
@@ -91,6 +103,11 @@ def expired(state: s.SessionState, now_us: int) -> bool:
     """Over by age: an hour without a step, a day with an open run, 24 h in any case (architecture §3)."""
     idle = DAY if any(not r.over for r in state.runs) else HOUR
     return bool(state.version) and (now_us - state.last_us > idle or now_us - state.started_us > DAY)
+
+
+def too_large(state: s.SessionState) -> bool:
+    """Whether a session has outgrown what is held and written of one (64 KiB)."""
+    return len(wire.pack(state.model_dump())) > MAX_BYTES
 
 
 def answered(state: s.SessionState, command: str, now_us: int) -> s.Answered | None:
@@ -118,6 +135,10 @@ def _forget_old_ends(runs: tuple[s.RunState, ...]) -> tuple[s.RunState, ...]:
     over = [r.run for r in runs if r.over]
     forgotten = set(over[:-REMEMBERED_ENDS])
     return tuple(r for r in runs if r.run not in forgotten)
+
+
+def _mark(subject: str) -> str:
+    return hashlib.sha256(subject.encode()).hexdigest()[:32]
 
 
 def _added(known: tuple[str, ...], new: str) -> tuple[str, ...]:
