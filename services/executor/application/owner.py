@@ -23,7 +23,7 @@ from services.executor.application.opening import Opened, opened
 from services.executor.application.ports import Busy, Directory, LogDiverged, SealOpener
 from services.executor.application.questions import Planner
 from services.executor.application.states import SessionStates
-from services.executor.domain.session import answered
+from services.executor.domain.session import answered, too_large
 from shared.contracts import topics
 from shared.contracts.codec import Received, encode
 from shared.contracts.envelope import Envelope
@@ -184,6 +184,8 @@ class Owner:
         handled = await handle(decision, parts.cursor, lambda fields: clean(fields, given.body))
         if isinstance(handled, Decided):
             close(handled.decision)
+            if too_large(handled.decision.state):
+                return Stopped("refused", "session_full", session_over=True)
         return handled
 
     async def _write(self, decision: Decision) -> bool:

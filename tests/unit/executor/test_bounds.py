@@ -1,0 +1,50 @@
+"""What a visitor sends or repeats stays within its bounds: whose cookie, how long, how many, how much."""
+
+import pytest
+
+from services.executor.domain.session import MAX_BYTES, obligation, obliged
+from tests.unit.executor.test_steps import log_in
+from tests.unit.executor.world import World, stage
+
+
+async def test_the_command_of_an_earlier_login_gets_no_cookie_of_a_later_one() -> None:
+    async with World() as world:
+        browser = world.browser()
+        await browser.get()
+        await browser.post({"uid_field": "alice"})
+        first = browser.compose("answer", "login", {"password": "secret"})
+        reply = await world.ask(first)
+        browser.take(first, reply)
+        assert reply.login
+        await log_in(browser)
+        again = await world.ask(first)
+        assert again.rotation == 2
+        assert again.login is None
+
+
+async def test_a_long_name_leaves_a_session_that_can_be_read_again() -> None:
+    flows = {"f": (stage("identification", {"user_fields": ("username",)}), stage("dummy", guarded=True))}
+    async with World(flows) as world:
+        browser = world.browser()
+        await browser.get("f")
+        assert (await browser.post({"uid_field": "x" * 512}, "f")).advanced
+        await world.workers.pop().stop()
+        await world.add_worker()
+        reply = await browser.get("f")
+        assert reply.view and reply.view.component == "ak-stage-dummy"
+
+
+@pytest.mark.parametrize("subject", ["uid-alice", "a:b", "x" * 512])
+def test_an_obligation_is_found_by_its_subject_and_by_no_other(subject: str) -> None:
+    known = (obligation("b1", subject), obligation("b2", f"z:{subject}"), obligation("b3", "other"))
+    assert obliged(known, subject) == ("b1",)
+
+
+async def test_a_session_that_grows_too_large_takes_no_further_step_and_stays_as_it_was() -> None:
+    large = stage("dummy").model_copy(update={"references": {"r": {"text": "x" * MAX_BYTES}}})
+    async with World({"small": (stage("dummy"),), "large": (large,)}) as world:
+        browser = world.browser()
+        await browser.get("small")
+        refused = await world.ask(browser.compose("start", "large", None))
+        assert (refused.outcome, refused.reason, refused.session_over) == ("refused", "session_full", True)
+        assert (await browser.post({}, "small")).advanced
