@@ -25,7 +25,7 @@ from services.executor.application.questions import Planner
 from services.executor.application.states import SessionStates
 from services.executor.domain.session import answered, too_large
 from shared.contracts import topics
-from shared.contracts.codec import Received, encode
+from shared.contracts.codec import Received
 from shared.contracts.envelope import Envelope
 from shared.contracts.errors import BadSeal
 from shared.contracts.people import Visitor
@@ -37,7 +37,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import SluiceError, Unavailable
 from shared.kernel.ids import derived_id
 from shared.messaging.dead_letters import UNEXPECTED, DeadLetters
-from shared.messaging.log import Log, Message, Record, TopicPartition
+from shared.messaging.log import Log, Record, TopicPartition
 from shared.messaging.offsets import LowWater
 from shared.telemetry.metrics import metrics
 from shared.telemetry.propagation import current_traceparent, processing
@@ -80,6 +80,7 @@ class Owner:
         self._queues: dict[str, deque[Job]] = {}
         self._unfinished: dict[str, deque[tuple[Envelope, SessionAdvanced, int]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
 
     # --- taking work ---
 
@@ -97,13 +98,16 @@ class Owner:
         self._submit(session, job)
 
     async def stop(self) -> None:
-        """Drop what is held: unfinished steps are somebody else's now."""
+        """Drop what is held, take nothing more: unfinished steps are somebody else's now."""
+        self._stopped = True
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._finisher.stop()
 
     def _submit(self, session: str, job: Job) -> None:
+        if self._stopped:
+            return
         queue = self._queues.get(session)
         if queue is not None:
             queue.append(job)
@@ -294,15 +298,9 @@ class Owner:
         return replying.located(step, (await self._parts.planner.locate(question)).slug)
 
     async def _send(self, step: StepRequested, reply: StepReplied) -> None:
-        key = str(step.reply_partition)
-        envelope = Envelope(
-            id=derived_id(self._parts.secret_key, step.command, step.edge, "reply"), type=reply.wire_type, version=reply.wire_version,
-            source="executor", subject=key, time_us=self._parts.clock.now_us(), causation=step.command, correlation=step.session,
-            traceparent=current_traceparent(),
-        )  # fmt: skip
-        headers, value = encode(envelope, reply)
+        ident = derived_id(self._parts.secret_key, step.command, step.edge, "reply")
         try:
-            await self._parts.log.append(Message(topics.REPLIES, step.reply_partition, key.encode(), value, headers))
+            await self._parts.log.append(replying.message(step, reply, ident, self._parts.clock.now_us()))
         except SluiceError as error:
             # The visitor asks again with the same command, or for the state; the transition is in the log.
             logger.warning("a reply could not be written: %s", error, extra={"command": step.command})

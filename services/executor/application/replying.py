@@ -1,8 +1,13 @@
 """The one reply to a step, from the session's state and what the step came to."""
 
-from shared.contracts import sessions as s
-from shared.contracts.steps import Outcome, StepReplied, StepRequested
 from services.executor.domain.session import run_of
+from shared.contracts import sessions as s
+from shared.contracts import topics
+from shared.contracts.codec import encode
+from shared.contracts.envelope import Envelope
+from shared.contracts.steps import Outcome, StepReplied, StepRequested
+from shared.messaging.log import Message
+from shared.telemetry.propagation import current_traceparent
 
 
 def shown(
@@ -34,3 +39,14 @@ def stopped(step: StepRequested, outcome: Outcome, reason: str, *, session_over:
 def located(step: StepRequested, slug: str | None) -> StepReplied:
     """The flow that was asked for."""
     return StepReplied(command=step.command, edge=step.edge, session=step.session, outcome="located", slug=slug)
+
+
+def message(step: StepRequested, reply: StepReplied, ident: str, now_us: int) -> Message:
+    """The reply as a record for the edge that asked."""
+    key = str(step.reply_partition)
+    envelope = Envelope(
+        id=ident, type=reply.wire_type, version=reply.wire_version, source="executor", subject=key, time_us=now_us,
+        causation=step.command, correlation=step.session, traceparent=current_traceparent(),
+    )  # fmt: skip
+    headers, value = encode(envelope, reply)
+    return Message(topics.REPLIES, step.reply_partition, key.encode(), value, headers)

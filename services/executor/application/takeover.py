@@ -1,6 +1,7 @@
 """Taking over a partition: from the written states, then the transitions since the committed offset (architecture §4.6)."""
 
 from services.executor.application.journal import Journal
+from services.executor.application.ports import LogDiverged
 from services.executor.application.states import SessionStates
 from shared.contracts import topics
 from shared.contracts.errors import BadRecord
@@ -17,7 +18,7 @@ async def take_over(
     """Read what the former owner left. Of states the highest version wins, never the last record.
 
     Transitions whose orders may not be done yet reach the journal's `unawaited`. Afterwards `journal.known` is the end
-    that was seen; the group delivers what follows.
+    that was seen; the group delivers what follows. `LogDiverged` if the log ends before what was done.
     """
     place = TopicPartition(topics.STATE, partition)
     async for batch in log.read(place, *await log.bounds(place)):
@@ -34,6 +35,8 @@ async def take_over(
     sessions = TopicPartition(topics.SESSIONS, partition)
     first, end = await log.bounds(sessions)
     start = first if committed is None else max(first, committed)
+    if start > end:
+        raise LogDiverged(f"{sessions}: offset {start} was done, the log ends at {end}")
     journal.known = start
     async for batch in log.read(sessions, start, end):
         for record in batch:

@@ -16,7 +16,7 @@ from shared.contracts.errors import BadKey, BadRecord
 from shared.contracts.steps import CODEC, StepRequested
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import partition_of
-from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.dead_letters import PATIENCE_S, DeadLetters
 from shared.messaging.log import LogUnavailable, Membership, Record, TopicPartition
 from shared.messaging.offsets import LowWater
 from shared.telemetry.metrics import metrics
@@ -26,6 +26,7 @@ TOPICS: Final = (topics.STEPS, topics.PLANS, topics.VERDICTS, topics.SESSIONS)
 STALE_S: Final = 3.0
 """Half of the group's session time-out: with an older heartbeat, what we hold may be somebody else's (architecture §4.1)."""
 COMMIT_S: Final = 0.5
+RETRY_S: Final = 0.2
 SWEEP_S: Final = 60.0
 
 
@@ -55,11 +56,15 @@ class Worker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._membership:
             await self._membership.leave()
+        # A membership that failed revokes nothing.
+        await asyncio.gather(*(owner.stop() for owner in self._owners.values()))
+        self._owners.clear()
 
     @property
     def failure(self) -> BaseException | None:
         """Why the worker ended by itself."""
-        return self._failure or (self._membership.failure if self._membership else None)
+        broken = (task.exception() for task in self._tasks if task.done() and not task.cancelled())
+        return self._failure or next(broken, None) or (self._membership.failure if self._membership else None)
 
     def alive(self) -> bool:
         """Whether the group has heard of us lately."""
@@ -84,7 +89,10 @@ class Worker:
     async def revoked(self, partitions: frozenset[int]) -> None:
         """Drop these partitions, after noting how far they are done."""
         await asyncio.gather(*(self._owners[number].stop() for number in partitions if number in self._owners))
-        await self._commit()
+        try:
+            await self._commit()
+        except Unavailable as away:
+            logger.warning("offsets are not committed, their records come again: %s", away.code)
         self._marks.forget(partitions)
         metrics().forget_lag(GROUP, partitions)
         for number in partitions:
@@ -124,10 +132,22 @@ class Worker:
             membership = self._membership
         if membership is None:
             raise LogUnavailable("no membership yet")
-        owner = Owner(number, self._parts, self._marks, self._dead_letters)
-        committed = await membership.committed(TopicPartition(topics.SESSIONS, number))
-        await take_over(self._parts.log, number, committed, owner.states, owner.journal, self._dead_letters)
-        self._owners[number] = owner
+        began = self._parts.clock.monotonic()
+        while True:
+            owner = Owner(number, self._parts, self._marks, self._dead_letters)
+            try:
+                committed = await membership.committed(TopicPartition(topics.SESSIONS, number))
+                await take_over(self._parts.log, number, committed, owner.states, owner.journal, self._dead_letters)
+            except BaseException as error:
+                await owner.stop()
+                self._marks.forget((number,))
+                if not isinstance(error, Unavailable) or self._parts.clock.monotonic() - began > PATIENCE_S:
+                    raise
+                logger.warning("partition %d is taken over anew: %s", number, error)
+                await asyncio.sleep(RETRY_S)
+            else:
+                self._owners[number] = owner
+                return
 
     def _stop_at(self, partition: int, error: Exception) -> None:
         if isinstance(error, LogDiverged):
