@@ -15,6 +15,7 @@ from typing import Any, assert_never
 
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
+from shared.contracts.planner import Plan
 
 RunEvent = (
     s.RunStarted | s.RunRefused | s.RunReplanned | s.StageSkipped | s.StageGuarded | s.StageChallenged
@@ -27,7 +28,7 @@ def begin(event: s.RunStarted | s.RunRefused, at_us: int) -> s.RunState:
     match event:
         case s.RunStarted():
             return s.RunState(
-                run=event.run, flow=event.plan.flow.slug, plan=event.plan, visitor=event.visitor, context=event.context,
+                run=event.run, flow=event.plan.flow.slug, plan=_without_stages(event.plan), visitor=event.visitor, context=event.context,
                 login=event.login, query=event.query, stages=event.plan.stages, started_us=at_us,
             )  # fmt: skip
         case s.RunRefused():
@@ -42,7 +43,7 @@ def evolve_run(run: s.RunState, event: RunEvent) -> s.RunState:
         case s.RunStarted() | s.RunRefused():
             return run
         case s.RunReplanned():
-            return _with(run, plan=event.plan, stages=event.plan.stages, context=event.context, view=None)
+            return _with(run, plan=_without_stages(event.plan), stages=event.plan.stages, context=event.context, view=None)
         case s.StageSkipped():
             return _with(run, stages=run.stages[1:])
         case s.StagePassed():
@@ -64,6 +65,11 @@ def evolve_run(run: s.RunState, event: RunEvent) -> s.RunState:
 def _over(run: s.RunState, how: str, view: Any) -> s.RunState:
     # What an ended run still needs is what it shows; plan and context would only fill the session's 64 KiB.
     return _with(run, over=how, view=view, plan=None, stages=(), context={}, visitor=Visitor())
+
+
+def _without_stages(plan: Plan) -> Plan:
+    # The run's own stages are what is left of them; the whole plan stands in the transition that it was made in.
+    return plan.model_copy(update={"stages": ()})
 
 
 def _with(run: s.RunState, **changes: Any) -> s.RunState:
