@@ -49,7 +49,7 @@ class Cursor:
         made = await self._plan(decision, run, visitor, {})
         decision.run = run
         if isinstance(made, PlanRefused):
-            return self._refuse(decision, run, visitor, made)
+            return self._refuse(decision, run, made, visitor.user.username if visitor.user else "")
         login = decision.step.login.login if visitor.user and decision.step.login else None
         decision.record(
             s.RunStarted(run=run, plan=made.plan, visitor=visitor, login=login, query=decision.step.query, verdicts=made.verdicts)
@@ -186,7 +186,7 @@ class Cursor:
         context = run.context if run.stages[0].invalid_response_action == "restart_with_context" else {}
         made = await self._plan(decision, run.run, run.visitor, context)
         if isinstance(made, PlanRefused):
-            return self._end_refused(decision, run.run, made, _person(run))
+            return self._refuse(decision, run.run, made, _person(run))
         decision.record(s.RunReplanned(run=run.run, plan=made.plan, context=context, verdicts=made.verdicts))
         return await self.reach(decision)
 
@@ -207,16 +207,13 @@ class Cursor:
             raise PlanningFailed("the planner could not decide")
         return made
 
-    def _refuse(self, decision: Decision, run: str, visitor: Visitor, refusal: PlanRefused) -> None:
-        decision.record(s.RunRefused(run=run, flow=decision.step.flow, refusal=refusal))
-        self._end_refused(decision, run, refusal, visitor.user.username if visitor.user else "")
-
     @staticmethod
-    def _end_refused(decision: Decision, run: str, refusal: PlanRefused, person: str) -> None:
-        """Flow-engine 4.6 and 4.7: what a visitor sees whose flow has no plan."""
+    def _refuse(decision: Decision, run: str, refusal: PlanRefused, person: str) -> None:
+        """Flow-engine 4.6 and 4.7: what a visitor sees whose flow has no plan, at its start or when it starts over."""
         flow = refusal.flow
         if flow is None:
             raise PlanningFailed("a refusal without its flow")
+        decision.record(s.RunRefused(run=run, flow=decision.step.flow, refusal=refusal))
         if refusal.reason == "empty":
             return _arrive(decision, run, flow)
         if refusal.reason == "too_long":

@@ -53,6 +53,8 @@ def apply(state: s.SessionState, event: s.Event, at_us: int) -> s.SessionState:
     match event:
         case s.SessionStarted():
             return _with(state, started_us=at_us)
+        case s.RunRefused() if run_of(state, event.run):
+            return state  # it was to start over
         case s.RunStarted() | s.RunRefused():
             return _with(state, runs=(*state.runs, begin(event, at_us)))
         case s.StageGuarded():
