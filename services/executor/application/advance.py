@@ -162,10 +162,19 @@ class Cursor:
         if stage.invalid_response_action != "retry":
             return await self._restart(decision)
         type_, config, seen = self._stage(decision)
-        came = await type_.challenge(seen, config, decision.do)
-        if isinstance(came, Challenge):
-            return self._challenged(decision, views.challenge_view(seen, came, problems))
-        raise PlanningFailed(f"{stage.type} asked, and asks no more")
+        try:
+            came = await type_.challenge(seen, config, decision.do)
+        except StageFailed as failure:
+            return self._challenged(decision, views.error_view(seen.plan.flow, str(failure)))
+        match came:
+            case Challenge():
+                return self._challenged(decision, views.challenge_view(seen, came, problems))
+            case Denied():
+                return await self._deny(decision, came)
+            case Passed():
+                raise PlanningFailed(f"{stage.type} asked, and asks no more")
+            case _:
+                assert_never(came)
 
     async def _deny(self, decision: Decision, denied: Denied) -> None:
         run = decision.current
