@@ -115,6 +115,8 @@ async def _answer(decision: Decision, cursor: Cursor, read: Reading) -> Handled:
     deliver = shown is None or (addressed is not None and shown.transition == addressed.head)
     run = _continued(decision)
     if run is None:
+        # An answer to a run whose login is over was never meant for the one that takes its place.
+        deliver = deliver and not decision.events
         await _begin(decision, cursor)
         run = decision.current
     elif run.run != decision.run:
