@@ -5,7 +5,7 @@ The version-and-parent rule that decides what is accepted is `shared.contracts.a
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any, Final, assert_never
+from typing import Any, Final, TypeVar, assert_never
 
 from services.executor.domain.run import RunEvent, begin, evolve_run
 from shared.contracts import sessions as s
@@ -20,6 +20,7 @@ SECOND: Final = 1_000_000
 HOUR: Final = 3600 * SECOND
 DAY: Final = 24 * HOUR
 SAME_REPLY: Final = 30 * SECOND
+S = TypeVar("S", s.SessionState, s.RunState)
 
 
 def new_session(session: str) -> s.SessionState:
@@ -29,9 +30,14 @@ def new_session(session: str) -> s.SessionState:
 
 def evolve(state: s.SessionState, envelope: Envelope, body: s.SessionAdvanced) -> s.SessionState:
     """The session after an accepted transition."""
-    after = state
+    after, run = state, ""
     for event in body.events:
         after = apply(after, event, body.at_us)
+        if isinstance(event, RunEvent):
+            run = event.run
+        elif isinstance(event, s.LoggedIn):
+            # The run that logged in goes on with its own login (architecture §4.13).
+            after = _with(after, runs=tuple(_with(r, login=event.login.login) if r.run == run else r for r in after.runs))
     touched = {event.run for event in body.events if isinstance(event, RunEvent)}
     version = state.version + 1
     return after.model_copy(
@@ -147,5 +153,5 @@ def _added(known: tuple[str, ...], new: str) -> tuple[str, ...]:
     return known if new in known else (*known, new)
 
 
-def _with(state: s.SessionState, **changes: Any) -> s.SessionState:
+def _with(state: S, **changes: Any) -> S:
     return state.model_copy(update=changes)
