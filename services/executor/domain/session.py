@@ -14,7 +14,7 @@ from shared.contracts.envelope import Envelope
 
 MAX_TRANSITIONS: Final = 200
 MAX_BYTES: Final = 64 * 1024
-REMEMBERED_COMMANDS: Final = 8
+REMEMBERED_COMMANDS: Final = 64
 REMEMBERED_ENDS: Final = 4
 SECOND: Final = 1_000_000
 HOUR: Final = 3600 * SECOND
@@ -46,7 +46,7 @@ def evolve(state: s.SessionState, envelope: Envelope, body: s.SessionAdvanced) -
             "head": envelope.id,
             "transitions": state.transitions + 1,
             "last_us": max(state.last_us, body.at_us),
-            "answered": (*after.answered, _answered(envelope, body))[-REMEMBERED_COMMANDS:],
+            "answered": (*_recent(after.answered, body.at_us), _answered(envelope, body))[-REMEMBERED_COMMANDS:],
             "runs": _forget_old_ends(
                 tuple(r.model_copy(update={"head": envelope.id, "version": version}) if r.run in touched else r for r in after.runs)
             ),
@@ -137,6 +137,10 @@ def _answered(envelope: Envelope, body: s.SessionAdvanced) -> s.Answered:
         login=logins[-1] if logins and not out else None,
         logged_out=out,
     )
+
+
+def _recent(commands: tuple[s.Answered, ...], now_us: int) -> tuple[s.Answered, ...]:
+    return tuple(one for one in commands if now_us - one.at_us <= SAME_REPLY)
 
 
 def _forget_old_ends(runs: tuple[s.RunState, ...]) -> tuple[s.RunState, ...]:
