@@ -1,5 +1,6 @@
-"""What all tests share: the database, and the rule that in CI nothing that needs a real part is skipped.
+"""What all tests share: one database and one broker for the run, and the rule that in CI nothing that needs a real part is skipped.
 
+The fixtures stand here and nowhere else: a conftest.py that imports a session fixture has one of its own, and a server with it.
 On a machine without Java, Chromium or the recordings those tests are skipped, loudly. With `SLUICE_TEST_NO_SKIP=1` (CI
 sets it) such a skip is a failure: a green run then means that everything ran.
 """
@@ -9,6 +10,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+
+from tests.fixtures_kafka import kafka_broker
+from tests.fixtures_postgres import postgres, postgres_dsn, postgres_schema
+
+__all__ = ["RECORDINGS", "kafka_broker", "postgres", "postgres_dsn", "postgres_schema"]
 
 NEVER_SKIPPED_IN_CI = ("kafka", "browser", "shared")
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared"

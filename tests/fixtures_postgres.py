@@ -1,7 +1,4 @@
-"""A real PostgreSQL for integration tests: one server a test run, a schema of its own for each test.
-
-Use it from a `conftest.py`: `from tests.fixtures_postgres import *  # noqa: F403`.
-"""
+"""A real PostgreSQL for integration tests: one server a test run, a schema of its own for each test. In `tests/conftest.py`."""
 
 from collections.abc import AsyncIterator, Callable
 from itertools import count
@@ -12,8 +9,6 @@ import pytest
 import pytest_asyncio
 
 from shared.postgres.server import EmbeddedPostgres, Role
-
-__all__ = ["postgres", "postgres_dsn", "postgres_schema"]
 
 _NUMBERS: Final = count(1)
 

@@ -13,9 +13,6 @@ from shared.messaging.kafka import KafkaLog
 from shared.messaging.kafka_admin import create_topics
 from shared.messaging.log import Log
 from tests.conformance.log.support import Bench
-from tests.integration.kafka_broker.broker_fixture import kafka_broker
-
-__all__ = ["bench", "kafka_broker", "wide"]
 
 DAY = 86_400
 _tests = itertools.count(1)

@@ -9,7 +9,6 @@ from shared.kernel.clock import FixedClock
 from shared.kernel.ids import random_id
 from shared.postgres.pool import Database, open_pool
 from shared.postgres.server import Role
-from tests.fixtures_postgres import *  # noqa: F403
 
 
 @pytest_asyncio.fixture

@@ -25,7 +25,6 @@ from shared.kernel.clock import FixedClock
 from shared.postgres.outbox import message_of
 from shared.postgres.pool import Database
 from shared.postgres.server import Role
-from tests.fixtures_postgres import *  # noqa: F403
 
 CODECS = {DIRECTORY_EVENTS: EVENTS_CODEC, REVOCATIONS: REVOCATIONS_CODEC, TOKENS: TOKENS_CODEC, KEYS: KEYS_CODEC}
 INBUILT = "authentik.core.auth.InbuiltBackend"

@@ -7,7 +7,6 @@ import pytest
 from shared.postgres.outbox import OUTBOX
 from shared.postgres.pool import Database, open_pool
 from shared.postgres.server import Role
-from tests.fixtures_postgres import *  # noqa: F403
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A real Kafka broker for a whole test session: `from tests.integration.kafka_broker.broker_fixture import kafka_broker`."""
+"""A real Kafka broker for the whole test run. In `tests/conftest.py`."""
 
 from collections.abc import Iterator
 
