@@ -264,9 +264,9 @@ class Owner:
             logger.error("a step that cannot be decided is not kept either", exc_info=defect)
 
     async def _catch_up(self) -> None:
-        _, end = await self._parts.log.bounds(TopicPartition(topics.SESSIONS, self.partition))
         try:
             async with asyncio.timeout(CATCH_UP_S):
+                _, end = await self._parts.log.bounds(TopicPartition(topics.SESSIONS, self.partition))
                 while self.journal.known < end:
                     await asyncio.sleep(0.005)
         except TimeoutError:

@@ -8,6 +8,7 @@ import pytest
 
 from services.executor.application.ports import LogDiverged
 from shared.contracts import topics
+from shared.kernel.ids import new_session_id
 from shared.messaging.log import LogUnavailable, Record, TopicPartition
 from tests.unit.executor.test_one_history import at_the_password
 from tests.unit.executor.test_steps import log_in
@@ -123,3 +124,41 @@ async def test_a_chore_that_breaks_ends_the_worker() -> None:
         await log_in(world.browser())
         await until(lambda: isinstance(worker.failure, RuntimeError))
         del membership.commit
+
+
+async def test_offsets_whose_commit_failed_are_committed_later() -> None:
+    async with World() as world:
+        worker = world.workers[0]
+        membership = worker._membership
+        assert membership
+        commit, failed = membership.commit, 0
+
+        async def fails_twice(offsets: Mapping[TopicPartition, int]) -> None:
+            nonlocal failed
+            if failed < 2:
+                failed += 1
+                raise LogUnavailable("away")
+            await commit(offsets)
+
+        membership.commit = fails_twice  # type: ignore[method-assign]
+        await log_in(world.browser())
+        places = [TopicPartition(topic, 3) for topic in (topics.STEPS, topics.SESSIONS)]
+        ends = [(await world.log.bounds(place))[1] for place in places]
+        async with asyncio.timeout(5):
+            while [await membership.committed(place) for place in places] != ends:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_log_that_does_not_tell_its_end_holds_a_step_up_for_a_second_at_most() -> None:
+    async with World() as world:
+        await world.browser().get()
+
+        async def silent(place: TopicPartition) -> tuple[int, int]:
+            await asyncio.sleep(10)
+            raise LogUnavailable("away")
+
+        world.log.bounds = silent  # type: ignore[method-assign]
+        browser = world.browser()
+        browser.session = new_session_id(3)
+        reply = await world.ask(browser.compose("start", "login", None), timeout=3)
+        assert reply.outcome == "unavailable"

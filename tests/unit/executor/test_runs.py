@@ -43,8 +43,9 @@ async def test_a_restart_that_is_refused_is_recorded_with_its_refusal_and_decide
     async with World({"f": (stage("password", {"backends": ()}, action="restart"),)}) as world:
         browser = world.browser()
         await browser.get("f")
-        ids = {"request": "r", "session": browser.session, "run": "r"}
-        world.planner.refusals["f"] = PlanRefused(**ids, reason="not_applicable", messages=("not you",), flow=flow("f"))
+        world.planner.refusals["f"] = PlanRefused(
+            request="r", session=browser.session, run="r", reason="not_applicable", messages=("not you",), flow=flow("f")
+        )
         reply = await browser.post({"password": "x"}, "f")
         assert reply.view and (reply.view.kind, reply.view.message) == ("denied", "not you")
         assert not reply.open

@@ -39,6 +39,7 @@ class Worker:
         self._dead_letters = dead_letters
         self._owners: dict[int, Owner] = {}
         self._marks = LowWater()
+        self._uncommitted: dict[TopicPartition, int] = {}
         self._membership: Membership | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._failure: BaseException | None = None
@@ -94,6 +95,7 @@ class Worker:
         except Unavailable as away:
             logger.warning("offsets are not committed, their records come again: %s", away.code)
         self._marks.forget(partitions)
+        self._uncommitted = {place: mark for place, mark in self._uncommitted.items() if place.partition not in partitions}
         metrics().forget_lag(GROUP, partitions)
         for number in partitions:
             self._owners.pop(number, None)
@@ -167,9 +169,11 @@ class Worker:
                 logger.warning("offsets are not committed: %s", away.code)
 
     async def _commit(self) -> None:
-        moved = self._marks.take()
-        if moved and self._membership:
+        self._uncommitted = self._uncommitted | self._marks.take()
+        if self._uncommitted and self._membership:
+            moved = self._uncommitted
             await self._membership.commit(moved)
+            self._uncommitted = {place: mark for place, mark in self._uncommitted.items() if moved.get(place) != mark}
 
     async def _sweep_now_and_then(self) -> None:
         while True:
