@@ -33,7 +33,7 @@ def denial(state: s.SessionState, body: s.SessionAdvanced, refused: Sequence[Ord
     """The transition after one whose order was refused: no login, the run is denied, the session over."""
     events: list[s.Event] = [s.LoggedOut(login=e.login.login) for e in body.events if isinstance(e, s.LoggedIn)]
     for event in body.events:
-        run = run_of(state, event.run) if isinstance(event, s.RunFinished | s.StageChallenged) else None
+        run = run_of(state, event.run) if isinstance(event, s.RunFinished | s.RunDenied | s.StageChallenged) else None
         if run and run.view:
             events.append(s.RunDenied(run=run.run, reason=refused[0].reason, view=denied_view(run.view.flow, "", "")))
             break

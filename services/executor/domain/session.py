@@ -127,11 +127,13 @@ def answered(state: s.SessionState, command: str, now_us: int) -> s.Answered | N
 def _answered(envelope: Envelope, body: s.SessionAdvanced) -> s.Answered:
     logins = [e.login for e in body.events if isinstance(e, s.LoggedIn)]
     out = any(isinstance(e, s.LoggedOut) for e in body.events)
+    # Runs that were given up on the side are not what the command was about.
+    runs = sorted((e for e in body.events if isinstance(e, RunEvent)), key=lambda e: not isinstance(e, s.RunCancelled))
     went_on = s.StagePassed | s.StageSkipped | s.RunReplanned
     return s.Answered(
         command=body.command,
         transition=envelope.id,
-        run=next((e.run for e in reversed(body.events) if isinstance(e, RunEvent)), None),
+        run=runs[-1].run if runs else None,
         at_us=body.at_us,
         advanced=any(isinstance(e, went_on) for e in body.events),
         login=logins[-1] if logins and not out else None,

@@ -88,3 +88,24 @@ async def test_a_command_is_remembered_for_30_s_however_many_follow() -> None:
         world.clock.advance(31)
         await browser.step("cancel", "login", None)
         assert len(world.workers[0]._owners[3].states.get(browser.session).answered) == 1
+
+
+async def test_a_log_out_shows_its_own_end_although_another_run_was_open() -> None:
+    flows = {"login": LOGIN_STAGES, "other": (stage("dummy"),), "out": (stage("user_logout"),)}
+    async with World(flows) as world:
+        browser = world.browser()
+        await log_in(browser)
+        await browser.get("other")
+        reply = await browser.get("out")
+        assert reply.logged_out
+        assert not reply.open
+        assert reply.view and (reply.view.kind, reply.view.to) == ("redirect", "/")
+
+
+async def test_a_refused_login_that_led_nowhere_is_shown_as_denied() -> None:
+    async with World() as world:
+        world.directory.refuse = "user_disabled"
+        browser = await at_the_password(world)
+        reply = await browser.post({"password": "secret"}, query="next=https%3A%2F%2Felsewhere.example")
+        assert reply.login is None
+        assert reply.view and reply.view.kind == "denied"
