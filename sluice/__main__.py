@@ -2,7 +2,7 @@
 
 import sys
 
-from shared.kernel.errors import SluiceError
+from shared.kernel.errors import SluiceError, told
 from sluice.cli import REFUSED, app
 
 
@@ -11,7 +11,7 @@ def main() -> None:
     try:
         app(prog_name="sluice")
     except SluiceError as error:
-        sys.stderr.write(f"sluice: {error}\n")
+        sys.stderr.write(f"{told(error)}\n")
         sys.exit(REFUSED if error.code == "E_SETTINGS" else 1)
 
 

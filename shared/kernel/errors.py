@@ -13,6 +13,13 @@ class SluiceError(Exception):
         self.detail = detail
 
 
+def told(error: SluiceError) -> str:
+    """The error as a line for people: its text, and the code by which `docs/errors.md` says more."""
+    text = str(error)
+    named = text.endswith("]") or text == error.code  # a blueprint names its own, closer code
+    return f"sluice: {text}" if named else f"sluice: {text} [{error.code}]"
+
+
 class Unavailable(SluiceError):
     """Something that we depend on did not answer in time; nothing was decided and the same call may succeed later."""
 

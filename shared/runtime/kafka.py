@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from shared.contracts.topics import TOPICS
 from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.errors import told
 from shared.kernel.service import Service
 from shared.kernel.settings import CommonSettings, Misconfigured, load, unknown_variables, variable
 from shared.messaging.log import Log
@@ -27,7 +28,7 @@ def main(name: str, model: type[S], build: Build[S]) -> int:
     try:
         settings = load(model)
     except Misconfigured as error:
-        process.say(f"{error}")
+        process.say(told(error))
         return process.REFUSED
     for warning in unknown_variables([model]):
         process.say(f"{warning} ({name} ignores it)")

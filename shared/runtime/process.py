@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final, Protocol
 
-from shared.kernel.errors import SluiceError
+from shared.kernel.errors import SluiceError, told
 from shared.kernel.service import Service
 from shared.kernel.settings import Misconfigured
 
@@ -49,7 +49,7 @@ def run(main: Main) -> int:
     try:
         asyncio.run(_until_signalled(main))
     except SluiceError as error:
-        say(f"sluice: {error}")
+        say(told(error))
         return REFUSED if isinstance(error, Misconfigured) else FAILED
     return STOPPED
 

@@ -77,7 +77,7 @@ def test_what_does_not_start_is_stopped_too_and_the_process_fails(capsys: pytest
 
     assert process.run(main) == 1
     assert diary == ["start first", "start second", "stop second", "stop first"]
-    assert capsys.readouterr().err == "sluice: it does not start\n"
+    assert capsys.readouterr().err == "sluice: it does not start [E_SLUICE]\n"
 
 
 def test_a_service_that_ends_by_itself_ends_the_process(capsys: pytest.CaptureFixture[str]) -> None:
