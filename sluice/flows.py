@@ -12,11 +12,12 @@ from sluice.configuration import read
 from sluice.database import database
 
 ACTOR: Final = "sluice flows apply"
+UNCHANGED: Final = "nothing to do: everything is as the files say"
 
 
 def apply(paths: list[Path]) -> None:
     """Apply the files, all or none, and print what changed."""
-    for line in asyncio.run(_apply(read(CommonSettings), paths)):
+    for line in asyncio.run(_apply(read(CommonSettings), paths)) or [UNCHANGED]:
         typer.echo(line)
 
 

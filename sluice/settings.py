@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import SecretBytes, SecretStr
 
-from shared.kernel.settings import CommonSettings, variable
+from shared.kernel.settings import OFF, CommonSettings, variable
 from sluice.configuration import models, read
 
 NOT_SET: Final = "(not set)"
@@ -28,17 +28,19 @@ def table() -> str:
 
 
 def _entry(field: str, settings: CommonSettings, others: dict[str, Any], of: str = "") -> str:
-    value = told(getattr(settings, field))
-    differing = {name: told(getattr(other, field)) for name, other in others.items() if told(getattr(other, field)) != value}
+    value = told(getattr(settings, field), field)
+    differing = {name: text for name, other in others.items() if (text := told(getattr(other, field), field)) != value}
     source = "environment" if os.environ.get(variable(field)) else "default"
     differs = "".join(f"; {name}: {text}" for name, text in differing.items())
     whose = f"{of}: " if of else ""
     return f"{variable(field)}={value}  [{source}{differs}]\n    {whose}{type(settings).model_fields[field].description or ''}"
 
 
-def told(value: Any) -> str:
+def told(value: Any, field: str = "") -> str:
     """A value for people to read."""
     match value:
+        case None if field == "metrics_listen":
+            return OFF
         case SecretStr() | SecretBytes():
             return HIDDEN
         case None | ():
