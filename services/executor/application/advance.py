@@ -10,7 +10,8 @@ from typing import Any, Final, assert_never
 from services.executor.application import views
 from services.executor.application.decision import Decision
 from services.executor.application.questions import Planner, Policy, reach_question
-from services.executor.domain.destinations import Failed, Refused as BadDestination, Redirect, destination, outer_destination
+from services.executor.domain.destinations import Failed, Redirect, destination, outer_destination
+from services.executor.domain.destinations import Refused as BadDestination
 from services.executor.domain.session import obligation, obliged
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
@@ -120,9 +121,7 @@ class Cursor:
             return True
         subject = _subject(run)
         deadline = decision.at_us + 2 * SECOND
-        verdict = await self._policy.decide(
-            reach_question(decision.do.new_id("verdict"), decision.state.session, run, stage, deadline)
-        )
+        verdict = await self._policy.decide(reach_question(decision.do.new_id("verdict"), decision.state.session, run, stage, deadline))
         bound = obligation(stage.binding, subject) in decision.state.obligations
         if verdict.outcome == "fail" and not bound:
             decision.record(s.StageSkipped(run=run.run, binding=stage.binding, verdict=verdict))
@@ -206,9 +205,15 @@ class Cursor:
         kept = obliged(decision.state.obligations, subject)
         made = await self._planner.plan(
             PlanRequested(
-                request=decision.do.new_id("plan"), session=decision.state.session, run=run, flow=decision.step.flow,
-                visitor=visitor, context=context, obligations=kept, deadline_us=decision.at_us + 2 * SECOND,
-            )  # fmt: skip
+                request=decision.do.new_id("plan"),
+                session=decision.state.session,
+                run=run,
+                flow=decision.step.flow,
+                visitor=visitor,
+                context=context,
+                obligations=kept,
+                deadline_us=decision.at_us + 2 * SECOND,
+            )
         )
         if isinstance(made, PlanRefused) and made.reason == "unknown_flow":
             raise UnknownFlow(decision.step.flow)

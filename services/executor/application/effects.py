@@ -46,7 +46,7 @@ class LiveEffects:
         key = AskKey(self.session, self.version, self.command, n, ask.kind)
         result = await self.directory.answer(ask, key, self.secrets[secret.name] if secret else None)
         self.asks.append(AskRecord(n=n, kind=ask.kind, ask=ask.model_dump(), result=result.model_dump()))
-        return cast(R, result)
+        return cast("R", result)
 
     def order(self, order: Order) -> None:
         """See `Effects.order`."""
@@ -87,7 +87,7 @@ class RecordedEffects:
             raise ReplayDiffers(ask.kind)
         self.asks.append(self.recorded[n])
         model: type[Any] = type(ask).result
-        return cast(R, model.model_validate(self.recorded[n].result))
+        return cast("R", model.model_validate(self.recorded[n].result))
 
     order = LiveEffects.order
     new_id = LiveEffects.new_id

@@ -57,9 +57,7 @@ class _Unwritten:
 class Finisher:
     """Has orders done and states written, for one partition."""
 
-    def __init__(
-        self, log: Log, directory: Directory, states: SessionStates, partition: int, done: Callable[[int], None]
-    ) -> None:
+    def __init__(self, log: Log, directory: Directory, states: SessionStates, partition: int, done: Callable[[int], None]) -> None:
         self._log = log
         self._directory = directory
         self._states = states

@@ -153,9 +153,7 @@ async def _begin(decision: Decision, cursor: Cursor) -> None:
     if step.login:
         found = (await decision.do.ask(GetUser(user=step.login.user))).user
         user = found if found and found.is_active and found.epoch == step.login.epoch else None
-    await cursor.start(
-        decision, Visitor(user=user, address=step.address, user_agent=step.user_agent, host=step.host, secure=step.secure)
-    )
+    await cursor.start(decision, Visitor(user=user, address=step.address, user_agent=step.user_agent, host=step.host, secure=step.secure))
 
 
 def close(decision: Decision) -> None:

@@ -86,6 +86,7 @@ class Owner:
 
     def take_step(self, record: Record, received: Received[Any]) -> None:
         """Queue a step behind what its session is doing."""
+
         async def work() -> None:
             with processing(record, received.envelope, GROUP):
                 await self._step(record, received.body)
@@ -261,13 +262,13 @@ class Owner:
         try:
             await self._dead_letters.put(record, UNEXPECTED, type(defect).__name__, defect)
         except Unavailable:
-            logger.error("a step that cannot be decided is not kept either", exc_info=defect)
+            logger.error("a step that cannot be decided is not kept either", exc_info=defect)  # noqa: TRY400 - the defect is what is told, not the log that is away
 
     async def _catch_up(self) -> None:
         try:
             async with asyncio.timeout(CATCH_UP_S):
                 _, end = await self._parts.log.bounds(TopicPartition(topics.SESSIONS, self.partition))
-                while self.journal.known < end:
+                while self.journal.known < end:  # noqa: ASYNC110 - offsets are read by many, awaited by few
                     await asyncio.sleep(0.005)
         except TimeoutError:
             raise Unavailable("this session's state is behind") from None

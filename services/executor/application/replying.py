@@ -10,9 +10,7 @@ from shared.messaging.log import Message
 from shared.telemetry.propagation import current_traceparent
 
 
-def shown(
-    step: StepRequested, state: s.SessionState, run: str | None, outcome: Outcome, before: s.Answered | None = None
-) -> StepReplied:
+def shown(step: StepRequested, state: s.SessionState, run: str | None, outcome: Outcome, before: s.Answered | None = None) -> StepReplied:
     """Show a run as it is. `before` says what the command brought: it advanced, logged in, logged out.
 
     A login goes out only as long as it is the session's: a later one's cookie belongs to who sent that command.

@@ -145,7 +145,7 @@ async def test_offsets_whose_commit_failed_are_committed_later() -> None:
         places = [TopicPartition(topic, 3) for topic in (topics.STEPS, topics.SESSIONS)]
         ends = [(await world.log.bounds(place))[1] for place in places]
         async with asyncio.timeout(5):
-            while [await membership.committed(place) for place in places] != ends:
+            while [await membership.committed(place) for place in places] != ends:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 

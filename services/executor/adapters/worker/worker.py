@@ -114,7 +114,7 @@ class Worker:
         if record.topic == topics.SESSIONS:
             if owner:
                 owner.journal.read(record)
-            return
+            return None
         self._marks.begin(record)
         if record.topic != topics.STEPS:
             self._asking.settle(record)
