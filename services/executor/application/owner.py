@@ -92,11 +92,7 @@ class Owner:
                 await self._step(record, received.body)
             self._marks.done(record)
 
-        self._submit(received.body.session, work)
-
-    def submit(self, session: str, job: Job) -> None:
-        """Queue other work of a session (its expiry)."""
-        self._submit(session, job)
+        self.submit(received.body.session, work)
 
     async def stop(self) -> None:
         """Drop what is held, take nothing more: unfinished steps are somebody else's now."""
@@ -106,7 +102,8 @@ class Owner:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._finisher.stop()
 
-    def _submit(self, session: str, job: Job) -> None:
+    def submit(self, session: str, job: Job) -> None:
+        """Queue work of a session behind what it is doing."""
         if self._stopped:
             return
         queue = self._queues.get(session)
@@ -177,7 +174,7 @@ class Owner:
                 handled = await self._decide(state, step, now_us)
             if not isinstance(handled, Decided):
                 return self._unchanged(step, handled)
-            if await self._write(handled.decision):
+            if await self.write(handled.decision.state, handled.decision.transition()):
                 return self._accepted(step)
         raise Unavailable("others write this session")
 
@@ -193,14 +190,10 @@ class Owner:
                 return Stopped("refused", "session_full", session_over=True)
         return handled
 
-    async def _write(self, decision: Decision) -> bool:
-        """Write the transition; false if another one was accepted in its place. Waits for its orders."""
-        return await self.write(decision.state, decision.transition())
-
     async def write(self, on: SessionState, body: SessionAdvanced) -> bool:
-        """Write a transition that was decided on this state, and have done what it orders.
+        """Write a transition that was decided on this state, and have done what it orders; false if it was not accepted.
 
-        The session may have gone on meanwhile: then the parent says so, and the transition is not accepted.
+        The session may have gone on meanwhile: the parent says so, and another one stands in its place.
         """
         await self._owned()
         envelope = self.envelope(on.version, on.head, body)
@@ -242,7 +235,7 @@ class Owner:
 
     def _unawaited(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
         self._unfinished.setdefault(body.session, deque()).append((envelope, body, offset))
-        self._submit(body.session, lambda: self._finish_all(body.session))
+        self.submit(body.session, lambda: self._finish_all(body.session))
 
     async def _finish_all(self, session: str) -> None:
         """Have done what accepted transitions order that nobody waited for: no step is answered on top of them before."""
