@@ -71,19 +71,43 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection, for so long as `limit_s` allows; `PostgresUnavailable` when that is not enough or it breaks."""
+        """A connection, for so long as `limit_s` allows; `PostgresUnavailable` when that is not enough or it breaks.
+
+        At the end of that time the connection is cut, which the statement that waits then notices at once. To cancel it
+        as the driver does, rollback included, would be to wait for a server that may never answer.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._limit_s
         with unavailable():
-            async with asyncio.timeout(self._limit_s):
+            async with asyncio.timeout_at(deadline):
                 if not self._prepared:
                     await self.prepare()
-                async with self._pool.acquire() as connection:
-                    yield connection
+                connection = await self._pool.acquire()
+            cut = loop.call_at(deadline, connection.terminate)
+            try:
+                yield connection
+            except asyncio.CancelledError:
+                connection.terminate()
+                raise
+            finally:
+                cut.cancel()
+                await self._pool.release(connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection in a transaction that ends with the block: committed, or rolled back by an exception."""
-        async with self.connection() as connection, connection.transaction():
-            yield connection
+        async with self.connection() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                yield connection
+            except asyncio.CancelledError:
+                raise  # the connection is cut for it, and the server rolls back by itself
+            except BaseException:
+                if not connection.is_closed():
+                    await transaction.rollback()
+                raise
+            await transaction.commit()
 
     async def fetchrow(self, query: str, *values: Any) -> Row | None:
         """The first row of one statement, or None."""
@@ -151,6 +175,7 @@ async def open_pool(dsn: str, *, schema: str, size: int = 8, migrations: Sequenc
         max_size=size,
         max_inactive_connection_lifetime=KEEP_IDLE,
         timeout=limit_s,
+        command_timeout=2 * limit_s,  # never the first to end a statement; it bounds what the driver does about a cancelled one
         reset=leave_as_it_is,
         server_settings=_session(schema, limit_s),
     )
@@ -159,7 +184,7 @@ async def open_pool(dsn: str, *, schema: str, size: int = 8, migrations: Sequenc
 
 async def _connect(dsn: str, schema: str, statement_timeout_s: float) -> "asyncpg.Connection[asyncpg.Record]":
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-        dsn, timeout=TIMEOUT, server_settings=_session(schema, statement_timeout_s)
+        dsn, timeout=TIMEOUT, command_timeout=2 * statement_timeout_s, server_settings=_session(schema, statement_timeout_s)
     )
     return connection
 

@@ -1,10 +1,12 @@
 """Connections on demand: PostgreSQL may be away, come, go and come again, and nobody has to be restarted for it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 
 from shared.postgres.migrations import Migration, MigrationRefused, MigrationSet
@@ -108,3 +110,67 @@ def test_numbers_have_no_gap_and_no_double(tmp_path: Path, names: list[str]) -> 
         (tmp_path / name).write_text("SELECT 1")
     with pytest.raises(MigrationRefused):
         MigrationSet.load("test", tmp_path)
+
+
+@contextmanager
+def standing_still(folder: Path) -> Iterator[None]:
+    """The server and all its backends stop (SIGSTOP): a machine that hangs, a network that drops everything."""
+    postmaster = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().split()[0]))
+    processes = [postmaster, *postmaster.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+async def test_a_server_that_stands_still_keeps_nobody_and_serves_again(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path)
+    await server.start()
+    database = await open_pool(server.dsn_for("executor"), schema="executor", size=2)
+    await asyncio.gather(*(database.execute("SELECT pg_sleep(0.1)") for _ in range(2)))
+
+    async def in_a_transaction() -> None:
+        async with database.transaction() as connection:
+            await connection.execute("SELECT 1")
+
+    try:
+        with standing_still(tmp_path):
+            async with asyncio.timeout(20):
+                for _ in range(3):
+                    with pytest.raises(PostgresUnavailable):
+                        await database.fetch("SELECT 1")
+                    with pytest.raises(PostgresUnavailable):
+                        await in_a_transaction()
+        assert await database.fetch("SELECT 1")
+    finally:
+        await database.close()
+        await server.stop()
+
+
+async def test_who_is_cancelled_in_a_transaction_does_not_wait_for_the_server(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path)
+    await server.start()
+    database = await open_pool(server.dsn_for("executor"), schema="executor", limit_s=60)
+    started = asyncio.Event()
+
+    async def slow() -> None:
+        async with database.transaction() as connection:
+            await connection.execute("SELECT 1")
+            started.set()
+            await connection.execute("SELECT pg_sleep(50)")
+
+    try:
+        task = asyncio.create_task(slow())
+        await started.wait()
+        with standing_still(tmp_path):
+            task.cancel()
+            async with asyncio.timeout(5):
+                await asyncio.wait([task])
+        assert task.cancelled()
+        assert await database.fetch("SELECT 1")
+    finally:
+        await database.close()
+        await server.stop()
