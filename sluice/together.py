@@ -44,7 +44,7 @@ async def serve(stack: AsyncExitStack, settings: CommonSettings, folder: DataFol
     await process.started(stack, ProcessTelemetry("sluice", settings))
     log = await EmbeddedLog.open(TOPICS, folder.log, clock)
     stack.push_async_callback(log.close)
-    executor_settings = load(ExecutorSettings, **given(settings, postgres.dsn_for("executor")))
+    executor_settings = load(ExecutorSettings, role="both", **given(settings, postgres.dsn_for("executor")))
     services: list[Service] = [
         await catalog.build(load(CatalogSettings, **given(settings, postgres.dsn_for("catalog"))), log, clock),
         await policy.build(load(PolicySettings, **given(settings)), log, clock),
