@@ -3,7 +3,8 @@
 import json
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http.cookiejar import CookieJar
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ class Answer:
 
     status: int
     body: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> Any:
         """The body as JSON."""
@@ -41,10 +43,10 @@ class Visitor:
         request = urllib.request.Request(self.base_url + path, data, headers)  # noqa: S310 -- base_url is ours
         try:
             with self._opener.open(request, timeout=TIMEOUT_S) as answer:
-                return Answer(answer.status, answer.read().decode())
+                return Answer(answer.status, answer.read().decode(), dict(answer.headers))
         except urllib.error.HTTPError as refused:
             with refused:
-                return Answer(refused.code, refused.read().decode())
+                return Answer(refused.code, refused.read().decode(), dict(refused.headers))
 
     def challenge(self, flow: str = AUTHENTICATION) -> Any:
         """The current challenge of a flow."""

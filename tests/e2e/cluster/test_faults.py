@@ -1,0 +1,232 @@
+"""What the cluster depends on goes away and comes back: a 503 that says why, never a skipped stage, and the session goes on.
+
+One cluster for all of them, and no process of it may have to be restarted (architecture §4.13, §4.14).
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.cluster import Cluster
+from shared.contracts import topics
+from shared.contracts.directory import EVENTS_CODEC, UserChanged
+from tests.e2e.cluster import faults
+from tests.e2e.cluster.faults import (
+    DONE,
+    IDENTIFICATION,
+    LOGIN,
+    ME,
+    PASSWORD,
+    eventually,
+    finish,
+    give,
+    identified,
+    logged_in,
+    look,
+    paused,
+)
+from tests.e2e.visitor import Visitor
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
+STALE_S = 6.0
+"""Longer than an edge trusts a tail that hears nothing, and what it looked up meanwhile (5 s)."""
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_to_be_restarted(cluster: Cluster) -> Iterator[None]:
+    """Whatever happens to the others, the same processes go on and are ready again, and a new visitor can log in."""
+    started = faults.pids(cluster)
+    yield
+    faults.all_well(cluster, started)
+    logged_in(cluster.url, "akadmin", cluster.password)
+
+
+def sessions(cluster: Cluster) -> int:
+    return len(faults.records(cluster, topics.SESSIONS))
+
+
+def made(cluster: Cluster, name: str) -> str:
+    """A user of a test's own; the password."""
+    cluster.sluice("users", "create", name, "--password-stdin", stdin=f"{name}-password\n")
+    return f"{name}-password"
+
+
+def test_policy_stands_still_and_the_stage_it_guards_is_not_skipped(cluster: Cluster) -> None:
+    visitor = Visitor(cluster.url)
+    assert look(visitor) == IDENTIFICATION
+    with paused(cluster, "policy"):
+        assert give(visitor, IDENTIFICATION, uid_field="akadmin") is None
+        assert look(visitor) in (IDENTIFICATION, None)
+        faults.refused(visitor.ask(ME), 403)
+    assert eventually(lambda: give(visitor, IDENTIFICATION, uid_field="akadmin"), bool) == PASSWORD
+    finish(visitor, cluster.password)
+
+
+def test_policy_stands_still_for_so_long_that_its_group_forgets_it(cluster: Cluster) -> None:
+    visitor = Visitor(cluster.url)
+    assert look(visitor) == IDENTIFICATION
+    with paused(cluster, "policy"):
+        until = time.monotonic() + 9  # a session of its group lasts 6 s
+        while time.monotonic() < until:
+            assert give(visitor, IDENTIFICATION, uid_field="akadmin") is None
+    assert eventually(lambda: give(visitor, IDENTIFICATION, uid_field="akadmin"), bool) == PASSWORD
+    finish(visitor, cluster.password)
+
+
+def test_the_planner_stands_still_and_nothing_is_written(cluster: Cluster) -> None:
+    half_way, visitor, written = identified(cluster.url), Visitor(cluster.url), sessions(cluster)
+    with paused(cluster, "planner"):
+        assert look(visitor) is None
+        assert give(visitor, IDENTIFICATION, uid_field="akadmin") is None
+        assert not [cookie.name for cookie in visitor.jar if cookie.name == "authentik_session"]
+        assert look(half_way) == PASSWORD  # planned already
+        assert sessions(cluster) == written
+    assert eventually(lambda: look(visitor), bool) == IDENTIFICATION
+    finish(half_way, cluster.password)
+
+
+def test_postgres_stands_still_and_what_needs_none_goes_on(cluster: Cluster) -> None:
+    at_the_door, half_way = Visitor(cluster.url), identified(cluster.url)
+    assert look(at_the_door) == IDENTIFICATION
+    with faults.postgres_paused(cluster):
+        for _ in range(12):  # more than an executor has connections
+            assert give(at_the_door, IDENTIFICATION, uid_field="akadmin") is None
+            assert give(half_way, PASSWORD, password=cluster.password) is None
+        assert look(at_the_door) in (IDENTIFICATION, None)
+        assert eventually(lambda: look(half_way), bool) == PASSWORD
+        assert eventually(lambda: look(Visitor(cluster.url)), bool) == IDENTIFICATION
+        faults.refused(half_way.ask(ME), 403)
+    finish(half_way, cluster.password)
+    assert eventually(lambda: give(at_the_door, IDENTIFICATION, uid_field="akadmin"), bool) == PASSWORD
+    finish(at_the_door, cluster.password)
+
+
+def test_postgres_dies_and_comes_back(cluster: Cluster) -> None:
+    at_the_door, half_way, reader = Visitor(cluster.url), identified(cluster.url), identified(cluster.url)
+    assert look(at_the_door) == IDENTIFICATION
+    with faults.watched(reader) as watch:
+        faults.kill_postgres(cluster)
+        for _ in range(3):
+            assert give(at_the_door, IDENTIFICATION, uid_field="akadmin") is None
+            assert give(half_way, PASSWORD, password=cluster.password) is None
+        assert eventually(lambda: look(half_way), bool) == PASSWORD
+        faults.start_postgres(cluster)
+        finish(half_way, cluster.password)
+    assert watch.components == {PASSWORD}
+    assert set(watch.statuses) == {200}, "a page from the cache needs no PostgreSQL"
+    assert eventually(lambda: give(at_the_door, IDENTIFICATION, uid_field="akadmin"), bool) == PASSWORD
+    finish(at_the_door, cluster.password)
+
+
+def test_the_order_of_a_login_waits_for_postgres_and_is_done_once(cluster: Cluster) -> None:
+    password = made(cluster, "waiter")
+    visitor = identified(cluster.url, "waiter")
+    with faults.locked(cluster, "executor.logins") as lost:
+        # The password is right and the transition accepted; its order waits, so nobody is told that they are logged in.
+        assert give(visitor, PASSWORD, password=password) is None
+        faults.kill_postgres(cluster)
+        lost()
+    assert look(visitor) is None
+    assert visitor.who() is None
+    faults.start_postgres(cluster)
+    assert eventually(lambda: look(visitor), bool) == DONE
+    assert visitor.who() == "waiter"
+    assert eventually(lambda: logins(cluster, "waiter"), bool) == 1
+    time.sleep(2)  # what would be published twice, would be by now
+    assert logins(cluster, "waiter") == 1
+
+
+def logins(cluster: Cluster, name: str) -> int:
+    bodies = [EVENTS_CODEC.decode(record).body for record in faults.records(cluster, topics.DIRECTORY_EVENTS)]
+    return sum(isinstance(body, UserChanged) and body.what == "logged_in" and body.facts["username"] == name for body in bodies)
+
+
+def test_the_broker_dies_in_the_middle_of_logins_and_comes_back(cluster: Cluster) -> None:
+    at_the_door, half_way, reader = Visitor(cluster.url), identified(cluster.url), identified(cluster.url)
+    member = logged_in(cluster.url, "akadmin", cluster.password)
+    assert member.ask(ME).status == 200
+    assert look(at_the_door) == IDENTIFICATION
+    with faults.watched(reader) as watch, faults.watched(member, ME) as warm:
+        cluster.broker.kill()
+        for _ in range(3):
+            assert give(at_the_door, IDENTIFICATION, uid_field="akadmin") is None
+            assert give(half_way, PASSWORD, password=cluster.password) is None
+            assert look(Visitor(cluster.url)) is None
+            faults.refused(half_way.ask(ME), 403)
+        time.sleep(STALE_S)
+        cluster.broker.start()
+        finish(half_way, cluster.password)
+        assert eventually(lambda: give(at_the_door, IDENTIFICATION, uid_field="akadmin"), bool) == PASSWORD
+        finish(at_the_door, cluster.password)
+    assert watch.components == {PASSWORD}
+    assert warm.statuses[200], "PostgreSQL was there to be asked"
+
+
+def test_a_login_that_was_ended_meanwhile_is_never_believed(cluster: Cluster) -> None:
+    password = made(cluster, "leaver")
+    leaver, member = logged_in(cluster.url, "leaver", password), logged_in(cluster.url, "akadmin", cluster.password)
+    assert leaver.ask(ME).status == member.ask(ME).status == 200
+    cluster.broker.kill()
+    cluster.sluice("users", "disable", "leaver")
+    time.sleep(STALE_S)
+    # The tail is behind: PostgreSQL is asked, and knows.
+    with faults.watched(leaver, ME, (403,)), faults.watched(member, ME):
+        time.sleep(STALE_S)
+    faults.kill_postgres(cluster)
+    time.sleep(STALE_S)
+    # Neither is there to be asked: nobody is told anything.
+    with faults.watched(leaver, ME, (403, 503)), faults.watched(member, ME, (503,)):
+        time.sleep(1)
+    with faults.watched(leaver, ME, (403, 503)), faults.watched(member, ME):
+        faults.start_postgres(cluster)
+        cluster.broker.start()
+        assert eventually(lambda: member.ask(ME).status, lambda status: status == 200)
+        eventually(cluster.members["executor"].is_ready, bool)
+        assert eventually(lambda: leaver.ask(ME).status, lambda status: status != 503) == 403
+
+
+def test_a_page_costs_no_sql(cluster: Cluster) -> None:
+    # An edge with a role of its own in the database, so that PostgreSQL's log tells whose a statement is.
+    edge = cluster.add("executor", "edge", ("--role", "edge"), {"SLUICE_DATABASE": cluster.uris["sluice_admin"]})
+    edge.wait_ready()
+    visitor, member = identified(edge.url), logged_in(edge.url, "akadmin", cluster.password)
+    page = f"/if/flow/{LOGIN.split('/')[5]}/"
+    with faults.statements(cluster, "sluice_admin") as cold:
+        stranger = logged_in(edge.url, "akadmin", cluster.password)
+        assert member.ask(ME).status == stranger.ask(ME).status == 200
+        assert look(visitor) == PASSWORD
+    assert cold(), "a login's first look-up is a statement, or else this test sees none"
+    steps = len(faults.records(cluster, topics.STEPS))
+    with faults.statements(cluster, "sluice_admin") as warm:
+        for _ in range(100):
+            assert look(visitor) == PASSWORD
+            assert visitor.ask(page).status == 200
+            assert member.ask(ME).status == 200
+    assert warm() == []
+    assert len(faults.records(cluster, topics.STEPS)) == steps + 1, "only the page's own path asks, once, the owner for its state"
+    cluster.remove("edge")
+
+
+def test_takeovers(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    """From `kill -9` of a worker to the first answered step of each session that it owned; told, not judged."""
+    edge = cluster.add("executor", "edge", ("--role", "edge"))
+    cluster.add("executor", "second", ("--role", "worker"))
+    for name in ("edge", "second"):
+        cluster.members[name].wait_ready()
+    visitors = [identified(edge.url) for _ in range(16)]
+    took: list[float] = []
+    for n in range(faults.KILLS):
+        # The next victim owns half of the partitions again.
+        faults.first_answers(visitors, time.monotonic())
+        victim = ("second", "executor")[n % 2]
+        cluster.kill(victim)
+        took += [one for one in faults.first_answers(visitors, time.monotonic()) if one > 3.0]  # the others' owner lives
+        cluster.restart(victim).wait_ready()
+    assert took
+    assert max(took) < 30
+    with capsys.disabled():
+        sys.stdout.write(f"\ntakeover after kill -9, {faults.KILLS} kills, {len(took)} sessions: {faults.percentiles(took)}\n")
+    for name in ("edge", "second"):
+        cluster.remove(name)
