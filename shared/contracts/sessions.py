@@ -95,12 +95,14 @@ class StageChallenged(Value):
 
 
 class AnswerRefused(Value):
-    """The answer was not good enough; `errors` are by field."""
+    """The answer was not good enough; `errors` are by field. `context` is merged into the run's: what was typed may matter
+    to a restart that keeps it (flow-engine test 43)."""
 
     event: Literal["answer.refused"] = "answer.refused"
     run: ShortText
     binding: ShortText
     errors: dict[str, tuple[Plain, ...]]
+    context: Plain = {}
 
 
 class StagePassed(Value):

@@ -157,7 +157,7 @@ class Cursor:
         run, stage = decision.current, decision.current.stages[0]
         _count(decision, refused.counters)
         problems = {name: tuple(found) for name, found in refused.problems.items()}
-        decision.record(s.AnswerRefused(run=run.run, binding=stage.binding, errors=problems))
+        decision.record(s.AnswerRefused(run=run.run, binding=stage.binding, errors=problems, context=dict(refused.context)))
         if stage.invalid_response_action != "retry":
             return await self._restart(decision)
         type_, config, seen = self._stage(decision)

@@ -1,7 +1,6 @@
 """What follows an accepted transition: its orders are done, then the session's state is written (architecture §4.4, §4.6)."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from services.executor.application.states import SessionStates
 from services.executor.application.views import denied_view
 from services.executor.domain.session import run_of
 from shared.contracts import sessions as s
-from shared.contracts import topics, wire
+from shared.contracts import topics
 from shared.contracts.envelope import Envelope, to_headers
 from shared.flows.orders import ORDERS, Order
 from shared.kernel.errors import Unavailable
@@ -22,11 +21,6 @@ logger = logging.getLogger(__name__)
 _KINDS: Final = {order.kind: order for order in ORDERS}
 _FIRST_WAIT_S: Final = 0.05
 _LONGEST_WAIT_S: Final = 2.0
-
-
-def digest(body: s.SessionAdvanced) -> str:
-    """SHA-256 over a transition's content."""
-    return hashlib.sha256(wire.pack(body.model_dump())).hexdigest()
 
 
 def denial(state: s.SessionState, body: s.SessionAdvanced, refused: Sequence[OrderResult], now_us: int) -> s.SessionAdvanced:

@@ -6,13 +6,13 @@ known one proves it without waiting; anything else waits until the record was re
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from services.executor.application.states import SessionStates
 from services.executor.domain.session import evolve
 from shared.contracts.acceptance import follows
-from shared.contracts.codec import encode
-from shared.contracts.envelope import Envelope
+from shared.contracts.envelope import Envelope, to_headers
 from shared.contracts.sessions import CODEC, SessionAdvanced
 from shared.kernel.errors import Unavailable
 from shared.messaging.log import Log, Message, Record, TopicPartition
@@ -20,6 +20,21 @@ from shared.messaging.offsets import LowWater
 
 READ_BACK_S: Final = 2.0
 Unawaited = Callable[[Envelope, SessionAdvanced, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A transition ready to be written: who says it, what, and the bytes of that, made once."""
+
+    envelope: Envelope
+    body: SessionAdvanced
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    transition: Transition
+    settled: asyncio.Future[tuple[bool, int]]
 
 
 class Journal:
@@ -36,22 +51,23 @@ class Journal:
         self._states = states
         self._unawaited = unawaited
         self._marks = marks
-        self._acked: dict[int, tuple[Envelope, SessionAdvanced]] = {}
-        self._waiting: dict[str, asyncio.Future[tuple[bool, int]]] = {}
+        self._acked: dict[int, Transition] = {}
+        self._waiting: dict[str, _Waiting] = {}
         self.known = 0
 
-    async def append(self, envelope: Envelope, body: SessionAdvanced) -> tuple[bool, int]:
+    async def append(self, transition: Transition) -> tuple[bool, int]:
         """Write a transition; whether it was accepted, and its offset.
 
         `Unavailable` if that cannot be said now; should the record be in the log all the same, reading it back folds it.
         """
-        headers, value = encode(envelope, body)
+        envelope = transition.envelope
         settled: asyncio.Future[tuple[bool, int]] = asyncio.get_running_loop().create_future()
-        self._waiting[envelope.id] = settled
+        self._waiting[envelope.id] = _Waiting(transition, settled)
         try:
-            offset = await self._log.append(Message(*self._place, envelope.subject.encode(), value, headers))
+            message = Message(*self._place, envelope.subject.encode(), transition.value, to_headers(envelope))
+            offset = await self._log.append(message)
             if offset >= self.known:
-                self._acked[offset] = (envelope, body)
+                self._acked[offset] = transition
                 self._fold_own()
             async with asyncio.timeout(READ_BACK_S):
                 return await settled
@@ -70,18 +86,27 @@ class Journal:
         if record.offset < self.known:
             return
         try:
-            received = CODEC.decode(record)
-            if isinstance(received.body, SessionAdvanced):
+            own = self._own(record)
+            received = None if own else CODEC.decode(record)
+            if own:
+                self._fold(own.envelope, own.body, record.offset)
+            elif received and isinstance(received.body, SessionAdvanced):
                 self._fold(received.envelope, received.body, record.offset)
         finally:
             self._acked.pop(record.offset, None)
             self.known = record.offset + 1
             self._fold_own()
 
+    def _own(self, record: Record) -> Transition | None:
+        """What we wrote and wait for, if this record is that to the byte: it need not be decoded."""
+        ident = next((value for name, value in record.headers if name == "ce_id"), b"")
+        waiting = self._waiting.get(ident.decode(errors="replace"))
+        return waiting.transition if waiting and waiting.transition.value == record.value else None
+
     def _fold_own(self) -> None:
         while self.known in self._acked:
-            envelope, body = self._acked.pop(self.known)
-            self._fold(envelope, body, self.known)
+            own = self._acked.pop(self.known)
+            self._fold(own.envelope, own.body, self.known)
             self.known += 1
 
     def _fold(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
@@ -91,8 +116,8 @@ class Journal:
         if accepted:
             self._states.put(evolve(state, envelope, body))
         waiting = self._waiting.get(envelope.id)
-        if waiting and not waiting.done():
-            waiting.set_result((accepted, offset))
+        if waiting and not waiting.settled.done():
+            waiting.settled.set_result((accepted, offset))
             if not accepted:
                 self.done(offset)
         elif accepted:

@@ -6,6 +6,7 @@ committed when all that it led to is in the log, and a step whose transition exi
 """
 
 import asyncio
+import hashlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -18,13 +19,13 @@ from services.executor.application.decision import Decision
 from services.executor.application.effects import LiveEffects
 from services.executor.application.finishing import Finisher
 from services.executor.application.handling import Again, Current, Decided, Handled, StateBehind, Stopped, close, handle, precheck
-from services.executor.application.journal import Journal
+from services.executor.application.journal import Journal, Transition
 from services.executor.application.opening import Opened, opened
 from services.executor.application.ports import Busy, Directory, LogDiverged, SealOpener
 from services.executor.application.questions import Planner
 from services.executor.application.states import SessionStates
 from services.executor.domain.session import answered, too_large
-from shared.contracts import topics
+from shared.contracts import topics, wire
 from shared.contracts.codec import Received
 from shared.contracts.envelope import Envelope
 from shared.contracts.errors import BadSeal
@@ -196,10 +197,10 @@ class Owner:
         The session may have gone on meanwhile: the parent says so, and another one stands in its place.
         """
         await self._owned()
-        envelope = self.envelope(on.version, on.head, body)
-        accepted, offset = await self.journal.append(envelope, body)
+        transition = self._transition(on.version, on.head, body)
+        accepted, offset = await self.journal.append(transition)
         if accepted:
-            await self._finish(envelope, body, offset)
+            await self._finish(transition.envelope, body, offset)
         return accepted
 
     async def _finish(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
@@ -207,31 +208,33 @@ class Owner:
         while refused and self.states.get(body.session).head == envelope.id:
             state = self.states.get(body.session)
             denial = finishing.denial(state, body, refused, self._parts.clock.now_us())
-            follow_up = self.envelope(state.version, state.head, denial)
-            accepted, at = await self._insisted(follow_up, denial)
+            follow_up = self._transition(state.version, state.head, denial)
+            accepted, at = await self._insisted(follow_up)
             if accepted:
-                self._finisher.publish(follow_up, at)
+                self._finisher.publish(follow_up.envelope, at)
         self._finisher.publish(envelope, offset)
 
-    async def _insisted(self, envelope: Envelope, body: SessionAdvanced) -> tuple[bool, int]:
+    async def _insisted(self, transition: Transition) -> tuple[bool, int]:
         """Write what has to follow, however long the log is away: a refused login may not stand in a session."""
         while True:
             try:
-                return await self.journal.append(envelope, body)
+                return await self.journal.append(transition)
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
                 await self._owned()
-                if self.states.get(body.session).version >= (envelope.subject_version or 0):
+                if self.states.get(transition.body.session).version >= (transition.envelope.subject_version or 0):
                     return False, 0
 
-    def envelope(self, version: int, head: str, body: SessionAdvanced) -> Envelope:
-        """The envelope of a transition. Its id covers its content, so that one id never stands for two decisions."""
-        content = finishing.digest(body)
-        return Envelope(
+    def _transition(self, version: int, head: str, body: SessionAdvanced) -> Transition:
+        # Its id covers its content, so that one id never stands for two decisions (ADR 3).
+        value = wire.pack(body.model_dump())
+        content = hashlib.sha256(value).hexdigest()
+        envelope = Envelope(
             id=derived_id(self._parts.secret_key, body.session, version + 1, head, content), type=body.wire_type, version=body.wire_version,
             source="executor", subject=body.session, time_us=body.at_us, subject_version=version + 1, parent=head or None,
             causation=body.command, correlation=body.session, traceparent=current_traceparent(),
         )  # fmt: skip
+        return Transition(envelope, body, value)
 
     def _unawaited(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
         self._unfinished.setdefault(body.session, deque()).append((envelope, body, offset))

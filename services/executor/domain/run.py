@@ -40,7 +40,7 @@ def begin(event: s.RunStarted | s.RunRefused, at_us: int) -> s.RunState:
 def evolve_run(run: s.RunState, event: RunEvent) -> s.RunState:
     """The run after one more event."""
     match event:
-        case s.RunStarted() | s.RunRefused():
+        case s.RunStarted() | s.RunRefused() | s.StageGuarded():
             return run
         case s.RunReplanned():
             return _with(run, plan=_without_stages(event.plan), stages=event.plan.stages, context=event.context, view=None)
@@ -50,8 +50,8 @@ def evolve_run(run: s.RunState, event: RunEvent) -> s.RunState:
             return _with(run, stages=event.inserted + run.stages[1:], context={**run.context, **event.context}, view=None)
         case s.StageChallenged():
             return _with(run, view=event.view)
-        case s.StageGuarded() | s.AnswerRefused():
-            return run
+        case s.AnswerRefused():
+            return _with(run, context={**run.context, **event.context})
         case s.RunDenied():
             return _over(run, "denied", event.view)
         case s.RunFinished():

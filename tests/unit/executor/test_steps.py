@@ -277,3 +277,12 @@ async def test_an_old_session_is_over() -> None:
         world.clock.advance(25 * 3600)
         reply = await browser.get()
         assert reply.session_over and reply.reason == "session_over"
+
+
+async def test_a_restart_with_context_keeps_who_was_named_in_the_refused_answer() -> None:
+    config = {"user_fields": ("username",), "pretend_user_exists": False}
+    async with World({"f": (stage("identification", config, action="restart_with_context"),)}) as world:
+        browser = world.browser()
+        await browser.get("f")
+        await browser.post({"uid_field": "nobody"}, "f")
+        assert world.planner.asked[-1].context["pending_user"]["username"] == "nobody"
