@@ -7,7 +7,7 @@ LOCK := $(PY) -m uv pip compile --universal --python-version 3.11 --generate-has
 T ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt cluster bench asyncapi asyncapi-check lock install install-dev clean
+.PHONY: help up test lint fmt cluster bench docs docs-check asyncapi asyncapi-check lock install install-dev clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,13 @@ asyncapi: .venv/installed ## write docs/asyncapi.yaml from the contracts
 
 asyncapi-check: .venv/installed ## fail if docs/asyncapi.yaml is not what the contracts say
 	$(PY) -m shared.contracts.asyncapi | diff -u docs/asyncapi.yaml -
+
+docs: asyncapi ## write what is generated in docs/: asyncapi.yaml, settings.md
+	$(PY) -m sluice.reference > docs/settings.md.new
+	mv docs/settings.md.new docs/settings.md
+
+docs-check: asyncapi-check ## fail if a generated document is not what the source says
+	$(PY) -m sluice.reference --check docs/settings.md
 
 lock: .venv/installed-dev ## resolve the newest versions that pyproject.toml allows into the two lock files
 	$(LOCK) --upgrade --extra build -o requirements.txt pyproject.toml
