@@ -82,7 +82,7 @@ async def test_the_private_half_is_nowhere_in_the_clear_and_needs_the_secret_key
     await worker.renew()
     (key,) = await people.said(KeyPublished)
     await worker.open(sealed_to(key), "07.session", "command")
-    private = worker._privates[key.epoch].key
+    private = worker._privates[key.epoch].key.private_bytes_raw()
     (row,) = await people.database.fetch("SELECT wrapped FROM epoch_keys")
     assert private not in row["wrapped"]
     with pytest.raises(BadSeal):
