@@ -1,17 +1,18 @@
 """Chromium without JavaScript, and one of its tabs as its visitor has it: what is there to read, to fill in, to press."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
 WAIT_S: Final = 15.0
@@ -20,6 +21,7 @@ FLAGS: Final = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-proxy-server",
     "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+_ANOTHER_IS_HERE: Final = "return performance.timeOrigin !== arguments[0] && document.readyState === 'complete'"
 
 
 def missing() -> str:
@@ -112,10 +114,11 @@ class Tab:
 
     def and_then(self, act: Callable[[], object]) -> None:
         """Do something that leads to another page, and wait for that page."""
-        old = self.find("html")
+        old = self.measured("return performance.timeOrigin")
         act()
-        WebDriverWait(self._driver, WAIT_S).until(staleness_of(old))
-        WebDriverWait(self._driver, WAIT_S).until(lambda driver: driver.execute_script("return document.readyState") == "complete")
+        # While one page goes and the next one comes, Chromium's driver may know neither.
+        wait = WebDriverWait(self._driver, WAIT_S, ignored_exceptions=(WebDriverException,))
+        wait.until(lambda driver: driver.execute_script(_ANOTHER_IS_HERE, old))
 
     def form(self) -> Form:
         """The form that is shown."""
@@ -130,6 +133,13 @@ class Tab:
     def emulate(self, command: str, **parameters: Any) -> None:
         """Tell Chromium to be on another device."""
         self.driver.execute_cdp_cmd(f"Emulation.{command}", parameters)
+
+    @contextmanager
+    def screen(self, width: int) -> Iterator[None]:
+        """Have a screen of so many CSS pixels for a while."""
+        self.emulate("setDeviceMetricsOverride", width=width, height=568, deviceScaleFactor=1, mobile=False)
+        yield
+        self.emulate("clearDeviceMetricsOverride")
 
     def measured(self, script: str) -> Any:
         """What a script of the test returns; it runs by the debugger, beside a page that may run none."""

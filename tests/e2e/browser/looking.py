@@ -75,10 +75,9 @@ def look_at(tab: Tab) -> Look:
         tab.emulate("setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         texts += [Text(*one) for one in tab.measured(_TEXTS)]
     tab.emulate("setEmulatedMedia", features=[])
-    tab.emulate("setDeviceMetricsOverride", width=NARROW, height=568, deviceScaleFactor=1, mobile=True)
-    width = tab.measured("return document.scrollingElement.scrollWidth")
-    targets = tuple(Target(*one) for one in tab.measured(_TARGETS))
-    tab.emulate("clearDeviceMetricsOverride")
+    with tab.screen(NARROW):
+        width = tab.measured("return document.scrollingElement.scrollWidth")
+        targets = tuple(Target(*one) for one in tab.measured(_TARGETS))
     return Look(tab.title, _source(tab), width, targets, tuple(texts), _told(tab))
 
 

@@ -74,7 +74,7 @@ def look(request: pytest.FixtureRequest, driver: Chrome, up: SluiceUp, somebody:
 
 
 def test_it_fits_a_narrow_screen_and_a_finger(look: Look) -> None:
-    assert look.width == NARROW
+    assert look.width <= NARROW
     for target in look.targets:
         assert 0 <= target.left < target.right <= NARROW, target
         # WCAG 2.2, 2.5.8; a link alone on its line has its line for a target.
