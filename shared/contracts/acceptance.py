@@ -1,7 +1,8 @@
 """The version-and-parent rule for whoever reads `executor.sessions`: which transitions count (architecture §4.2).
 
 A transition is accepted only if it follows the last accepted one by version **and** names it as its parent. The
-version alone is not enough: a paused former owner and its successor could splice two histories.
+version alone is not enough: a paused former owner and its successor could splice two histories. What does not decode is no
+transition: decode first, then ask.
 """
 
 from shared.contracts.envelope import Envelope

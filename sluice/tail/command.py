@@ -22,12 +22,12 @@ def tail(topic: str, *, follow: bool, newest: int | None, as_json: bool) -> int:
     line = for_programs if as_json else for_people
 
     async def main() -> None:
-        entries = Entries(topic)
-
-        def lines(record: Record) -> list[str]:
-            return [line(entry) for entry in entries.of(record)]
-
         async with sources.opened(settings, topic) as log:
+            entries = Entries(topic)
+
+            def lines(record: Record) -> list[str]:
+                return [line(entry) for entry in entries.of(record)]
+
             ends = await sources.ends_of(log, topic)
             kept: deque[str] = deque(maxlen=newest)
             async for record in sources.history(log, topic, ends):

@@ -7,10 +7,10 @@ from typing import Any, Final
 from shared.contracts.acceptance import AcceptedTransitions
 from shared.contracts.envelope import Envelope, from_headers
 from shared.contracts.errors import BadRecord
+from shared.contracts.messages import MESSAGES, codec_of
 from shared.contracts.sessions import SessionAdvanced
 from shared.contracts.topics import SESSIONS, TOPICS
 from shared.messaging.log import Record
-from sluice.tail.codecs import CODECS
 
 REMOVED: Final = "(removed)"
 UNREADABLE: Final = "(unreadable)"
@@ -36,6 +36,7 @@ class Entries:
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
+        self._codec = codec_of(MESSAGES[topic][0])
         self._accepted = AcceptedTransitions() if topic == SESSIONS else None
 
     def of(self, record: Record) -> Iterator[Entry]:
@@ -46,9 +47,9 @@ class Entries:
                 yield Entry(record, None, REMOVED)
                 return
             envelope = from_headers(record.headers)
+            body = self._codec.decode(record, TOPICS[self._topic].max_bytes).body
             if self._accepted is not None and not self._accepted.accepts(envelope):
                 return
-            body = CODECS[self._topic].decode(record, TOPICS[self._topic].max_bytes).body
         except BadRecord as error:
             yield Entry(record, envelope, UNREADABLE, {"reason": error.code, "detail": error.detail})
             return
