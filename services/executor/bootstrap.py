@@ -22,6 +22,7 @@ from services.executor.adapters.edge.revocations import RevocationTail
 from services.executor.adapters.edge.sealing_keys import SealingKeys
 from services.executor.adapters.edge.settings import EdgeSettings
 from services.executor.adapters.worker.asking import Asking
+from services.executor.adapters.worker.staying import StayingWorker
 from services.executor.adapters.worker.worker import Worker
 from services.executor.application.advance import Cursor
 from services.executor.application.owner import GROUP, Parts
@@ -78,15 +79,15 @@ class WorkerRole:
             cursor=Cursor(registry(), asking, asking), planner=asking, clock=clock, secret_key=derived_bytes(secret, "sessions"),
             alive=lambda: False, failed=lambda *_: None,
         )  # fmt: skip
-        self.worker = Worker(parts, asking, dead_letters)
+        self._worker = StayingWorker(lambda: Worker(parts, asking, dead_letters))
 
     async def start(self) -> None:
         """Join the group."""
-        await self.worker.start()
+        await self._worker.start()
 
     async def stop(self) -> None:
         """Leave the group."""
-        await self.worker.stop()
+        await self._worker.stop()
 
     def chores(self) -> Mapping[str, Awaitable[None]]:
         """What runs beside it for as long as it lives."""
@@ -94,12 +95,13 @@ class WorkerRole:
             "epoch keys": self._keys.run(),
             "upkeep": self._upkeep.run(),
             "relay": self._relay.run(),
-            "lag": watch_lag(self._log, GROUP, self.worker.held, self.worker.mark),
+            "lag": watch_lag(self._log, GROUP, self._worker.held, self._worker.mark),
+            "worker": self._worker.run(),
         }
 
     def readiness(self) -> Mapping[str, bool]:
         """`caught_up`: partitions were given and taken over; `log`: the membership goes on."""
-        return {"caught_up": self.worker.assigned_once, "log": self.worker.failure is None}
+        return {"caught_up": self._worker.caught_up, "log": self._worker.joined}
 
 
 class EdgeRole:
@@ -200,7 +202,7 @@ class Executor:
         """See `Service.failure`."""
         ended = (task.exception() for task in self._chores if task.done() and not task.cancelled())
         failed = next((failure for failure in ended if failure), None)
-        return failed or (self._worker.worker.failure if self._worker else None) or (self._edge.failure if self._edge else None)
+        return failed or (self._edge.failure if self._edge else None)
 
     async def _first_administrator(self) -> None:
         """Make `akadmin` if a password or a token for it was given; nobody sits here to be told a made-up one."""

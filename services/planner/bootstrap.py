@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import Any, Final
 
 from services.planner.adapters.catalog import FollowedCatalog
@@ -15,7 +14,8 @@ from shared.contracts.topics import DEFINITIONS
 from shared.flows.registry import registry
 from shared.kernel.clock import Clock
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.log import Log, Membership
+from shared.messaging.joining import stay_joined
+from shared.messaging.log import Log
 from shared.messaging.projection import Projection
 from shared.telemetry.lag import watch_lag
 from shared.telemetry.metrics import count_dead_letter
@@ -44,30 +44,25 @@ class PlannerService:
         self._log = log
         self._definitions = definitions
         self._member = member
-        self._membership: Membership | None = None
         self._chores: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:
         """Read the definitions to their end, then join: a plan made on half of them would be wrong."""
         await self._definitions.start()
         await self._definitions.wait_ready(READY_S)
-        self._membership = self._member.membership = await self._log.join(GROUP, READS, self._member)
         self._chores = (
+            asyncio.create_task(stay_joined(self._log, GROUP, READS, self._member), name="planner membership"),
             asyncio.create_task(self._member.committing(), name="planner commits"),
             asyncio.create_task(watch_lag(self._log, GROUP, self._member.held, self._member.mark), name="planner lag"),
         )
 
     async def stop(self) -> None:
         """Answer what is in hand, hand the partitions over, let go of the topics."""
+        await self._member.drain(DRAIN_S)
         for chore in self._chores:
             chore.cancel()
-            with suppress(asyncio.CancelledError):
-                await chore
+        await asyncio.gather(*self._chores, return_exceptions=True)
         self._chores = ()
-        if self._membership is not None:
-            await self._member.drain(DRAIN_S)
-            await self._membership.leave()
-            self._membership = None
         await self._definitions.stop()
 
     def routes(self) -> Iterable[Any]:
@@ -76,11 +71,10 @@ class PlannerService:
 
     def readiness(self) -> Mapping[str, bool]:
         """`caught_up`: the definitions are read to their end; `log`: the membership goes on."""
-        return {"caught_up": self._definitions.ready.is_set(), "log": self._membership is not None and self._membership.failure is None}
+        return {"caught_up": self._definitions.ready.is_set(), "log": bool(self._chores) and self._member.is_joined}
 
     @property
     def failure(self) -> BaseException | None:
         """Why it stopped by itself."""
         ended = (chore.exception() for chore in self._chores if chore.done() and not chore.cancelled())
-        joined = None if self._membership is None else self._membership.failure
-        return joined or self._definitions.failure or next((error for error in ended if error is not None), None)
+        return self._definitions.failure or next((error for error in ended if error is not None), None)

@@ -20,7 +20,7 @@ from shared.messaging.embedded_group import EmbeddedMembership, Group
 from shared.messaging.embedded_journal import Journal
 from shared.messaging.embedded_partition import Partition
 from shared.messaging.embedded_subscription import BATCH, EmbeddedTail, Subscription, read_at
-from shared.messaging.log import GroupMember, LogUnavailable, Message, Mismatched, Record, Refused, TopicPartition, check
+from shared.messaging.log import GroupMember, LogClosed, Message, Mismatched, Record, Refused, TopicPartition, check
 from shared.messaging.sqlite_schema import bounds_of
 from shared.messaging.sqlite_store import SqliteStore, transaction
 
@@ -124,7 +124,7 @@ class EmbeddedLog:
         if self._upkeep_task is not None:
             self._upkeep_task.cancel()
             await asyncio.gather(self._upkeep_task, return_exceptions=True)
-        gone = LogUnavailable("the log is closed")
+        gone = LogClosed("the log is closed")
         for group in self._groups.values():
             await group.end(gone)
         for subscription in list(self._readers):
@@ -165,7 +165,7 @@ class EmbeddedLog:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise LogUnavailable("the log is closed")
+            raise LogClosed("the log is closed")
 
     def _now_ms(self) -> int:
         return self._clock.now_us() // 1000

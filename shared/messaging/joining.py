@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from shared.kernel.errors import Unavailable
-from shared.messaging.log import GroupMember, Log, Membership
+from shared.messaging.log import GroupMember, Log, LogClosed, Membership
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
@@ -28,18 +28,22 @@ async def stay_joined(log: Log, group: str, topics: Sequence[str], member: Joini
     """Be a member until cancelled, then leave in order.
 
     After a failure (the member raised, the shares did not match, the log is away) it waits half a second, longer each
-    time up to ten, then joins again. Raises only `Refused`, for a topic that is not known.
+    time up to ten, then joins again. Raises only `Refused`, for a topic that is not known, and `LogClosed`.
     """
     pause, loop = FIRST_PAUSE_S, asyncio.get_running_loop()
     while True:
         began = loop.time()
         try:
             membership = await log.join(group, topics, member)
+        except LogClosed:
+            raise
         except Unavailable as error:
             _log.warning("group %s cannot be joined yet: %s", group, error)
         else:
             member.joined(membership)
             failure = await _until_failed(membership)
+            if isinstance(failure, LogClosed):
+                raise failure
             _log.error("group %s is joined again in %.1f s, after %r", group, pause, failure)
         pause = FIRST_PAUSE_S if loop.time() - began > STEADY_S else pause
         await asyncio.sleep(pause)

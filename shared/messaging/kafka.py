@@ -13,7 +13,7 @@ from shared.messaging.kafka_client import new_consumer, stop
 from shared.messaging.kafka_group import KafkaMembership
 from shared.messaging.kafka_producer import KafkaAppender
 from shared.messaging.kafka_tail import KafkaTail, read_range
-from shared.messaging.log import GroupMember, LogUnavailable, Message, Mismatched, Record, Refused, TopicPartition, check
+from shared.messaging.log import GroupMember, LogClosed, LogUnavailable, Message, Mismatched, Record, Refused, TopicPartition, check
 
 ANSWER_S = 5.0
 
@@ -101,7 +101,7 @@ class KafkaLog:
         if self._closed:
             return
         self._closed = True
-        gone = LogUnavailable("the log is closed")
+        gone = LogClosed("the log is closed")
         await asyncio.gather(*(one.stop(gone) for one in self._members), *(one.close(gone) for one in self._tails if not one.closed))
         if self._looking is not None:
             await stop(self._looking)
@@ -135,4 +135,4 @@ class KafkaLog:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise LogUnavailable("the log is closed")
+            raise LogClosed("the log is closed")

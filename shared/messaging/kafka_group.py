@@ -55,9 +55,11 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
             async with asyncio.timeout(START_S):
                 await self._consumer.start()
                 await know_topics(self._consumer, sorted(self._topics))
-        except (KafkaError, OSError, TimeoutError) as error:
+        except BaseException as error:
             await stop(self._consumer)
-            raise LogUnavailable(f"group {self._group} cannot be joined: {error!r}") from error
+            if isinstance(error, KafkaError | OSError | TimeoutError):
+                raise LogUnavailable(f"group {self._group} cannot be joined: {error!r}") from error
+            raise
         self._consumer.subscribe(sorted(self._topics), listener=self)
         self._pump_task = asyncio.create_task(self._pump(), name=f"member of {self._group}")
 
@@ -118,6 +120,10 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
                     await self._deliver(self._without_paused(fetched), epoch)
         except ConsumerStoppedError:
             return
+        except KafkaError as error:
+            away = LogUnavailable(f"group {self._group}: {error!r}")
+            away.__cause__ = error
+            self._fail(away)
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(error)
 

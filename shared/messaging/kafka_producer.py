@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from shared.messaging.kafka_client import is_dead
-from shared.messaging.log import LogUnavailable, Message, Refused
+from shared.messaging.log import LogClosed, LogUnavailable, Message, Refused
 
 APPEND_TIMEOUT_S = 1.0
 START_TIMEOUT_S = 10.0
@@ -80,7 +80,7 @@ class KafkaAppender:
             return self._producer
         async with self._starting:
             if self._closed:
-                raise LogUnavailable("the log is closed")
+                raise LogClosed("the log is closed")
             if self._producer is not None and is_dead(self._producer):
                 self._replace(self._producer, None)
             if self._producer is None:

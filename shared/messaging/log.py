@@ -56,6 +56,10 @@ class LogUnavailable(Unavailable):
     code = "E_LOG_UNAVAILABLE"
 
 
+class LogClosed(LogUnavailable):
+    """We have closed the log ourselves: waiting brings nothing."""
+
+
 class Mismatched(Unavailable):
     """A group gave us unlike partition numbers of topics that belong together (architecture §4.1)."""
 

@@ -9,7 +9,7 @@ from shared.contracts.errors import BadRecord
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.messaging.dead_letters import UNEXPECTED, DeadLetters
-from shared.messaging.log import LogUnavailable, ReadableLog, Record, Tail, TopicPartition
+from shared.messaging.log import LogClosed, LogUnavailable, ReadableLog, Record, Tail, TopicPartition
 
 RETRY_S = 0.5
 
@@ -33,6 +33,7 @@ class Projection:
         self._positions: dict[int, int] = {}
         self._tail: Tail | None = None
         self._task: asyncio.Task[None] | None = None
+        self._stopped = False
         self.ready = asyncio.Event()
 
     async def start(self) -> None:
@@ -68,6 +69,7 @@ class Projection:
 
     async def stop(self) -> None:
         """End it."""
+        self._stopped = True
         if self._tail is not None:
             await self._tail.close()
         if self._task is not None:
@@ -76,18 +78,22 @@ class Projection:
                 await self._task
 
     async def _follow(self) -> None:
-        while True:
+        """Read to the end, then tail; a log that is away, or a tail that breaks, is waited for and gone on with."""
+        while not self._stopped:
             try:
                 await self._catch_up()
-                break
-            except LogUnavailable as error:
+                self.ready.set()
+                self._tail = self._log.tail(self._topic, dict(self._positions))
+                async for records in self._tail:
+                    for record in records:
+                        await self._take(record)
+            except LogClosed:
+                raise
+            except Unavailable as error:
                 _log.warning("projection of %s waits for the log: %s", self._topic, error)
-                await asyncio.sleep(RETRY_S)
-        self.ready.set()
-        self._tail = self._log.tail(self._topic, self._positions)
-        async for records in self._tail:
-            for record in records:
-                await self._take(record)
+            except OSError as error:
+                _log.warning("projection of %s waits for the log: %r", self._topic, error)
+            await asyncio.sleep(RETRY_S)
 
     async def _catch_up(self) -> None:
         """Read to the end that is found now: a tail could wait for ever for a last record that compaction removed."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from shared.kernel.errors import SluiceError
-from shared.messaging.log import LogUnavailable, Record
+from shared.messaging.log import LogClosed, LogUnavailable, Record
 from shared.messaging.sqlite_schema import SELECT, Row, connect_reader, connect_writer, from_row
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ class _Worker:
 
     def submit(self, job: Job[T], done: Done) -> None:
         if self._stopped:
-            raise LogUnavailable("the log is closed")
+            raise LogClosed("the log is closed")
         self._jobs.put((job, done))
 
     async def run(self, job: Job[T]) -> T:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import asyncpg
 import psutil
 
-from deploy.cluster import Cluster
+from deploy.cluster import Cluster, Member
 from shared.contracts.topics import TOPICS
 from shared.messaging.kafka import KafkaLog
 from shared.messaging.log import Record, TopicPartition
@@ -177,10 +177,21 @@ def paused(cluster: Cluster, name: str) -> Iterator[None]:
         cluster.resume(name)
 
 
+@contextmanager
+def one_more(cluster: Cluster, name: str, role: str, environment: dict[str, str] | None = None) -> Iterator[Member]:
+    """One more executor, of this role, for a while."""
+    member = cluster.add("executor", name, ("--role", role), environment)
+    try:
+        member.wait_ready()
+        yield member
+    finally:
+        cluster.remove(name)
+
+
 def all_well(cluster: Cluster, started: dict[str, int]) -> None:
-    """The same processes as at the start, and all of them become ready again."""
+    """These processes are the same as at the start, and all of them become ready again."""
     assert [process.name for process in cluster.ended()] == [], cluster.ended()[0].tail()
-    assert pids(cluster) == started
+    assert pids(cluster) | started == pids(cluster)
     for name, member in cluster.members.items():
         eventually(member.is_ready, bool), name
 

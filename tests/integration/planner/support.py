@@ -78,6 +78,9 @@ async def running(*bodies: FlowBody | StageBody | BrandBody) -> AsyncIterator[Be
     bench = Bench(log, service)
     await bench.publish(*bodies)
     await service.start()
+    async with asyncio.timeout(5):
+        while not service.readiness()["log"]:  # noqa: ASYNC110 -- nothing tells
+            await asyncio.sleep(0)
     yield bench
     await service.stop()
     await log.close()

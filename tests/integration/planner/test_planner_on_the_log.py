@@ -211,7 +211,7 @@ async def test_offsets_are_committed_once_all_before_them_is_answered() -> None:
         for n, session in enumerate(sessions):
             await bench.ask(request("plain", f"r{n}", session=session))
         await bench.answers(20, sessions[0])
-        membership = bench.service._membership
+        membership = bench.service._member.membership
         assert membership is not None
         await bench.service._member.drain(5)
         await bench.service._member.commit()

@@ -8,7 +8,7 @@ import pytest
 from shared.contracts.topics import TOPICS, VERDICTS
 from shared.messaging import joining
 from shared.messaging.embedded import EmbeddedLog
-from shared.messaging.log import Membership, Message, Record, TopicPartition
+from shared.messaging.log import LogClosed, Membership, Message, Record, TopicPartition
 from shared.messaging.offsets import lag
 
 
@@ -56,3 +56,16 @@ async def test_what_a_failed_membership_left_comes_to_the_next(log: EmbeddedLog,
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert member.events == ["assigned", "assigned", "revoked"]
+
+
+async def test_a_closed_log_ends_it(log: EmbeddedLog) -> None:
+    member = Fragile()
+    task = asyncio.create_task(joining.stay_joined(log, "g", [VERDICTS], member))
+    async with asyncio.timeout(5):
+        while "assigned" not in member.events:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.005)
+    await log.close()
+    with pytest.raises(LogClosed):
+        await asyncio.wait_for(task, 5)
+    with pytest.raises(LogClosed):
+        await joining.stay_joined(log, "g", [VERDICTS], member)

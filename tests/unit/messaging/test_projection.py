@@ -11,6 +11,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded_subscription import EmbeddedTail
 from shared.messaging.log import LogUnavailable, Message, Record, TopicPartition
 from shared.messaging.projection import Projection
 
@@ -119,3 +120,21 @@ async def test_a_closed_log_shows_as_failure(log: EmbeddedLog, projection: Proje
             await asyncio.sleep(0.005)
     assert isinstance(projection.failure, LogUnavailable)
     assert projection.fetched_age() >= 0
+
+
+async def test_a_tail_that_breaks_is_gone_on_with(
+    log: EmbeddedLog, seen: Seen, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await projection.start()
+    await projection.wait_ready(5)
+    await put(log, b"a")
+    await asyncio.wait_for(seen.changed.wait(), 5)
+    seen.changed.clear()
+    monkeypatch.setattr("shared.messaging.projection.RETRY_S", 0.01)
+    tail = projection._tail
+    assert isinstance(tail, EmbeddedTail)
+    tail._subscription.close(LogUnavailable("for a moment"))
+    await put(log, b"b")
+    await asyncio.wait_for(seen.changed.wait(), 5)
+    assert seen.values == [b"a", b"b"]
+    assert projection.failure is None

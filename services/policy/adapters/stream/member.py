@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class PolicyMember:
-    """See `log.GroupMember`."""
+    """See `joining.JoiningMember`."""
 
     def __init__(self, log: Log, decide: Decide, dead_letters: DeadLetters, clock: Clock) -> None:
         self._log = log
@@ -50,6 +50,15 @@ class PolicyMember:
         self._paused: frozenset[int] = frozenset()
         self._take = guarded(self._take_one, dead_letters, clock)
         self.membership: Membership | None = None
+
+    def joined(self, membership: Membership) -> None:
+        """See `JoiningMember.joined`: what a membership that failed had taken is given out again, so nothing of it is kept."""
+        for task in self._tasks:
+            task.cancel()
+        self._offsets = LowWater()
+        self._held = frozenset()
+        self._paused = frozenset()
+        self.membership = membership
 
     async def assigned(self, partitions: frozenset[int]) -> None:
         """See `GroupMember.assigned`."""
@@ -98,6 +107,11 @@ class PolicyMember:
                 await self.commit()
             except LogUnavailable as error:
                 _log.warning("offsets are not committed now: %s", error)
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether the membership goes on."""
+        return self.membership is not None and self.membership.failure is None
 
     def held(self) -> tuple[TopicPartition, ...]:
         """Every partition that is ours."""
