@@ -20,6 +20,7 @@ from typing import Any, Final
 from argon2.exceptions import VerificationError
 from argon2.low_level import Type, verify_secret
 
+from deploy.kafka.broker import missing
 from tests.bench import report
 from tests.bench.targets import ARGON2, FREE, PASSWORD, Target, embedded, hashed, over_kafka
 
@@ -92,6 +93,8 @@ def main() -> None:
     p.add_argument("--seconds", type=float, default=12)
     p.add_argument("--only", choices=("embedded", "kafka"))
     options = p.parse_args()
+    if options.only != "embedded" and (lacking := missing()):
+        sys.exit(f"make bench measures over Kafka too: {lacking}. The rest alone: .venv/bin/python -m tests.bench --only embedded --quick")
     seconds = 4.0 if options.quick else options.seconds
     hash_ms, hash_per_s = raw_hash(min(seconds, 5))
     print(f"argon2id: {hash_ms:.1f} CPU-ms, {hash_per_s:.0f}/s", flush=True)
