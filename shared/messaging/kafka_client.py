@@ -12,13 +12,18 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.client import ConnectionGroup
+from aiokafka.consumer import fetcher
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import NoError, RebalanceInProgressError
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 
 from shared.kernel.clock import Clock
+from shared.messaging.kafka_records import ReadableRecords
 from shared.messaging.log import Record
+
+# aiokafka has no setting for how a fetched batch is read
+fetcher.MemoryRecords = ReadableRecords
 
 # aiokafka keeps one fetch in flight per broker: a partition that is resumed meanwhile waits until it has ended
 FETCH_WAIT_MS = 250
@@ -117,9 +122,17 @@ async def stop(consumer: AIOKafkaConsumer) -> None:
 
 
 def to_records(fetched: Mapping[Any, Sequence[ConsumerRecord[bytes, bytes]]]) -> list[Record]:
-    """What `getmany` gives, as our records, in order within each partition."""
+    """What `getmany` gives, as our records, in order within each partition. A header may have no value; ours is empty then."""
     return [
-        Record(one.topic, one.partition, one.offset, one.timestamp, one.key, one.value, tuple(one.headers))
+        Record(
+            one.topic,
+            one.partition,
+            one.offset,
+            one.timestamp,
+            one.key,
+            one.value,
+            tuple((name, value or b"") for name, value in one.headers),
+        )
         for batch in fetched.values()
         for one in batch
     ]

@@ -13,7 +13,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     lacking = missing()
     if lacking:
         pytest.skip(f"no Kafka here: {lacking}")
-    made = Cluster(tmp_path_factory.mktemp("cluster") / "c", {"SLUICE_ATTEMPTS_PER_ADDRESS": "100000"})
+    made = Cluster(tmp_path_factory.mktemp("cluster") / "c", {"SLUICE_ATTEMPTS_PER_ADDRESS": "100000"}, quick_start=True)
     made.start()
     yield made
     made.stop()

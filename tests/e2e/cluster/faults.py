@@ -44,7 +44,8 @@ def shown(answer: Answer) -> str | None:
     """The component that is shown; None for a 503 that says why and when to come back. Anything else is a defect."""
     if answer.status == 200:
         return str(answer.json()["component"])
-    return refused(answer, 503)
+    refused(answer, 503)
+    return None
 
 
 def refused(answer: Answer, status: int) -> None:
