@@ -5,18 +5,22 @@ known one proves it without waiting; anything else waits until the record was re
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from services.executor.application.states import SessionStates
 from services.executor.domain.session import evolve
+from shared.contracts import wire
 from shared.contracts.acceptance import follows
 from shared.contracts.envelope import Envelope, to_headers
-from shared.contracts.sessions import CODEC, SessionAdvanced
+from shared.contracts.sessions import CODEC, SessionAdvanced, SessionState
 from shared.kernel.errors import Unavailable
+from shared.kernel.ids import derived_id
 from shared.messaging.log import Log, Message, Record, TopicPartition
 from shared.messaging.offsets import LowWater
+from shared.telemetry.propagation import current_traceparent
 
 READ_BACK_S: Final = 2.0
 Unawaited = Callable[[Envelope, SessionAdvanced, int], None]
@@ -29,6 +33,19 @@ class Transition:
     envelope: Envelope
     body: SessionAdvanced
     value: bytes
+
+
+def written(secret_key: bytes, on: SessionState, body: SessionAdvanced) -> Transition:
+    """The transition that this content makes of a session. Its id covers its content, so that one id never stands for two
+    decisions (ADR 3)."""
+    value = wire.pack(body.model_dump())
+    version, content = on.version + 1, hashlib.sha256(value).hexdigest()
+    envelope = Envelope(
+        id=derived_id(secret_key, body.session, version, on.head, content), type=body.wire_type, version=body.wire_version,
+        source="executor", subject=body.session, time_us=body.at_us, subject_version=version, parent=on.head or None,
+        causation=body.command, correlation=body.session, traceparent=current_traceparent(),
+    )  # fmt: skip
+    return Transition(envelope, body, value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ committed when all that it led to is in the log, and a step whose transition exi
 """
 
 import asyncio
-import hashlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -18,14 +17,14 @@ from services.executor.application.advance import Cursor, UnknownFlow
 from services.executor.application.decision import Decision
 from services.executor.application.effects import LiveEffects
 from services.executor.application.finishing import Finisher
-from services.executor.application.handling import Again, Current, Decided, Handled, StateBehind, Stopped, close, handle, precheck
-from services.executor.application.journal import Journal, Transition
+from services.executor.application.handling import Decided, Handled, StateBehind, Stopped, close, handle, precheck
+from services.executor.application.journal import Journal, Transition, written
 from services.executor.application.opening import Opened, opened
 from services.executor.application.ports import Busy, Directory, LogDiverged, SealOpener
 from services.executor.application.questions import Planner
 from services.executor.application.states import SessionStates
-from services.executor.domain.session import answered, too_large
-from shared.contracts import topics, wire
+from services.executor.domain.session import too_large
+from shared.contracts import topics
 from shared.contracts.codec import Received
 from shared.contracts.envelope import Envelope
 from shared.contracts.errors import BadSeal
@@ -41,7 +40,7 @@ from shared.messaging.dead_letters import UNEXPECTED, DeadLetters
 from shared.messaging.log import Log, Record, TopicPartition
 from shared.messaging.offsets import LowWater
 from shared.telemetry.metrics import metrics
-from shared.telemetry.propagation import current_traceparent, processing
+from shared.telemetry.propagation import processing
 
 logger = logging.getLogger(__name__)
 GROUP: Final = "executor"
@@ -174,9 +173,9 @@ class Owner:
             if handled is None:
                 handled = await self._decide(state, step, now_us)
             if not isinstance(handled, Decided):
-                return self._unchanged(step, handled)
+                return replying.unchanged(step, self.states.get(step.session), handled)
             if await self.write(handled.decision.state, handled.decision.transition()):
-                return self._accepted(step)
+                return replying.accepted(step, self.states.get(step.session))
         raise Unavailable("others write this session")
 
     async def _decide(self, state: SessionState, step: StepRequested, now_us: int) -> Handled:
@@ -197,7 +196,7 @@ class Owner:
         The session may have gone on meanwhile: the parent says so, and another one stands in its place.
         """
         await self._owned()
-        transition = self._transition(on.version, on.head, body)
+        transition = written(self._parts.secret_key, on, body)
         accepted, offset = await self.journal.append(transition)
         if accepted:
             await self._finish(transition.envelope, body, offset)
@@ -208,7 +207,7 @@ class Owner:
         while refused and self.states.get(body.session).head == envelope.id:
             state = self.states.get(body.session)
             denial = finishing.denial(state, body, refused, self._parts.clock.now_us())
-            follow_up = self._transition(state.version, state.head, denial)
+            follow_up = written(self._parts.secret_key, state, denial)
             accepted, at = await self._insisted(follow_up)
             if accepted:
                 self._finisher.publish(follow_up.envelope, at)
@@ -224,17 +223,6 @@ class Owner:
                 await self._owned()
                 if self.states.get(transition.body.session).version >= (transition.envelope.subject_version or 0):
                     return False, 0
-
-    def _transition(self, version: int, head: str, body: SessionAdvanced) -> Transition:
-        # Its id covers its content, so that one id never stands for two decisions (ADR 3).
-        value = wire.pack(body.model_dump())
-        content = hashlib.sha256(value).hexdigest()
-        envelope = Envelope(
-            id=derived_id(self._parts.secret_key, body.session, version + 1, head, content), type=body.wire_type, version=body.wire_version,
-            source="executor", subject=body.session, time_us=body.at_us, subject_version=version + 1, parent=head or None,
-            causation=body.command, correlation=body.session, traceparent=current_traceparent(),
-        )  # fmt: skip
-        return Transition(envelope, body, value)
 
     def _unawaited(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
         self._unfinished.setdefault(body.session, deque()).append((envelope, body, offset))
@@ -270,21 +258,6 @@ class Owner:
             raise Unavailable("this session's state is behind") from None
 
     # --- replies ---
-
-    def _unchanged(self, step: StepRequested, handled: Again | Current | Stopped) -> StepReplied:
-        state = self.states.get(step.session)
-        match handled:
-            case Again(before):
-                return replying.shown(step, state, before.run, "accepted", before)
-            case Current(run):
-                return replying.shown(step, state, run, "current")
-            case Stopped(outcome, reason, session_over):
-                return replying.stopped(step, outcome, reason, session_over=session_over)
-
-    def _accepted(self, step: StepRequested) -> StepReplied:
-        state = self.states.get(step.session)
-        before = answered(state, step.command, state.last_us)
-        return replying.shown(step, state, before.run if before else None, "accepted", before)
 
     async def _locate(self, step: StepRequested) -> StepReplied:
         visitor = Visitor(address=step.address, user_agent=step.user_agent, host=step.host, secure=step.secure)

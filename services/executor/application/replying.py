@@ -1,6 +1,7 @@
 """The one reply to a step, from the session's state and what the step came to."""
 
-from services.executor.domain.session import run_of
+from services.executor.application.handling import Again, Current, Stopped
+from services.executor.domain.session import answered, run_of
 from shared.contracts import sessions as s
 from shared.contracts import topics
 from shared.contracts.codec import encode
@@ -32,6 +33,23 @@ def stopped(step: StepRequested, outcome: Outcome, reason: str, *, session_over:
         command=step.command, edge=step.edge, session=step.session, outcome=outcome, reason=reason,
         session_over=session_over, retry_after_s=retry_after_s,
     )  # fmt: skip
+
+
+def unchanged(step: StepRequested, state: s.SessionState, handled: Again | Current | Stopped) -> StepReplied:
+    """The reply to a step that wrote no transition."""
+    match handled:
+        case Again(before):
+            return shown(step, state, before.run, "accepted", before)
+        case Current(run):
+            return shown(step, state, run, "current")
+        case Stopped(outcome, reason, session_over):
+            return stopped(step, outcome, reason, session_over=session_over)
+
+
+def accepted(step: StepRequested, state: s.SessionState) -> StepReplied:
+    """The reply to a step whose transition was accepted just now."""
+    before = answered(state, step.command, state.last_us)
+    return shown(step, state, before.run if before else None, "accepted", before)
 
 
 def located(step: StepRequested, slug: str | None) -> StepReplied:
