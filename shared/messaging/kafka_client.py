@@ -19,11 +19,13 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 
 from shared.kernel.clock import Clock
+from shared.messaging import kafka_logging
 from shared.messaging.kafka_records import ReadableRecords
 from shared.messaging.log import Record
 
 # aiokafka has no setting for how a fetched batch is read
 fetcher.MemoryRecords = ReadableRecords
+kafka_logging.install()
 
 # aiokafka keeps one fetch in flight per broker: a partition that is resumed meanwhile waits until it has ended
 FETCH_WAIT_MS = 250

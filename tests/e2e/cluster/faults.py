@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -16,6 +16,9 @@ import asyncpg
 import psutil
 
 from deploy.cluster import Cluster, Member
+from shared.contracts.codec import Codec
+from shared.contracts.errors import BadRecord
+from shared.contracts.model import Contract
 from shared.contracts.topics import TOPICS
 from shared.messaging.kafka import KafkaLog
 from shared.messaging.log import Record, TopicPartition
@@ -217,6 +220,15 @@ def records(cluster: Cluster, topic: str) -> list[Record]:
             await log.close()
 
     return asyncio.run(read())
+
+
+def bodies(cluster: Cluster, topic: str, codec: Codec) -> list[Contract]:
+    """What a topic says, without what cannot be read."""
+    found = []
+    for record in records(cluster, topic):
+        with suppress(BadRecord):
+            found.append(codec.decode(record, TOPICS[topic].max_bytes).body)
+    return found
 
 
 # --- what PostgreSQL is told, and kept from

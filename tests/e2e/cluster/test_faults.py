@@ -3,6 +3,7 @@
 One cluster for all of them, and no process of it may have to be restarted (architecture §4.13, §4.14).
 """
 
+import asyncio
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +13,10 @@ import pytest
 from deploy.cluster import Cluster
 from shared.contracts import topics
 from shared.contracts.directory import EVENTS_CODEC, UserChanged
+from shared.contracts.failures import CODEC as FAILURES_CODEC
+from shared.contracts.failures import RecordRefused
+from shared.contracts.topics import TOPICS
+from tests.conformance.log import poison
 from tests.e2e.cluster import faults
 from tests.e2e.cluster.faults import (
     DONE,
@@ -29,6 +34,7 @@ from tests.e2e.cluster.faults import (
 from tests.e2e.visitor import AUTHENTICATION, Visitor
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
+POISON = ((b"spoilt", (("zz", b"v"), ("none", None))),)
 STALE_S = 6.0
 """Longer than an edge trusts a tail that hears nothing, and what it looked up meanwhile (5 s)."""
 
@@ -138,8 +144,8 @@ def test_the_order_of_a_login_waits_for_postgres_and_is_done_once(cluster: Clust
 
 
 def logins(cluster: Cluster, name: str) -> int:
-    bodies = [EVENTS_CODEC.decode(record).body for record in faults.records(cluster, topics.DIRECTORY_EVENTS)]
-    return sum(isinstance(body, UserChanged) and body.what == "logged_in" and body.facts["username"] == name for body in bodies)
+    told = (body for body in faults.bodies(cluster, topics.DIRECTORY_EVENTS, EVENTS_CODEC) if isinstance(body, UserChanged))
+    return sum(body.what == "logged_in" and body.facts["username"] == name for body in told)
 
 
 def test_the_broker_dies_in_the_middle_of_logins_and_comes_back(cluster: Cluster) -> None:
@@ -184,6 +190,25 @@ def test_a_login_that_was_ended_meanwhile_is_never_believed(cluster: Cluster) ->
         assert eventually(lambda: member.ask(ME).status, lambda status: status == 200)
         eventually(cluster.members["executor"].is_ready, bool)
         assert eventually(lambda: leaver.ask(ME).status, lambda status: status != 503) == 403
+
+
+def test_a_record_that_no_client_can_decode_is_passed_on_every_topic(cluster: Cluster) -> None:
+    half_way, spoilt = identified(cluster.url), set()
+    for topic in TOPICS.values():
+        for partition in range(topic.partitions):
+            offset = asyncio.run(poison.put(cluster.broker.bootstrap, topic.name, partition, POISON, poison.foreign_header_name))
+            spoilt.add((topic.name, partition, offset))
+    finish(half_way, cluster.password)
+    logged_in(cluster.url, "akadmin", cluster.password)
+    read = {topics.STEPS, topics.SESSIONS, topics.PLANS, topics.VERDICTS, topics.PLAN_REQUESTS, topics.POLICY_REQUESTS, topics.KEYS}
+    wanted = {one for one in spoilt if one[0] in read}
+    eventually(lambda: wanted - dead(cluster), lambda missing: not missing)
+
+
+def dead(cluster: Cluster) -> set[tuple[str, int, int]]:
+    """Topic, partition and offset of every dead letter."""
+    told = (body for body in faults.bodies(cluster, topics.DEAD_LETTERS, FAILURES_CODEC) if isinstance(body, RecordRefused))
+    return {(body.topic, body.partition, body.offset) for body in told}
 
 
 def test_a_page_costs_no_sql(cluster: Cluster) -> None:

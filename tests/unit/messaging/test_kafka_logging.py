@@ -1,0 +1,38 @@
+"""A client's repeated complaint is told once in a while, with how often it came."""
+
+import logging
+
+import pytest
+
+from shared.messaging import kafka_logging
+from shared.messaging.kafka_logging import EVERY_S, LOGGERS, OnceInAWhile
+
+
+def complaint(at: float, text: str = "Unable connect to %s", level: int = logging.ERROR) -> logging.LogRecord:
+    record = logging.LogRecord("aiokafka", level, "f", 1, text, ("a",), None)
+    record.created = at
+    return record
+
+
+def test_the_same_complaint_is_told_once_in_a_while_with_its_number() -> None:
+    filter_ = OnceInAWhile()
+    assert filter_.filter(complaint(0.0))
+    assert not any(filter_.filter(complaint(n / 100)) for n in range(1, 500))
+    later = complaint(EVERY_S)
+    assert filter_.filter(later)
+    assert later.__dict__["repeated"] == 499
+    assert not filter_.filter(complaint(EVERY_S + 1))
+
+
+def test_other_words_and_what_is_no_complaint_pass() -> None:
+    filter_ = OnceInAWhile()
+    assert filter_.filter(complaint(0.0))
+    assert filter_.filter(complaint(0.0, "Heartbeat failed for %s"))
+    assert all(filter_.filter(complaint(0.0, level=logging.INFO)) for _ in range(3))
+
+
+def test_all_of_aiokafkas_loggers_that_complain_have_one(caplog: pytest.LogCaptureFixture) -> None:
+    kafka_logging.install()
+    kafka_logging.install()
+    for name in LOGGERS:
+        assert sum(isinstance(one, OnceInAWhile) for one in logging.getLogger(name).filters) == 1
