@@ -15,13 +15,13 @@ from services.catalog.application.ids import new_pk
 from services.catalog.application.ports import Store
 from services.catalog.domain.blueprints.reader import MAX_BYTES
 from services.catalog.settings import Settings
-from shared.contracts.topics import HOUR
+from shared.contracts.topics import DEFINITIONS, HOUR
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import random_id
 from shared.kernel.settings import Misconfigured, variable
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.log import Log
+from shared.messaging.log import Log, ReadableLog, TopicPartition
 from shared.postgres.pool import Database, open_pool
 from shared.postgres.relay import Relay
 from shared.telemetry.propagation import current_traceparent
@@ -40,9 +40,17 @@ class Catalog:
     """The built service (`shared.kernel.service.Service`)."""
 
     def __init__(
-        self, database: Database, store: Store, applying: Applying, editing: Editing, relay: Relay, tokens: TokenProjection
+        self,
+        database: Database,
+        log: ReadableLog,
+        store: Store,
+        applying: Applying,
+        editing: Editing,
+        relay: Relay,
+        tokens: TokenProjection,
     ) -> None:
         self._database = database
+        self._log = log
         self._store = store
         self._applying = applying
         self._relay = relay
@@ -98,6 +106,7 @@ class Catalog:
 
     async def _apply_shipped(self) -> None:
         try:
+            await self._tell_an_empty_log()
             lines = await self._applying.apply_shipped()
         except Unavailable as away:
             logger.warning("the shipped flows wait: %s", away)
@@ -108,6 +117,12 @@ class Catalog:
         for line in lines:
             logger.debug("shipped flows: %s", line)
 
+    async def _tell_an_empty_log(self) -> None:
+        """A log that never had a definition is new, or has been lost: what PostgreSQL believes told was told to another one."""
+        _, end = await self._log.bounds(TopicPartition(DEFINITIONS, 0))
+        if end == 0 and (told := await self._store.tell_again()):
+            logger.warning("the log holds no definitions: %d are told again", told)
+
 
 async def build(settings: Settings, log: Log, clock: Clock) -> Catalog:
     """The catalog, ready to be started; `Misconfigured` without a database."""
@@ -116,7 +131,7 @@ async def build(settings: Settings, log: Log, clock: Clock) -> Catalog:
     database = await open_pool(settings.database.get_secret_value(), schema=SCHEMA, size=4, migrations=MIGRATIONS, limit_s=LIMIT_S)
     store = PostgresStore(database, clock, random_id, current_traceparent)
     tokens = TokenProjection(log, DeadLetters(log, "catalog", clock), clock)
-    return Catalog(database, store, Applying(store, new_pk), Editing(store, new_pk), Relay(database, log, clock), tokens)
+    return Catalog(database, log, store, Applying(store, new_pk), Editing(store, new_pk), Relay(database, log, clock), tokens)
 
 
 async def apply_files(dsn: str, paths: Sequence[Path], actor: str) -> list[str]:

@@ -37,6 +37,10 @@ class Store(Protocol):
         """Wait until what was committed so far is in the log; False if that takes longer, or the store is away meanwhile."""
         ...
 
+    async def tell_again(self) -> int:
+        """Tell readers everything once more, for a log that holds nothing of it; the number of pointers."""
+        ...
+
     async def sweep(self) -> int:
         """Take back bodies that no run can be pinned to any more, and pointers of objects long gone; how many."""
         ...

@@ -51,6 +51,10 @@ class Held:
     pointers: Mapping[PointerKey, tuple[int, Pointer | None]] = field(default_factory=dict)
     bodies: Set[str] = frozenset()
 
+    def forgotten(self) -> "Held":
+        """The same of readers who hold nothing any more; versions go on from where they were."""
+        return Held({key: (version, None) for key, (version, _) in self.pointers.items()})
+
 
 @dataclass(frozen=True, slots=True)
 class News:

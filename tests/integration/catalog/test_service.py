@@ -133,6 +133,30 @@ async def test_files_applied_without_a_running_catalog_are_published_by_the_next
     await built.stop()
 
 
+async def test_a_log_that_lost_the_definitions_is_told_them_again(service: Catalog, dsn: str, definitions: Definitions) -> None:
+    await until(definitions.brands)
+    another = await EmbeddedLog.open(TOPICS)
+    reader, again = Definitions(), await build(Settings.model_validate({"database": dsn}), another, SYSTEM)
+    following = Projection(another, DEFINITIONS, reader.apply, DeadLetters(another, "test", SYSTEM), SYSTEM)
+    await following.start()
+    await service.stop()  # else it may be the one that publishes, into its own log
+    await again.start()
+    await until(reader.brands)
+    assert reader.pending == 0
+    assert reader.flow_by_slug("default-authentication-flow") == definitions.flow_by_slug("default-authentication-flow")
+    assert await again._store.published(10)  # else the next one publishes the rest
+    await again.stop()
+    _, end = await another.bounds(PLACE)
+    once_more = await build(Settings.model_validate({"database": dsn}), another, SYSTEM)
+    await once_more.start()
+    await until(lambda: once_more.readiness()["shipped_flows"])
+    await asyncio.sleep(0.2)
+    assert (await another.bounds(PLACE))[1] == end
+    await once_more.stop()
+    await following.stop()
+    await another.close()
+
+
 async def test_a_catalog_waits_for_its_database(log: EmbeddedLog, tmp_path: Path) -> None:
     away = f"postgresql://catalog@/sluice?host={tmp_path}"
     built = await build(Settings.model_validate({"database": away}), log, SYSTEM)

@@ -88,6 +88,17 @@ class PostgresStore:
             logger.info("a change is committed, but not known to be published yet")
         return False
 
+    async def tell_again(self) -> int:
+        """See `ports.Store.tell_again`."""
+        async with self._database.transaction() as connection:
+            await self._lock(connection)
+            occasion = Occasion(self._clock.now_us(), self._new_id, self._trace())
+            held = await published.held(connection)
+            told = news(held.forgotten(), records.published(await self._current(connection)))
+            await published.note(connection, told, occasion.at_us)
+            await outbox.append(connection, self._database.schema, records.definition_records(told, occasion))
+        return len(told.pointers)
+
     async def sweep(self) -> int:
         """See `ports.Store.sweep`."""
         async with self._database.transaction() as connection:
