@@ -136,6 +136,17 @@ async def test_a_token_is_kept_as_a_hash_replaced_under_its_name_and_revoked(peo
         await create_token(people.database, people.clock, bob.pk, "ci")
 
 
+async def test_a_token_that_is_known_is_told_again_for_a_log_that_lost_it(people: People) -> None:
+    alice = await people.make()
+    for _ in range(2):
+        assert await create_token(people.database, people.clock, alice.pk, "ci", token="mine") == "mine"
+    assert [token.hash for token in await people.said(TokenChanged)] == 2 * [digest_of("mine").hex()]
+    assert await people.tombstones() == []
+    bob = await people.make("bob")
+    with pytest.raises(UserRefused, match="identifier"):
+        await create_token(people.database, people.clock, bob.pk, "ci", token="mine")
+
+
 async def test_the_first_administrator_is_made_once(people: People) -> None:
     async def ensure(**given: str) -> tuple[bool, str | None]:
         done = await ensure_admin(people.database, people.users, people.clock, **given)

@@ -47,15 +47,14 @@ async def create_token(
 async def put_token(
     connection: Connection, schema: str, now_us: int, user: int, identifier: str, token: str, expires_us: int | None = None
 ) -> str | None:
-    """`create_token` in the caller's transaction."""
+    """`create_token` in the caller's transaction. A token that is known is told again: the log may be another one by now."""
     if not await connection.fetchval("SELECT EXISTS (SELECT FROM users WHERE pk = $1 FOR KEY SHARE)", user):
         return None
-    old = await connection.fetchrow("SELECT hash FROM tokens WHERE identifier = $1 FOR UPDATE", identifier)
-    if old is not None and old["hash"] == digest_of(token):
-        return token
-    if not await connection.fetchrow(_INSERT, digest_of(token), identifier, user, "", now_us, expires_us):
+    old = await connection.fetchrow("SELECT hash, user_pk FROM tokens WHERE identifier = $1 FOR UPDATE", identifier)
+    known = old is not None and old["hash"] == digest_of(token) and old["user_pk"] == user
+    if not known and not await connection.fetchrow(_INSERT, digest_of(token), identifier, user, "", now_us, expires_us):
         raise UserRefused({"identifier": ("Token with this identifier already exists.",)})
-    said = [token_revoked(old["hash"], now_us)] if old is not None else []
+    said = [] if old is None or known else [token_revoked(old["hash"], now_us)]
     row = next(row for row in await connection.fetch(_OF_USER, user) if row["hash"] == digest_of(token))
     await append(connection, schema, [*said, token_changed(_contract(row), now_us)])
     return token
