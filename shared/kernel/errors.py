@@ -16,7 +16,7 @@ class SluiceError(Exception):
 def told(error: SluiceError) -> str:
     """The error as a line for people: its text, and the code by which `docs/errors.md` says more."""
     text = str(error)
-    named = text.endswith("]") or text == error.code  # a blueprint names its own, closer code
+    named = text.rpartition(" ")[2].startswith("[E_") or text == error.code  # a blueprint names its own, closer code
     return f"sluice: {text}" if named else f"sluice: {text} [{error.code}]"
 
 

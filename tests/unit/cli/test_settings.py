@@ -129,3 +129,8 @@ def test_the_table_shows_every_setting_and_no_secret(monkeypatch: pytest.MonkeyP
     assert "SLUICE_LISTEN=127.0.0.1:9000  [default; catalog: 127.0.0.1:9001" in text
     for field in CommonSettings.model_fields:
         assert f"SLUICE_{field.upper()}=" in text
+
+
+def test_metrics_that_are_off_are_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_METRICS_LISTEN", "off")
+    assert "SLUICE_METRICS_LISTEN=off  [environment]\n" in table()
