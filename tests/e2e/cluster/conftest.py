@@ -6,6 +6,8 @@ import pytest
 
 from deploy.cluster import Cluster
 from deploy.kafka.broker import missing
+from tests.e2e.cluster.faults import LOGIN, eventually
+from tests.e2e.visitor import Visitor
 
 
 @pytest.fixture(scope="module")
@@ -15,5 +17,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         pytest.skip(f"no Kafka here: {lacking}")
     made = Cluster(tmp_path_factory.mktemp("cluster") / "c", {"SLUICE_ATTEMPTS_PER_ADDRESS": "100000"}, quick_start=True)
     made.start()
+    # Ready is said before what the catalog has published has reached the planner.
+    eventually(lambda: Visitor(made.url).ask(LOGIN).status, lambda status: status == 200)
     yield made
     made.stop()

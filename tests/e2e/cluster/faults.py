@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import threading
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 import asyncpg
 import psutil
 
+from deploy.child import Child
 from deploy.cluster import Cluster, Member
 from shared.contracts.codec import Codec
 from shared.contracts.errors import BadRecord
@@ -172,13 +174,20 @@ def postgres_paused(cluster: Cluster) -> Iterator[None]:
 
 
 @contextmanager
-def paused(cluster: Cluster, name: str) -> Iterator[None]:
-    """A member stands still (SIGSTOP)."""
-    cluster.pause(name)
+def stopped(process: Child) -> Iterator[None]:
+    """A process stands still (SIGSTOP)."""
+    process.signal(signal.SIGSTOP)
     try:
         yield
     finally:
-        cluster.resume(name)
+        process.signal(signal.SIGCONT)
+
+
+@contextmanager
+def paused(cluster: Cluster, name: str) -> Iterator[None]:
+    """A member stands still."""
+    with stopped(cluster.members[name].process):
+        yield
 
 
 @contextmanager

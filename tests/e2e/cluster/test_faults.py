@@ -169,6 +169,28 @@ def test_the_broker_dies_in_the_middle_of_logins_and_comes_back(cluster: Cluster
     assert warm.statuses[200], "PostgreSQL was there to be asked"
 
 
+def test_the_broker_stands_still_for_longer_than_anybody_believes_in_it(cluster: Cluster) -> None:
+    half_way, stranger = identified(cluster.url), Visitor(cluster.url)
+    with faults.stopped(cluster.broker.process), faults.watched(stranger) as watch:
+        until = time.monotonic() + 2 * STALE_S
+        while time.monotonic() < until:
+            assert give(half_way, PASSWORD, password=cluster.password) is None
+    assert not len(stranger.jar), "nobody was given a session"
+    assert set(watch.statuses) == {503}
+    finish(half_way, cluster.password)
+
+
+def test_the_broker_dies_again_while_everybody_takes_over(cluster: Cluster) -> None:
+    half_way = identified(cluster.url)
+    for down_s in (1, 1, 20):
+        cluster.broker.kill()
+        assert give(half_way, PASSWORD, password=cluster.password) is None
+        time.sleep(down_s)
+        cluster.broker.start()
+        time.sleep(0.5 * down_s)
+    finish(half_way, cluster.password)
+
+
 def test_a_login_that_was_ended_meanwhile_is_never_believed(cluster: Cluster) -> None:
     password = made(cluster, "leaver")
     leaver, member = logged_in(cluster.url, "leaver", password), logged_in(cluster.url, "akadmin", cluster.password)

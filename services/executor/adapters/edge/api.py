@@ -75,7 +75,7 @@ class ExecutorApi:
         except Superseded:
             raise later("superseded") from None
         except StillWorking as working:
-            raise later("still_working", cookies=self._dialogue.waiting(visit, working)) from None
+            raise later(working.reason, cookies=self._dialogue.waiting(visit, working)) from None
 
     async def _answered(self, request: web.Request, visit: Visit) -> web.Response:
         match request.method:

@@ -62,7 +62,15 @@ class Dialogue:
         return self._exchange(visit, replace(told, arrived=Arrived(_without_errors(told.reply), 0)))
 
     async def answer(self, visit: Visit, body: bytes, query: str, outer_next: str | None, command: str | None = None) -> Exchange:
-        """Deliver an answer. One to a page of another session or flow is not: its sender sees the current challenge."""
+        """Deliver an answer. One to a page of another session or flow is not: its sender sees the current challenge.
+
+        Neither is one from a browser that has not had the reply to an earlier command, if that was carried out: it
+        sees that reply, which may be its log-in.
+        """
+        if visit.session and visit.command and visit.command != command:
+            told = await self._ask(visit, Asked("state", visit.flow, shown=visit.shown, command=visit.command))
+            if told.reply.outcome == "accepted" and told.reply.view is not None:
+                return self._exchange(visit, told)
         if visit.foreign:
             asked = Asked("start", visit.flow, query=query, outer_next=outer_next, command=command)
         else:
@@ -77,9 +85,9 @@ class Dialogue:
         return () if told.reply.outcome == "refused" else self._session_lines(visit, told)
 
     def waiting(self, visit: Visit, working: StillWorking) -> tuple[str, ...]:
-        """The cookie by which the browser's next GET here asks for the reply that has not come, log-in included."""
-        if visit.session is None or visit.session.session != working.session:
-            return ()
+        """The cookie by which the browser's next request here asks for the reply that has not come, log-in included."""
+        if visit.session is None or visit.session.session != working.session or visit.command:
+            return ()  # the first that has not come counts: what was asked after it waits behind it
         return (self._cookies.set_command(visit.client, visit.path, working.command),)
 
     async def _ask(self, visit: Visit, asked: Asked) -> Told:

@@ -68,8 +68,8 @@ class Entry:
         visit = await self._visits.of(request)
         try:
             told = await self._steps.ask(visit, Asked("locate", designation=cast("Designation", designation)))
-        except StillWorking:
-            raise later("still_working") from None
+        except StillWorking as working:
+            raise later(working.reason) from None
         reply = told.reply
         match reply.outcome:
             case "located" if reply.slug:
@@ -87,8 +87,8 @@ class Entry:
             return answer
         try:
             reply = (await self._steps.ask(visit, Asked("cancel"))).reply
-        except StillWorking:
-            raise later("still_working") from None
+        except StillWorking as working:
+            raise later(working.reason) from None
         if reply.outcome in ("busy", "unavailable"):
             raise later(reply.reason or reply.outcome, reply.retry_after_s)
         self._views.forget(visit.session.session)

@@ -17,7 +17,7 @@ from services.executor.adapters.edge.templates import page
 from services.executor.adapters.edge.visits import Visit, Visits, refuse_foreign
 from shared.kernel.ids import random_id
 from shared.web.app import CORRELATION, body_of, suspect
-from shared.web.errors import Refusal
+from shared.web.errors import Refusal, later
 
 MAX_FIELDS: Final = 64
 _OUT_OF_DATE: Final = "This page was out of date, so nothing was sent. Please try again."
@@ -54,7 +54,7 @@ class FlowPages:
         try:
             exchange = await self._dialogue.show(visit, queries.short(request.rel_url.raw_query_string), None)
         except StillWorking as working:
-            return _waits(request, self._dialogue.waiting(visit, working))
+            return _waits(request, working, self._dialogue.waiting(visit, working))
         except Superseded:
             return _reloads(request)
         except UnknownFlow:
@@ -74,7 +74,7 @@ class FlowPages:
             visit = self._visits.looking_at(visit, form.step)
             exchange = await self._dialogue.answer(visit, form.answer, query, None, form.command)
         except StillWorking as working:
-            return _waits(request, self._dialogue.waiting(visit, working))
+            return _waits(request, working, self._dialogue.waiting(visit, working))
         except Superseded:
             return _reloads(request)
         except UnknownFlow:
@@ -139,7 +139,9 @@ class FlowPages:
         )  # fmt: skip
 
 
-def _waits(request: web.Request, cookies: tuple[str, ...]) -> web.Response:
+def _waits(request: web.Request, working: StillWorking, cookies: tuple[str, ...]) -> web.Response:
+    if working.away:
+        raise later(working.away, cookies=cookies)
     return page(
         "message.html", 200, cookies, title="Still working", text="This takes longer than usual. The page goes on by itself.",
         refresh=f"2; url={request.raw_path}", link=request.raw_path, link_text="Look again",

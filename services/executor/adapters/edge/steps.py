@@ -15,7 +15,7 @@ from shared.contracts.steps import Sealed, Shown, StepKind, StepReplied, StepReq
 from shared.contracts.topics import STEPS
 from shared.kernel.clock import Clock
 from shared.kernel.ids import new_session_id, partition_of, random_id
-from shared.messaging.log import Log, Message
+from shared.messaging.log import Log, LogUnavailable, Message
 from shared.telemetry.propagation import sending
 
 _SOURCE: Final = "executor.edge"
@@ -30,12 +30,21 @@ class Sealer(Protocol):
 
 
 class StillWorking(Exception):
-    """No reply yet. The step counts if it runs; the same command asked again gets its reply."""
+    """No reply yet. The step counts if it runs; the same command asked again gets its reply.
 
-    def __init__(self, command: str, session: str) -> None:
+    `away` is the code of the log's trouble if it did not even acknowledge the step, which it may hold all the same.
+    """
+
+    def __init__(self, command: str, session: str, away: str | None = None) -> None:
         super().__init__(command)
         self.command = command
         self.session = session
+        self.away = away
+
+    @property
+    def reason(self) -> str:
+        """What the visitor is told."""
+        return self.away or "still_working"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,7 @@ class Steps:
     async def ask(self, visit: Visit, asked: Asked) -> Told:
         """Have a step taken; in a fresh session where the browser has none, or its own is over.
 
-        `StillWorking` after two seconds, `Unavailable` when the log is away.
+        `StillWorking` after two seconds, and when the log is away; `Unavailable` when nothing can have been written.
         """
         if visit.session is not None:
             told = await self._ask(visit, asked, visit.session.session, fresh=False)
@@ -99,7 +108,10 @@ class Steps:
     async def _ask(self, visit: Visit, asked: Asked, session: str, *, fresh: bool) -> Told:
         step = self._step(visit, asked, session, fresh=fresh)
         with self._replies.expect(step.command) as waiting:
-            await self._write(step)
+            try:
+                await self._write(step)
+            except LogUnavailable as away:
+                raise StillWorking(step.command, session, away.code) from away
             try:
                 async with asyncio.timeout(self._settings.reply_wait_s):
                     return Told(await waiting, fresh)
