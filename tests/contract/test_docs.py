@@ -39,6 +39,8 @@ def codes() -> Iterator[str]:
                     yield from CODE.findall(text)
                 case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=arguments) if name in SAID_BY:
                     yield from _word(arguments[SAID_BY[name] : SAID_BY[name] + 1])
+                case ast.FunctionDef(name="reason"):
+                    yield from (word for inner in ast.walk(node) if isinstance(inner, ast.Constant) for word in _word([inner]))
                 case ast.ClassDef(body=body):
                     yield from _class_code(body)
                 case _:
