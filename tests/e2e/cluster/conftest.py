@@ -6,7 +6,7 @@ import pytest
 
 from deploy.cluster import Cluster
 from deploy.kafka.broker import missing
-from tests.e2e.cluster.faults import LOGIN, eventually
+from tests.e2e.cluster.seeing import LOGIN, eventually
 from tests.e2e.visitor import Visitor
 
 

@@ -17,8 +17,9 @@ from shared.contracts.failures import CODEC as FAILURES_CODEC
 from shared.contracts.failures import RecordRefused
 from shared.contracts.topics import TOPICS
 from tests.conformance.log import poison
-from tests.e2e.cluster import faults
-from tests.e2e.cluster.faults import (
+from tests.e2e.cluster import faults, seeing
+from tests.e2e.cluster.faults import paused
+from tests.e2e.cluster.seeing import (
     DONE,
     IDENTIFICATION,
     ME,
@@ -29,7 +30,6 @@ from tests.e2e.cluster.faults import (
     identified,
     logged_in,
     look,
-    paused,
 )
 from tests.e2e.visitor import AUTHENTICATION, Visitor
 
@@ -64,7 +64,7 @@ def test_policy_stands_still_and_the_stage_it_guards_is_not_skipped(cluster: Clu
     with paused(cluster, "policy"):
         assert give(visitor, IDENTIFICATION, uid_field="akadmin") is None
         assert look(visitor) in (IDENTIFICATION, None)
-        faults.refused(visitor.ask(ME), 403)
+        seeing.refused(visitor.ask(ME), 403)
     assert eventually(lambda: give(visitor, IDENTIFICATION, uid_field="akadmin"), bool) == PASSWORD
     finish(visitor, cluster.password)
 
@@ -102,7 +102,7 @@ def test_postgres_stands_still_and_what_needs_none_goes_on(cluster: Cluster) -> 
         assert look(at_the_door) in (IDENTIFICATION, None)
         assert eventually(lambda: look(half_way), bool) == PASSWORD
         assert eventually(lambda: look(Visitor(cluster.url)), bool) == IDENTIFICATION
-        faults.refused(half_way.ask(ME), 403)
+        seeing.refused(half_way.ask(ME), 403)
     finish(half_way, cluster.password)
     assert eventually(lambda: give(at_the_door, IDENTIFICATION, uid_field="akadmin"), bool) == PASSWORD
     finish(at_the_door, cluster.password)
@@ -111,7 +111,7 @@ def test_postgres_stands_still_and_what_needs_none_goes_on(cluster: Cluster) -> 
 def test_postgres_dies_and_comes_back(cluster: Cluster) -> None:
     at_the_door, half_way, reader = Visitor(cluster.url), identified(cluster.url), identified(cluster.url)
     assert look(at_the_door) == IDENTIFICATION
-    with faults.watched(reader) as watch:
+    with seeing.watched(reader) as watch:
         faults.kill_postgres(cluster)
         for _ in range(3):
             assert give(at_the_door, IDENTIFICATION, uid_field="akadmin") is None
@@ -153,13 +153,13 @@ def test_the_broker_dies_in_the_middle_of_logins_and_comes_back(cluster: Cluster
     member = logged_in(cluster.url, "akadmin", cluster.password)
     assert member.ask(ME).status == 200
     assert look(at_the_door) == IDENTIFICATION
-    with faults.watched(reader) as watch, faults.watched(member, ME) as warm:
+    with seeing.watched(reader) as watch, seeing.watched(member, ME) as warm:
         cluster.broker.kill()
         for _ in range(3):
             assert give(at_the_door, IDENTIFICATION, uid_field="akadmin") is None
             assert give(half_way, PASSWORD, password=cluster.password) is None
             assert look(Visitor(cluster.url)) is None
-            faults.refused(half_way.ask(ME), 403)
+            seeing.refused(half_way.ask(ME), 403)
         time.sleep(STALE_S)
         cluster.broker.start()
         finish(half_way, cluster.password)
@@ -171,7 +171,7 @@ def test_the_broker_dies_in_the_middle_of_logins_and_comes_back(cluster: Cluster
 
 def test_the_broker_stands_still_for_longer_than_anybody_believes_in_it(cluster: Cluster) -> None:
     half_way, stranger = identified(cluster.url), Visitor(cluster.url)
-    with faults.stopped(cluster.broker.process), faults.watched(stranger) as watch:
+    with faults.stopped(cluster.broker.process), seeing.watched(stranger) as watch:
         until = time.monotonic() + 2 * STALE_S
         while time.monotonic() < until:
             assert give(half_way, PASSWORD, password=cluster.password) is None
@@ -199,14 +199,14 @@ def test_a_login_that_was_ended_meanwhile_is_never_believed(cluster: Cluster) ->
     cluster.sluice("users", "disable", "leaver")
     time.sleep(STALE_S)
     # The tail is behind: PostgreSQL is asked, and knows.
-    with faults.watched(leaver, ME, (403,)), faults.watched(member, ME):
+    with seeing.watched(leaver, ME, (403,)), seeing.watched(member, ME):
         time.sleep(STALE_S)
     faults.kill_postgres(cluster)
     time.sleep(STALE_S)
     # Neither is there to be asked: nobody is told anything.
-    with faults.watched(leaver, ME, (403, 503)), faults.watched(member, ME, (503,)):
+    with seeing.watched(leaver, ME, (403, 503)), seeing.watched(member, ME, (503,)):
         time.sleep(1)
-    with faults.watched(leaver, ME, (403, 503)), faults.watched(member, ME):
+    with seeing.watched(leaver, ME, (403, 503)), seeing.watched(member, ME):
         faults.start_postgres(cluster)
         cluster.broker.start()
         assert eventually(lambda: member.ask(ME).status, lambda status: status == 200)
@@ -259,14 +259,14 @@ def test_takeovers(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None
     took: list[float] = []
     with faults.one_more(cluster, "edge", "edge") as edge, faults.one_more(cluster, "second", "worker"):
         visitors = [identified(edge.url) for _ in range(16)]
-        for n in range(faults.KILLS):
+        for n in range(seeing.KILLS):
             # The next victim owns half of the partitions again.
-            faults.first_answers(visitors, time.monotonic())
+            seeing.first_answers(visitors, time.monotonic())
             victim = ("second", "executor")[n % 2]
             cluster.kill(victim)
-            took += [one for one in faults.first_answers(visitors, time.monotonic()) if one > 3.0]  # the others' owner lives
+            took += [one for one in seeing.first_answers(visitors, time.monotonic()) if one > 3.0]  # the others' owner lives
             cluster.restart(victim).wait_ready()
     assert took
     assert max(took) < 30
     with capsys.disabled():
-        sys.stdout.write(f"\ntakeover after kill -9, {faults.KILLS} kills, {len(took)} sessions: {faults.percentiles(took)}\n")
+        sys.stdout.write(f"\ntakeover after kill -9, {seeing.KILLS} kills, {len(took)} sessions: {seeing.percentiles(took)}\n")
