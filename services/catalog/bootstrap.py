@@ -57,6 +57,7 @@ class Catalog:
         self._tokens = tokens
         self._routes = routes(editing, tokens)
         self._shipped = False
+        self._told = False
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -86,8 +87,9 @@ class Catalog:
         return self._routes
 
     def readiness(self) -> Mapping[str, bool]:
-        """`shipped_flows`: applied, which needs PostgreSQL; `tokens`: `directory.tokens` is read to its end."""
-        return {"shipped_flows": self._shipped, "tokens": self._tokens.ready}
+        """`shipped_flows`: applied and in the log, so that a visitor who comes now finds them; `tokens`: `directory.tokens` is
+        read to its end."""
+        return {"shipped_flows": self._told, "tokens": self._tokens.ready}
 
     @property
     def failure(self) -> BaseException | None:
@@ -99,6 +101,9 @@ class Catalog:
         while not self._shipped:
             await asyncio.sleep(RETRY_S)
             await self._apply_shipped()
+        while not await self._store.published(RETRY_S):  # noqa: ASYNC110 -- what is in the log, only the outbox can say
+            await asyncio.sleep(RETRY_S)
+        self._told = True
         while True:
             with suppress(Unavailable):  # the next hour's sweep takes what this one would have
                 await self._store.sweep()

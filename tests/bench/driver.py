@@ -65,6 +65,13 @@ class Visitor:
 
     async def _follow(self, method: str, body: Any = None) -> dict[str, Any]:
         status, location, answer = await self.send(method, FLOW, body)
+        for _ in range(20):
+            if status != 503:
+                break
+            # As `Retry-After: 1` says. What is still being worked on is asked for, what was not taken is sent again.
+            await asyncio.sleep(1)
+            again = ("GET", FLOW, None) if answer.get("error") == "still_working" else (method, FLOW, body)
+            status, location, answer = await self.send(*again)
         for _ in range(5):
             if status != 302:
                 break

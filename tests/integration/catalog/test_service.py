@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -21,7 +22,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.settings import Misconfigured
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.embedded import EmbeddedLog
-from shared.messaging.log import Message, TopicPartition
+from shared.messaging.log import Log, LogUnavailable, Message, TopicPartition
 from shared.messaging.projection import Projection
 from shared.postgres.pool import open_pool
 from shared.postgres.server import Role
@@ -171,3 +172,30 @@ async def test_a_catalog_waits_for_its_database(log: EmbeddedLog, tmp_path: Path
 async def test_without_a_database_nothing_is_built(log: EmbeddedLog) -> None:
     with pytest.raises(Misconfigured, match="SLUICE_DATABASE"):
         await build(Settings.model_validate({"database": None}), log, SYSTEM)
+
+
+class Refusing:
+    """A log that takes nothing until it is told to."""
+
+    def __init__(self, log: EmbeddedLog) -> None:
+        self._log = log
+        self.refuses = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def append(self, message: Message) -> int:
+        if self.refuses:
+            raise LogUnavailable("not yet")
+        return await self._log.append(message)
+
+
+async def test_a_catalog_is_ready_only_when_readers_can_find_its_flows(log: EmbeddedLog, dsn: str) -> None:
+    refusing = Refusing(log)
+    built = await build(Settings.model_validate({"database": dsn}), cast("Log", refusing), SYSTEM)
+    await built.start()
+    await asyncio.sleep(0.3)
+    assert built.readiness()["shipped_flows"] is False
+    refusing.refuses = False
+    await until(lambda: built.readiness()["shipped_flows"])
+    await built.stop()

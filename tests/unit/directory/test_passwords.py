@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import threading
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from services.executor.adapters.directory.hashing import HashPool, hash_password, verify_password
 from services.executor.application.ports import Busy
 from services.executor.domain.passwords import TARGET, TEST_TARGET, Argon2Hash, BadPassword, Cost, Pbkdf2Hash, normalised, parse_hash
-from shared.kernel.clock import SystemClock
+from shared.kernel.clock import FixedClock, SystemClock
 
 SALT = "c2FsdHNhbHQ"
 DIGEST = base64.b64encode(b"x" * 32).decode().rstrip("=")
@@ -134,4 +135,32 @@ def test_what_is_verified_for_nobody_costs_what_the_target_costs() -> None:
     dummy = pool.dummy
     assert isinstance(dummy, Argon2Hash)
     assert dummy.cost == Cost(2, 64)
+    pool.close()
+
+
+async def test_the_pool_takes_fewer_when_hashes_take_longer() -> None:
+    clock = FixedClock()
+    pool = HashPool(clock, TEST_TARGET, workers=2)
+
+    async def taking(seconds: float) -> None:
+        def slow() -> bool:
+            clock.advance(seconds)
+            return True
+
+        for _ in range(50):
+            await pool.run(slow)
+
+    def admitted() -> int:
+        with ExitStack() as held:
+            for number in range(1000):
+                try:
+                    held.enter_context(pool.place())
+                except Busy:
+                    return number
+        raise AssertionError("no end")
+
+    await taking(0.1)
+    assert admitted() == 2 + 20
+    await taking(0.5)
+    assert admitted() == 2 + 4
     pool.close()

@@ -21,7 +21,10 @@ from services.executor.application.ports import Busy
 from services.executor.domain.passwords import TARGET, Argon2Hash, Cost, PasswordHash, normalised, parse_hash
 from shared.kernel.clock import Clock
 
-WAITING_PER_CORE: Final = 64  # at 40 hashes a second and core: 1.6 s, within the 2 s that an answer may take
+WAIT_S: Final = 1.0
+"""How long a password may wait for its hash, as far as one can tell at admission: an answer has to come within 2 s, and a hash
+whose visitor has gone is work for nobody, which makes the others late in turn."""
+FIRST_GUESS_S: Final = 0.025
 SALT: Final = 16
 DIGEST: Final = 32
 
@@ -43,7 +46,9 @@ class HashPool:
     ) -> None:
         count = workers or len(os.sched_getaffinity(0))
         self.target: Final = target
-        self._places = count + (WAITING_PER_CORE * count if waiting is None else waiting)
+        self._workers = count
+        self._waiting = waiting
+        self._lately_s = FIRST_GUESS_S
         self._taken = 0
         self._clock = clock
         self._observe_wait = observe_wait
@@ -52,14 +57,19 @@ class HashPool:
 
     @contextmanager
     def place(self) -> Iterator["Place"]:
-        """A place for some hashes, one after the other; `Busy` when there is none left."""
-        if self._taken >= self._places:
+        """A place for some hashes, one after the other; `Busy` when it would have to wait too long."""
+        if self._taken >= self._places():
             raise Busy
         self._taken += 1
         try:
             yield Place(self)
         finally:
             self._taken -= 1
+
+    def _places(self) -> int:
+        # As many as are done within the wait at the pace of lately: what a hash takes is the machine's to say.
+        waiting = int(self._workers * WAIT_S / self._lately_s) if self._waiting is None else self._waiting
+        return self._workers + waiting
 
     def close(self) -> None:
         """Wait for what runs, drop what waits."""
@@ -69,11 +79,14 @@ class HashPool:
         """Run one piece of hashing on a thread of the pool."""
         asked = self._clock.monotonic()
 
-        def work() -> "bool | str":
-            self._observe_wait(self._clock.monotonic() - asked)
-            return verify_or_hash()
+        def work() -> tuple["bool | str", float]:
+            began = self._clock.monotonic()
+            self._observe_wait(began - asked)
+            return verify_or_hash(), self._clock.monotonic() - began
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        done, took_s = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        self._lately_s += (max(took_s, 0.001) - self._lately_s) / 8
+        return done
 
     @property
     def dummy(self) -> PasswordHash:
