@@ -23,7 +23,7 @@ from services.executor.application.opening import Opened, opened
 from services.executor.application.ports import Busy, Directory, LogDiverged, SealOpener
 from services.executor.application.questions import Planner
 from services.executor.application.states import SessionStates
-from services.executor.domain.session import too_large
+from services.executor.domain.session import stage_met, too_large
 from shared.contracts import topics
 from shared.contracts.codec import Received
 from shared.contracts.envelope import Envelope
@@ -135,6 +135,7 @@ class Owner:
             logger.info("dropped a step past its deadline", extra={"command": step.command})
             return
         began = self._parts.clock.monotonic()
+        met = stage_met(self.states.get(step.session), step.flow)
         try:
             reply = await self._reply_to(step)
         except UnknownFlow:
@@ -151,8 +152,7 @@ class Owner:
         except Exception as defect:  # noqa: BLE001 - kept with its traceback; a step must not stop its session
             await self._keep(record, defect)
             reply = replying.stopped(step, "unavailable", UNEXPECTED, retry_after_s=1)
-        stage = reply.view.component if reply.view else ""
-        metrics().step(stage, reply.outcome, self._parts.clock.monotonic() - began)
+        metrics().step(met, reply.outcome, self._parts.clock.monotonic() - began)
         await self._send(step, reply)
 
     async def _reply_to(self, step: StepRequested) -> StepReplied:

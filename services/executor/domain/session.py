@@ -102,6 +102,12 @@ def open_run(state: s.SessionState, flow: str) -> s.RunState | None:
     return next((r for r in reversed(state.runs) if r.flow == flow and not r.over), None)
 
 
+def stage_met(state: s.SessionState, flow: str) -> str:
+    """The type of the stage that a step in this flow meets; "" if no run is open."""
+    run = open_run(state, flow)
+    return run.stages[0].type if run and run.stages else ""
+
+
 def run_of(state: s.SessionState, run: str) -> s.RunState | None:
     """The run with this id, open or recently over."""
     return next((r for r in state.runs if r.run == run), None)

@@ -1,14 +1,17 @@
 """Steps of visitors, in words: what a session comes to, told by its replies and its history."""
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
+from unittest.mock import patch
 
 import pytest
+from opentelemetry.metrics import NoOpMeter
 
 from services.executor.application.ports import Busy
 from shared.contracts.acceptance import AcceptedTransitions
 from shared.contracts.sessions import Event
 from shared.kernel.errors import Unavailable
+from shared.telemetry.metrics import Metrics
 from tests.unit.executor.world import ALICE, Browser, World, stage
 
 
@@ -286,3 +289,17 @@ async def test_a_restart_with_context_keeps_who_was_named_in_the_refused_answer(
         await browser.get("f")
         await browser.post({"uid_field": "nobody"}, "f")
         assert world.planner.asked[-1].context["pending_user"]["username"] == "nobody"
+
+
+async def test_a_step_is_measured_by_the_stage_that_it_met() -> None:
+    class Noting(Metrics):
+        steps: ClassVar[list[tuple[str, str]]] = []
+
+        def step(self, stage: str, outcome: str, seconds: float) -> None:
+            self.steps.append((stage, outcome))
+
+    noting = Noting(NoOpMeter("test"))
+    async with World() as world:
+        with patch("services.executor.application.owner.metrics", lambda: noting):
+            await log_in(world.browser())
+    assert noting.steps == [("", "accepted"), ("identification", "accepted"), ("password", "accepted")]
