@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from services.policy.adapters.stream import member as member_module
 from services.policy.adapters.stream.member import PolicyMember
 from services.policy.application.decide import Decide
 from shared.contracts.codec import encode
@@ -15,6 +14,7 @@ from shared.contracts.topics import POLICY_REQUESTS, TOPICS, VERDICTS
 from shared.flows.definitions import Definitions
 from shared.flows.policy import Decision
 from shared.kernel.clock import FixedClock
+from shared.messaging import answering
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.embedded import EmbeddedLog
 from shared.messaging.log import Record, TopicPartition
@@ -90,7 +90,7 @@ async def world() -> AsyncIterator[World]:
 async def test_pauses_with_too_many_questions_in_hand_and_goes_on_once_half_are_answered(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(member_module, "IN_HAND", 2)
+    monkeypatch.setattr(answering, "IN_HAND", 2)
     await world.member.assigned(frozenset({3}))
     await world.member.handle([world.record(0), world.record(1)])
     assert world.membership.notes == []

@@ -6,7 +6,7 @@ An offset is committed once everything before it is answered (architecture §4.5
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from services.planner.adapters.stream.conversation import Conversation
@@ -22,10 +22,9 @@ from shared.contracts.policy import CODEC as POLICY
 from shared.contracts.policy import VerdictReached
 from shared.contracts.topics import PLAN_REQUESTS, TOPICS, VERDICTS
 from shared.kernel.clock import Clock
-from shared.kernel.errors import SluiceError, Unavailable
-from shared.messaging.dead_letters import UNEXPECTED, DeadLetters, guarded
-from shared.messaging.log import Log, LogUnavailable, Membership, Record, Refused, TopicPartition
-from shared.messaging.offsets import LowWater
+from shared.messaging.answering import AnsweringMember, Work
+from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.log import Log, LogUnavailable, Record, Refused
 from shared.messaging.questions import Questions
 from shared.telemetry.logs import security
 from shared.telemetry.metrics import metrics
@@ -33,108 +32,33 @@ from shared.telemetry.propagation import processing
 
 GROUP: Final = "planner"
 READS: Final = (PLAN_REQUESTS, VERDICTS)
-COMMIT_S: Final = 0.5
 RETRY_S: Final = 0.1
 OPEN_LIMIT: Final = 5_000
 
 _log = logging.getLogger(__name__)
 
 
-class PlannerMember:
-    """See `joining.JoiningMember`."""
+class PlannerMember(AnsweringMember):
+    """Answers requests; takes the verdicts on its own questions."""
+
+    reads = READS
 
     def __init__(self, log: Log, planner: Planner, locator: Locator, dead_letters: DeadLetters, clock: Clock) -> None:
+        super().__init__(dead_letters, clock, lambda partitions: metrics().forget_lag(GROUP, partitions))
         self._log = log
         self._planner = planner
         self._locator = locator
-        self._dead_letters = dead_letters
         self._clock = clock
         self._open: Questions[VerdictReached] = Questions(OPEN_LIMIT)
-        self._offsets = LowWater()
-        self._tasks: dict[asyncio.Task[None], Record] = {}
-        self._held: frozenset[int] = frozenset()
-        self._take = guarded(self._take_one, dead_letters, clock)
-        self.membership: Membership | None = None
 
-    def joined(self, membership: Membership) -> None:
-        """See `JoiningMember.joined`: what a membership that failed had taken is given out again, so nothing of it is kept."""
-        for task in self._tasks:
-            task.cancel()
-        self._offsets = LowWater()
-        self._held = frozenset()
-        self.membership = membership
-
-    async def assigned(self, partitions: frozenset[int]) -> None:
-        """See `GroupMember.assigned`."""
-        self._held |= partitions
-
-    async def revoked(self, partitions: frozenset[int]) -> None:
-        """Drop what is being answered: the next owner is given those requests again."""
-        dropped = [task for task, record in self._tasks.items() if record.partition in partitions]
-        for task in dropped:
-            task.cancel()
-        await asyncio.gather(*dropped, return_exceptions=True)
-        try:
-            await self.commit()
-        except LogUnavailable as error:
-            _log.warning("offsets are not committed, their requests will come again: %s", error)
-        self._offsets.forget(partitions)
-        self._held -= partitions
-        metrics().forget_lag(GROUP, partitions)
-
-    async def handle(self, records: Sequence[Record]) -> None:
-        """See `GroupMember.handle`."""
-        for record in records:
-            self._offsets.begin(record)
-        await self._take(records)
-        # Those that are being answered are done when they are answered; to say it of one twice changes nothing.
-        answering = set(map(id, self._tasks.values()))
-        for record in records:
-            if id(record) not in answering:
-                self._offsets.done(record)
-
-    async def commit(self) -> None:
-        """Commit how far everything is answered."""
-        marks = self._offsets.take()
-        if marks and self.membership is not None:
-            await self.membership.commit(marks)
-
-    async def committing(self) -> None:
-        """Commit every half a second, for ever."""
-        while True:
-            await asyncio.sleep(COMMIT_S)
-            try:
-                await self.commit()
-            except LogUnavailable as error:
-                _log.warning("offsets are not committed now: %s", error)
-
-    @property
-    def is_joined(self) -> bool:
-        """Whether the membership goes on."""
-        return self.membership is not None and self.membership.failure is None
-
-    def held(self) -> tuple[TopicPartition, ...]:
-        """Every partition of every topic that is ours."""
-        return tuple(TopicPartition(topic, number) for topic in READS for number in sorted(self._held))
-
-    def mark(self, place: TopicPartition) -> int | None:
-        """Up to where this partition is done, None if nothing of it came."""
-        return self._offsets.mark(place)
-
-    async def drain(self, timeout_s: float) -> None:
-        """Wait for what is being answered, but not longer."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout_s)
-
-    async def _take_one(self, record: Record) -> None:
+    def work(self, record: Record) -> Work | None:
+        """See `AnsweringMember.work`."""
+        received = _decoded(record)
         if record.topic == VERDICTS:
-            self._settle(record, _decoded(record))
-            return
-        asked = _decoded(record)
-        metrics().queue_wait(record.topic, (self._clock.now_us() - asked.envelope.time_us) / 1e6)
-        task = asyncio.create_task(self._answer(record, asked), name=f"request {asked.envelope.id}")
-        self._tasks[task] = record
-        task.add_done_callback(self._answered)
+            self._settle(record, received)
+            return None
+        metrics().queue_wait(record.topic, (self._clock.now_us() - received.envelope.time_us) / 1e6)
+        return partial(self._answer, record, received)
 
     def _settle(self, record: Record, received: Received[Contract]) -> None:
         """A verdict counts once, for the question with its id and digest, while that is open (architecture §4.7).
@@ -148,27 +72,9 @@ class PlannerMember:
         if not self._open.settle(verdict.request, verdict.digest, verdict) and self._open.refused["foreign"] > foreign:
             security("foreign_verdict", len(record.value or b""), {"topic": record.topic, "offset": record.offset})
 
-    def _answered(self, task: asyncio.Task[None]) -> None:
-        record = self._tasks.pop(task)
-        if not task.cancelled():
-            self._offsets.done(record)
-
     async def _answer(self, record: Record, asked: Received[Contract]) -> None:
         with processing(record, asked.envelope, GROUP):
-            try:
-                await self._decide(Conversation(self._log, self._clock, self._open, asked, record.partition), asked.body)
-            except Unavailable as error:
-                # Whoever asked stops waiting by itself and says so to the visitor (architecture §4.14).
-                _log.warning("request %s stays without an answer: %s", asked.envelope.id, error)
-            except Exception as error:  # noqa: BLE001 - kept with its traceback; a request must not stop its partition
-                await self._refuse(record, error)
-
-    async def _refuse(self, record: Record, error: Exception) -> None:
-        try:
-            code = error.code if isinstance(error, SluiceError) else UNEXPECTED
-            await self._dead_letters.put(record, code, type(error).__name__, error)
-        except LogUnavailable as away:
-            _log.warning("a dead letter of %s %d could not be kept: %s", record.place, record.offset, away)
+            await self._decide(Conversation(self._log, self._clock, self._open, asked, record.partition), asked.body)
 
     async def _decide(self, conversation: Conversation, asked: Contract) -> None:
         match asked:
