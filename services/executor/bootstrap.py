@@ -205,16 +205,14 @@ class Executor:
         return failed or (self._edge.failure if self._edge else None)
 
     async def _first_administrator(self) -> None:
-        """Make `akadmin` if a password or a token for it was given; nobody sits here to be told a made-up password, and who
-        has the token can set one."""
+        """Make `akadmin` if a password or a token for it was given; nobody sits here to be told a made-up one."""
         settings = self._settings
-        if settings.bootstrap_password is None and settings.bootstrap_token is None:
+        if settings.bootstrap_password is None:
             return
         while True:
             try:
                 await ensure_admin(
-                    self._database, self._users, self._clock,
-                    password=settings.bootstrap_password.get_secret_value() if settings.bootstrap_password else None,
+                    self._database, self._users, self._clock, password=settings.bootstrap_password.get_secret_value(),
                     token=settings.bootstrap_token.get_secret_value() if settings.bootstrap_token else None, email=settings.bootstrap_email,
                 )  # fmt: skip
             except Unavailable as away:

@@ -167,7 +167,9 @@ class CommonSettings(BaseSettings):
     bootstrap_password: SecretStr | None = Field(
         None, description="password of the first administrator, akadmin; used once, while there is no user"
     )
-    bootstrap_token: SecretStr | None = Field(None, description="bearer token of akadmin for the API; put in place at start")
+    bootstrap_token: SecretStr | None = Field(
+        None, description="bearer token of akadmin for the API; put in place at start (`sluice run`: only beside a bootstrap password)"
+    )
     bootstrap_email: str = Field("", max_length=254, description="e-mail address of akadmin")
     allowed_hosts: Words = Field((), description="hosts that are answered, separated by commas; others get 421. None set: every host")
     trusted_proxies: Networks = Field((), description="networks whose X-Forwarded-* headers are believed, separated by commas")
