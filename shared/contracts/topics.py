@@ -103,4 +103,3 @@ _ALL = (
 )
 
 TOPICS: Final[Mapping[str, Topic]] = {topic.name: topic for topic in _ALL}
-SESSION_KEYED: Final = (PLAN_REQUESTS, PLANS, POLICY_REQUESTS, VERDICTS, STEPS, SESSIONS, STATE)

@@ -82,6 +82,3 @@ class ListDevices(Ask[DevicesListed]):
     kind = "directory.devices.list"
     result = DevicesListed
     user: Count
-
-
-ASKS: tuple[type[Ask[Any]], ...] = (FindUser, GetUser, VerifyPassword, ListDevices)

@@ -61,7 +61,7 @@ class Decision:
         """The transition that this step comes to."""
         return s.SessionAdvanced(
             session=self.state.session, command=self.step.command, kind=self.step.kind, at_us=self.at_us, given=self._given(),
-            events=tuple(self.events), asks=tuple(self.do.asks), orders=tuple(record for record, _ in self.do.orders),
+            events=tuple(self.events), asks=tuple(self.do.asks), orders=tuple(self.do.orders),
         )  # fmt: skip
 
     def _given(self) -> s.Given:

@@ -22,7 +22,7 @@ class Noted(Effects, Protocol):
     """Effects that note what went through them, for the transition."""
 
     asks: list[AskRecord]
-    orders: list[tuple[OrderRecord, Order]]
+    orders: list[OrderRecord]
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class LiveEffects:
     at_us: int
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     asks: list[AskRecord] = field(default_factory=list)
-    orders: list[tuple[OrderRecord, Order]] = field(default_factory=list)
+    orders: list[OrderRecord] = field(default_factory=list)
     _drawn: int = 0
 
     async def ask(self, ask: Ask[R], secret: SecretField | None = None) -> R:
@@ -50,7 +50,7 @@ class LiveEffects:
 
     def order(self, order: Order) -> None:
         """See `Effects.order`."""
-        self.orders.append((OrderRecord(n=len(self.orders) + 1, kind=order.kind, order=order.model_dump()), order))
+        self.orders.append(OrderRecord(n=len(self.orders) + 1, kind=order.kind, order=order.model_dump()))
 
     def new_id(self, purpose: str) -> str:
         """See `Effects.new_id`: an HMAC over the step's key, so that a second run draws the same."""
@@ -77,7 +77,7 @@ class RecordedEffects:
     command: str
     at_us: int
     asks: list[AskRecord] = field(default_factory=list)
-    orders: list[tuple[OrderRecord, Order]] = field(default_factory=list)
+    orders: list[OrderRecord] = field(default_factory=list)
     _drawn: int = 0
 
     async def ask(self, ask: Ask[R], secret: SecretField | None = None) -> R:

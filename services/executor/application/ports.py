@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shared.contracts.model import ShortText, Value
-from shared.contracts.people import LoginClaims, UserFacts
+from shared.contracts.people import UserFacts
 from shared.contracts.steps import Sealed
 from shared.flows.asks import Ask
 from shared.flows.orders import Order
@@ -85,6 +85,3 @@ class SealOpener(Protocol):
     async def open(self, sealed: Sealed, session: str, command: str) -> bytes:
         """The visitor's body; `BadSeal` if it is not for this session and command, or the key is gone."""
         ...
-
-
-__all__ = ["AskKey", "Busy", "Directory", "LogDiverged", "LoginClaims", "Logins", "OrderKey", "OrderResult", "SealOpener"]
