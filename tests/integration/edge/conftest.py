@@ -1,7 +1,8 @@
 """An edge with everything real but the worker and PostgreSQL: a socket, the listener, the embedded log in memory."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -88,6 +89,27 @@ class Rig:
     keys: Keys
     edge: Edge
     log: EmbeddedLog
+    settings: EdgeSettings
+
+    @contextmanager
+    def impatient(self, wait_s: float = 0.3) -> Iterator[None]:
+        """Wait a moment for replies that do not come; at all other times the wait is long, for a machine that is slow."""
+        patient = self.settings.reply_wait_s
+        object.__setattr__(self.settings, "reply_wait_s", wait_s)
+        try:
+            yield
+        finally:
+            object.__setattr__(self.settings, "reply_wait_s", patient)
+
+    @contextmanager
+    def silence(self, wait_s: float = 0.3) -> Iterator[None]:
+        """The worker takes steps and does not reply."""
+        self.worker.silent = True
+        try:
+            with self.impatient(wait_s):
+                yield
+        finally:
+            self.worker.silent = False
 
     @property
     def address(self) -> tuple[str, int]:
@@ -156,7 +178,7 @@ class Browser:
 
 @pytest.fixture
 def edge_settings() -> EdgeSettings:
-    return EdgeSettings(secrets=(b"s" * 32,), reply_wait_s=1.0)
+    return EdgeSettings(secrets=(b"s" * 32,), reply_wait_s=20.0)
 
 
 @pytest.fixture
@@ -182,7 +204,7 @@ async def rig(edge_settings: EdgeSettings, limits: Limits, clients: Clients) -> 
     app = make_app([*edge.routes(), *health.routes(edge.readiness)], limits, security, clients)
     listener = Listener(app, limits, security)
     _, port = await listener.start("127.0.0.1", 0)
-    yield Rig(f"http://127.0.0.1:{port}", worker, logins, revocations, records, keys, edge, log)
+    yield Rig(f"http://127.0.0.1:{port}", worker, logins, revocations, records, keys, edge, log, edge_settings)
     await listener.stop()
     await edge.stop()
     await worker.stop()

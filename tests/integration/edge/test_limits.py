@@ -120,8 +120,8 @@ class TestSlow:
         assert rig.records.kinds == []
 
     async def test_a_step_that_takes_longer_than_a_head_may_is_not_cut_off(self, rig: Rig) -> None:
-        rig.worker.silent = True
-        answer = await send(rig.address, post())
+        with rig.silence(wait_s=1.0):
+            answer = await send(rig.address, post())
         assert answer.status == 503
         assert json.loads(answer.body)["error"] == "still_working"
 

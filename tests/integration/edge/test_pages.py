@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 
 import pytest
 
-from services.executor.adapters.edge.settings import EdgeSettings
 from shared.contracts.steps import StepReplied, StepRequested
 from tests.integration.edge.conftest import Answer, Browser, Rig
 from tests.integration.edge.scripted_worker import AUTH, DUMMY, OUT
@@ -126,19 +125,13 @@ async def test_the_back_button_shows_the_current_step(rig: Rig, browser: Browser
     assert [body.get("uid_field") for body in rig.worker.bodies] == ["alice"]
 
 
-@pytest.fixture
-def edge_settings() -> EdgeSettings:
-    return EdgeSettings(secrets=(b"s" * 32,), reply_wait_s=0.3)
-
-
 async def test_a_slow_step_is_told_and_asked_for_again(rig: Rig, browser: Browser) -> None:
     await send(browser, PAGE, await browser.get(PAGE), uid_field="alice")
     page = await browser.get(PAGE)
-    rig.worker.silent = True
-    waiting = await send(browser, PAGE, page, password="alice-pw")
+    with rig.silence():
+        waiting = await send(browser, PAGE, page, password="alice-pw")
     assert waiting.status == 200
     assert f'http-equiv="refresh" content="2; url={PAGE}"' in waiting.text
-    rig.worker.silent = False
     done = await browser.get(PAGE)
     assert done.headers["Location"] == "/"
     assert (await browser.get("/api/v3/core/users/me/")).status == 200
