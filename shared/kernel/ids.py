@@ -5,7 +5,6 @@ agree and the partition count can grow while sessions run: `07.3q2-7w...`.
 """
 
 import base64
-import hashlib
 import hmac
 import re
 import secrets
@@ -44,11 +43,8 @@ def derived_id(secret: bytes, *parts: str | int) -> str:
 
 def derived_bytes(secret: bytes, *parts: str | int) -> bytes:
     """32 bytes: an HMAC-SHA-256 over the parts, each with its length, so that no two lists of parts look alike."""
-    mac = hmac.new(secret, digestmod=hashlib.sha256)
-    for part in parts:
-        raw = str(part).encode()
-        mac.update(struct.pack(">I", len(raw)) + raw)
-    return mac.digest()
+    raws = [str(part).encode() for part in parts]
+    return hmac.digest(secret, b"".join(struct.pack(">I", len(raw)) + raw for raw in raws), "sha256")
 
 
 def _text(raw: bytes) -> str:

@@ -6,7 +6,6 @@ nothing as another.
 
 import hmac
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Final
 
 from cryptography.hazmat.primitives import hashes
@@ -33,10 +32,7 @@ class KeyRing:
 
 
 def _mac(key: bytes, parts: Sequence[bytes]) -> bytes:
-    mac = hmac.new(key, digestmod=sha256)
-    for part in parts:
-        mac.update(len(part).to_bytes(4, "big") + part)
-    return mac.digest()[:MAC_BYTES]
+    return hmac.digest(key, b"".join(len(part).to_bytes(4, "big") + part for part in parts), "sha256")[:MAC_BYTES]
 
 
 def _derived(secret: bytes, purpose: str) -> bytes:
