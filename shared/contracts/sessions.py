@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from shared.contracts import upcasters
 from shared.contracts.codec import Codec
 from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Text, Value
 from shared.contracts.people import LoginClaims, Visitor
@@ -158,10 +159,12 @@ class LoggedIn(Value):
 
 
 class LoggedOut(Value):
-    """The browser is nobody any more."""
+    """The browser is nobody any more; the rotation rises. `run` is the one that logged out: it goes on as nobody's, without
+    its context, and the session ends with it. "" for a login that was begun and refused: no run goes on."""
 
     event: Literal["session.logged_out"] = "session.logged_out"
     login: ShortText
+    run: ShortText = ""
 
 
 class SessionEnded(Value):
@@ -231,6 +234,7 @@ class SessionAdvanced(Contract):
     """One accepted step of a session."""
 
     wire_type: ClassVar[str] = "executor.session.advanced"
+    wire_version: ClassVar[int] = 2
     session: ShortText
     command: ShortText
     kind: ShortText
@@ -260,7 +264,10 @@ class RunState(Value):
 
 
 class Answered(Value):
-    """A command that was answered: the same command again gets the same reply (for 30 s; architecture §3)."""
+    """A command that was answered: the same command again gets the same reply (for 30 s; architecture §3).
+
+    `rotation` is the session's after it: of a later rotation nothing is told to who sent this command.
+    """
 
     command: ShortText
     transition: ShortText
@@ -269,12 +276,15 @@ class Answered(Value):
     advanced: bool
     login: LoginClaims | None = None
     logged_out: bool = False
+    rotation: Count = 0
 
 
 class SessionState(Contract):
-    """A session, folded: what a new owner starts from."""
+    """A session, folded: what a new owner starts from. `logged_out` is the run that logged out and is not over yet, "" for
+    none: the session ends with it, unless somebody logs in before."""
 
     wire_type: ClassVar[str] = "executor.session.folded"
+    wire_version: ClassVar[int] = 2
     session: ShortText
     version: Count = 0
     head: ShortText = ""
@@ -289,6 +299,10 @@ class SessionState(Contract):
     answered: tuple[Answered, ...] = ()
     transitions: Count = 0
     ended: ShortText = ""
+    logged_out: ShortText = ""
 
 
-CODEC = Codec((SessionAdvanced, SessionState))
+CODEC = Codec(
+    (SessionAdvanced, SessionState),
+    {(SessionAdvanced.wire_type, 1): upcasters.session_advanced_2, (SessionState.wire_type, 1): upcasters.session_state_2},
+)

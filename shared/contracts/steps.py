@@ -91,7 +91,8 @@ class StepReplied(Contract):
 
     `run`, `transition`, `version` place the view. `advanced`: the answer was taken and the run went on.
     `login` is set only in the reply to the command that logged in; `rotation` is the session's now.
-    `logged_out`: the login of this command ended. `session_over`: the next request needs a fresh session.
+    `logged_out`: this command ended the browser's login; unless `session_over`, `rotation` is a new one without a login.
+    `session_over`: the next request needs a fresh session.
     `open`: the session has a run that is not over (else no session cookie is needed).
     """
 

@@ -146,12 +146,12 @@ class Cursor:
         decision.record(
             s.StagePassed(run=run.run, binding=binding, evidence=evidence, context=dict(passed.context), inserted=passed.inserted)
         )
-        had = decision.step.login.login if decision.step.login else None
+        had = decision.login.login if decision.login else None
         if passed.login:
             decision.record(s.LoggedIn(login=passed.login, replaced=had))
         decision.emptied = decision.emptied or passed.logged_out
         if passed.logged_out and had:
-            decision.record(s.LoggedOut(login=had))
+            decision.record(s.LoggedOut(login=had, run=run.run))
 
     async def _retry(self, decision: Decision, refused: Refused) -> None:
         run, stage = decision.current, decision.current.stages[0]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from services.executor.application.effects import Noted
 from services.executor.domain.session import apply, run_of
 from shared.contracts import sessions as s
-from shared.contracts.people import Visitor
+from shared.contracts.people import LoginClaims, Visitor
 from shared.contracts.steps import StepRequested
 from shared.flows.fields import Cleaned, Problem
 from shared.flows.stage import Run
@@ -15,7 +15,7 @@ from shared.flows.stage import Run
 class Decision:
     """What a step has come to so far. Nothing of it counts before its transition is accepted.
 
-    `restarted`: the flow was planned anew in this step; `emptied`: a log-out stage passed, so the inner query is void.
+    `restarted`: the flow was planned anew in this step; `emptied`: a log-out stage passed, so this step's inner query is void.
     """
 
     state: s.SessionState
@@ -42,6 +42,16 @@ class Decision:
             raise LookupError("the step has no run")
         return found
 
+    @property
+    def login(self) -> LoginClaims | None:
+        """Who the browser is by now: whom it came as, unless a stage of this step has logged in or out."""
+        for event in reversed(self.events):
+            if isinstance(event, s.LoggedIn):
+                return event.login
+            if isinstance(event, s.LoggedOut):
+                return None
+        return self.step.login
+
     def seen_by_stage(self) -> Run:
         """The run as its current stage may see it."""
         run = self.current
@@ -49,7 +59,7 @@ class Decision:
             raise LookupError("the run is over")
         return Run(
             session=self.state.session, run=run.run, plan=run.plan, stage=run.stages[0], context=run.context,
-            visitor=self._visitor(run), login=self.step.login, query=self.step.query, counters=self.state.counters, at_us=self.at_us,
+            visitor=self._visitor(run), login=self.login, query=self.step.query, counters=self.state.counters, at_us=self.at_us,
         )  # fmt: skip
 
     def _visitor(self, run: s.RunState) -> Visitor:

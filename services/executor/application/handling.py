@@ -109,8 +109,9 @@ async def _start(decision: Decision, cursor: Cursor) -> Handled:
 async def _answer(decision: Decision, cursor: Cursor, read: Reading) -> Handled:
     step, shown = decision.step, decision.step.shown
     addressed = _addressed(decision.state, step)
-    if addressed and shown and shown.transition != addressed.head and shown.version < addressed.version:
-        # Older than the run: the current state, or the end, again; nothing counted.
+    older = addressed is not None and shown is not None and shown.transition != addressed.head and shown.version < addressed.version
+    if addressed and older and addressed.view:
+        # The current state, or the end, again; nothing counted. A cancelled run has none: its flow begins anew.
         return Current(addressed.run)
     deliver = shown is None or (addressed is not None and shown.transition == addressed.head)
     run = _continued(decision)
@@ -157,7 +158,12 @@ async def _begin(decision: Decision, cursor: Cursor) -> None:
 
 
 def close(decision: Decision) -> None:
-    """What follows from a step at its end: a log-out by somebody ends the session, and its other runs with it."""
-    if decision.emptied and any(isinstance(e, s.LoggedOut) for e in decision.events):
-        others = [r for r in decision.state.runs if not r.over]
-        decision.record(*(s.RunCancelled(run=r.run, reason="logged_out") for r in others), s.SessionEnded(reason="logged_out"))
+    """What follows from a step at its end: a log-out by somebody ends all other runs at once, and the session once the run
+    that logged out is over (architecture §3)."""
+    leaving = run_of(decision.state, decision.state.logged_out)
+    over = leaving is not None and bool(leaving.over)
+    if over or any(isinstance(e, s.LoggedOut) for e in decision.events):
+        others = [r for r in decision.state.runs if not r.over and r.run != decision.run]
+        decision.record(*(s.RunCancelled(run=r.run, reason="logged_out") for r in others))
+    if over:
+        decision.record(s.SessionEnded(reason="logged_out"))

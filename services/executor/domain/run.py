@@ -62,6 +62,12 @@ def evolve_run(run: s.RunState, event: RunEvent) -> s.RunState:
             assert_never(event)
 
 
+def left(run: s.RunState) -> s.RunState:
+    """The run that logged out, after that: nobody's. What it had learned of whom stays behind, so that no later stage
+    can make anything of it (architecture §3)."""
+    return _with(run, login=None, visitor=run.visitor.model_copy(update={"user": None}), context={})
+
+
 def _over(run: s.RunState, how: str, view: Any) -> s.RunState:
     # What an ended run still needs is what it shows; plan and context would only fill the session's 64 KiB.
     return _with(run, over=how, view=view, plan=None, stages=(), context={}, visitor=Visitor())

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar, assert_never
 
-from services.executor.domain.run import RunEvent, begin, evolve_run
+from services.executor.domain.run import RunEvent, begin, evolve_run, left
 from shared.contracts import sessions as s
 from shared.contracts import wire
 from shared.contracts.envelope import Envelope
@@ -46,7 +46,7 @@ def evolve(state: s.SessionState, envelope: Envelope, body: s.SessionAdvanced) -
             "head": envelope.id,
             "transitions": state.transitions + 1,
             "last_us": max(state.last_us, body.at_us),
-            "answered": (*_recent(after.answered, body.at_us), _answered(envelope, body))[-REMEMBERED_COMMANDS:],
+            "answered": (*_recent(after.answered, body.at_us), _answered(envelope, body, after.rotation))[-REMEMBERED_COMMANDS:],
             "runs": _forget_old_ends(
                 tuple(r.model_copy(update={"head": envelope.id, "version": version}) if r.run in touched else r for r in after.runs)
             ),
@@ -69,9 +69,10 @@ def apply(state: s.SessionState, event: s.Event, at_us: int) -> s.SessionState:
             others = {name: value for name, value in state.counters.items() if name != event.name}
             return _with(state, counters={**others, event.name: event.value} if event.value else others)
         case s.LoggedIn():
-            return _with(state, login=event.login, rotation=state.rotation + 1, rotated_us=at_us)
+            return _with(state, login=event.login, rotation=state.rotation + 1, rotated_us=at_us, logged_out="")
         case s.LoggedOut():
-            return _with(state, login=None)
+            runs = tuple(left(r) if r.run == event.run else r for r in state.runs)
+            return _with(state, login=None, rotation=state.rotation + 1, rotated_us=at_us, logged_out=event.run, runs=runs)
         case s.SessionEnded():
             return _with(state, ended=event.reason)
         case (
@@ -113,10 +114,15 @@ def run_of(state: s.SessionState, run: str) -> s.RunState | None:
     return next((r for r in state.runs if r.run == run), None)
 
 
-def expired(state: s.SessionState, now_us: int) -> bool:
-    """Over by age: an hour without a step, a day with an open run, 24 h in any case (architecture §3)."""
+def ends_us(state: s.SessionState) -> int:
+    """When it is over by age: an hour after its last step, a day with an open run, 24 h in any case (architecture §3)."""
     idle = DAY if any(not r.over for r in state.runs) else HOUR
-    return bool(state.version) and (now_us - state.last_us > idle or now_us - state.started_us > DAY)
+    return min(state.last_us + idle, state.started_us + DAY)
+
+
+def expired(state: s.SessionState, now_us: int) -> bool:
+    """Whether it is over by age."""
+    return bool(state.version) and now_us > ends_us(state)
 
 
 def too_large(state: s.SessionState) -> bool:
@@ -130,9 +136,8 @@ def answered(state: s.SessionState, command: str, now_us: int) -> s.Answered | N
     return found if found and now_us - found.at_us <= SAME_REPLY else None
 
 
-def _answered(envelope: Envelope, body: s.SessionAdvanced) -> s.Answered:
-    logins = [e.login for e in body.events if isinstance(e, s.LoggedIn)]
-    out = any(isinstance(e, s.LoggedOut) for e in body.events)
+def _answered(envelope: Envelope, body: s.SessionAdvanced, rotation: int) -> s.Answered:
+    changed = next((e for e in reversed(body.events) if isinstance(e, s.LoggedIn | s.LoggedOut)), None)
     # Runs that were given up on the side are not what the command was about.
     runs = sorted((e for e in body.events if isinstance(e, RunEvent)), key=lambda e: not isinstance(e, s.RunCancelled))
     went_on = s.StagePassed | s.StageSkipped | s.RunReplanned
@@ -142,8 +147,9 @@ def _answered(envelope: Envelope, body: s.SessionAdvanced) -> s.Answered:
         run=runs[-1].run if runs else None,
         at_us=body.at_us,
         advanced=any(isinstance(e, went_on) for e in body.events),
-        login=logins[-1] if logins and not out else None,
-        logged_out=out,
+        login=changed.login if isinstance(changed, s.LoggedIn) else None,
+        logged_out=isinstance(changed, s.LoggedOut),
+        rotation=rotation,
     )
 
 

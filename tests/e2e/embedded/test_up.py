@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -95,6 +95,73 @@ def test_who_logs_out_is_nobody(running: SluiceUp) -> None:
     assert "session.logged_out" in events(history(running))
 
 
+LEAVING = """\
+version: 1
+metadata:
+  name: a log-out that goes on
+entries:
+  - model: authentik_flows.flow
+    id: flow
+    identifiers:
+      slug: leaving
+    attrs:
+      name: Leaving
+      title: Leaving
+      designation: invalidation
+      authentication: require_authenticated
+  - model: authentik_stages_user_logout.userlogoutstage
+    id: out
+    identifiers:
+      name: leaving-out
+  - model: authentik_stages_dummy.dummystage
+    id: after
+    identifiers:
+      name: leaving-after
+  - model: authentik_flows.flowstagebinding
+    identifiers:
+      target: !KeyOf flow
+      stage: !KeyOf out
+      order: 0
+  - model: authentik_flows.flowstagebinding
+    identifiers:
+      target: !KeyOf flow
+      stage: !KeyOf after
+      order: 10
+"""
+
+
+def test_stages_after_a_log_out_are_shown_to_nobody_and_the_old_cookie_is_worth_nothing(running: SluiceUp, tmp_path: Path) -> None:
+    file = tmp_path / "leaving.yaml"
+    file.write_text(LEAVING)
+    running.command("flows", "apply", str(file))
+    wait_for(lambda: Visitor(running.base_url).ask("/api/v3/flows/executor/leaving/?query=").status == 200)
+    before = {json.loads(line)["key"] for line in history(running)}
+    visitor, thief = Visitor(running.base_url), Visitor(running.base_url)
+    visitor.log_in("akadmin", running.password)
+    for cookie in visitor.jar:
+        thief.jar.set_cookie(cookie)
+
+    assert visitor.challenge("leaving")["component"] == "ak-stage-dummy"
+    assert visitor.who() is None
+    wait_for(lambda: thief.who() is None)  # every edge hears of it within a second
+    refused = thief.ask("/api/v3/flows/executor/leaving/?query=", {})
+    assert (refused.status, "superseded" in refused.body) == (503, True)
+    assert visitor.answer("ak-stage-dummy", "leaving") == {"component": "xak-flow-redirect", "to": "/"}
+    assert [cookie.name for cookie in visitor.jar if cookie.name == "authentik_session"] == []
+    lines = history(running)
+    [session] = {json.loads(line)["key"] for line in lines if json.loads(line)["facts"].get("reason") == "logged_out"} - before
+    assert events([line for line in lines if json.loads(line)["key"] == session])[-6:] == [
+        "stage.passed", "session.logged_out", "stage.challenged", "stage.passed", "run.finished", "session.ended",
+    ]  # fmt: skip
+
+
+def wait_for(met: Callable[[], bool], timeout_s: float = 10) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not met():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def test_a_wrong_password_logs_nobody_in_and_stands_nowhere(running: SluiceUp) -> None:
     visitor = Visitor(running.base_url)
     refused = visitor.log_in("akadmin", "a-wrong-password-of-somebody")
@@ -179,10 +246,7 @@ def test_flows_are_applied_beside_a_running_sluice_and_the_same_again_changes_no
     file.write_text(FLOW)
     assert "created flow a-dummy-flow" in running.command("flows", "apply", str(file)).stdout
     visitor = Visitor(running.base_url)
-    deadline = time.monotonic() + 10
-    while visitor.challenge("a-dummy-flow").get("component") != "ak-stage-dummy":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: visitor.challenge("a-dummy-flow").get("component") == "ak-stage-dummy")
     again = running.command("flows", "apply", str(file)).stdout
     assert again == "nothing to do: everything is as the files say\n"
 

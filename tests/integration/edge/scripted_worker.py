@@ -23,6 +23,7 @@ from shared.messaging.log import Log, Message, Record
 
 NOW = 1_800_000_000_000_000
 AUTH, OUT, DUMMY, SLOW = "default-authentication-flow", "default-invalidation-flow", "o-next-hostile-f", "slow-flow"
+OUT_AND_ON = "log-out-and-go-on"
 IDENTIFICATION: dict[str, Any] = {
     "user_fields": ("email", "username"), "password_fields": False, "allow_show_password": False,
     "flow_designation": "authentication", "primary_action": "Log in", "sources": (), "show_source_labels": False,
@@ -38,6 +39,7 @@ FLOWS = {
     OUT: flow(OUT, "Logging out", "invalidation"),
     DUMMY: flow(DUMMY, DUMMY, "stage_configuration"),
     SLOW: flow(SLOW, SLOW, "stage_configuration"),
+    OUT_AND_ON: flow(OUT_AND_ON, OUT_AND_ON, "invalidation"),
 }
 
 
@@ -176,6 +178,9 @@ class ScriptedWorker:
         if step.flow == OUT:
             return self._logged_out(step, session, run)
         self._show(session, run, step.flow, {})
+        if step.flow == OUT_AND_ON and step.login:
+            session.rotation += 1
+            return self.reply(step, "accepted", run, logged_out=True)
         return self.reply(step, "accepted", run)
 
     def _logged_out(self, step: StepRequested, session: Session, run: Run) -> StepReplied:
@@ -190,6 +195,9 @@ class ScriptedWorker:
         assert step.sealed is not None
         body = json.loads(open_sealed(private_key(self._keys.private), step.sealed, step.session, step.command))
         self.bodies.append(body)
+        if step.flow == OUT_AND_ON:
+            session.over = True
+            return self._finished(step, session, run, session_over=True)
         if step.flow != AUTH:
             return self._finished(step, session, run)
         name = "password" if run.stage else "uid_field"

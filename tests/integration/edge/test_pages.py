@@ -8,7 +8,7 @@ import pytest
 
 from shared.contracts.steps import StepReplied, StepRequested
 from tests.integration.edge.conftest import Answer, Browser, Rig
-from tests.integration.edge.scripted_worker import AUTH, DUMMY, OUT
+from tests.integration.edge.scripted_worker import AUTH, DUMMY, OUT, OUT_AND_ON
 
 PAGE = f"/if/flow/{AUTH}/"
 
@@ -41,6 +41,17 @@ async def test_a_person_logs_in_sees_who_they_are_and_logs_out(rig: Rig, browser
     out = await browser.get(entry.headers["Location"])
     assert (out.status, out.headers["Location"]) == (303, "/")
     assert "You are not logged in" in (await browser.get("/if/user/")).text
+
+
+async def test_a_person_sees_the_stages_after_their_log_out_and_goes_on_in_them(rig: Rig, browser: Browser) -> None:
+    await log_in(browser)
+    target = f"/if/flow/{OUT_AND_ON}/"
+    shown = await browser.get(target)
+    assert shown.status == 200
+    assert "You are not logged in" in (await browser.get("/if/user/")).text
+    done = await send(browser, target, shown)
+    assert (done.status, done.headers["Location"]) == (303, "/")
+    assert browser.cookie("authentik_session") is None
 
 
 async def test_an_error_stands_beside_its_field(rig: Rig, browser: Browser) -> None:

@@ -1,7 +1,7 @@
 """The flow protocol over HTTP, step by step."""
 
 from tests.integration.edge.conftest import Browser, Rig
-from tests.integration.edge.scripted_worker import AUTH, DUMMY, OUT
+from tests.integration.edge.scripted_worker import AUTH, DUMMY, OUT, OUT_AND_ON
 
 API = f"/api/v3/flows/executor/{AUTH}/"
 
@@ -107,6 +107,32 @@ async def test_a_log_out_deletes_the_cookie_and_ends_the_login(rig: Rig, browser
     assert answer.json == {"component": "xak-flow-redirect", "to": "/"}
     assert "Max-Age=0" in answer.cookies()["authentik_session"]
     assert (await browser.get("/api/v3/core/users/me/")).status == 403
+
+
+async def test_stages_after_a_log_out_are_shown_under_another_cookie_which_is_nobodys(rig: Rig, browser: Browser) -> None:
+    await log_in(browser)
+    old = dict(browser.jar)
+    target = f"/api/v3/flows/executor/{OUT_AND_ON}/?query="
+    shown = await browser.get(target)
+    assert shown.json["component"] == "ak-stage-dummy"
+    line = shown.cookies()["authentik_session"]
+    assert line.endswith("; HttpOnly; Path=/; SameSite=Lax")
+    assert browser.cookie("authentik_session") != old["authentik_session", "/"]
+    assert (await browser.get("/api/v3/core/users/me/")).status == 403
+
+    asked = len(rig.worker.steps)
+    assert (await browser.get(target)).json["component"] == "ak-stage-dummy"
+    assert len(rig.worker.steps) == asked  # from the cache
+    newer, browser.jar = dict(browser.jar), {**browser.jar, ("authentik_session", "/"): old["authentik_session", "/"]}
+    # Nobody has told this edge yet that the login is over, and still the old cookie brings nothing.
+    late = await browser.get(target)
+    assert (late.status, late.headers["Retry-After"], late.cookies()) == (503, "1", {})
+
+    browser.jar = newer
+    done = await browser.post(target, {})
+    assert done.json == {"component": "xak-flow-redirect", "to": "/"}
+    assert "Max-Age=0" in done.cookies()["authentik_session"]
+    assert rig.worker.steps[-1].login is None
 
 
 async def test_another_site_logs_nobody_out(rig: Rig, browser: Browser) -> None:

@@ -66,12 +66,25 @@ def test_an_older_reply_that_comes_late_changes_nothing(views: Views) -> None:
 
 @pytest.mark.parametrize(
     "over",
-    [reply(3, kind="denied"), reply(3, kind="redirect"), reply(3, open=False), reply(3, session_over=True), reply(3, logged_out=True)],
+    [
+        reply(3, kind="denied"),
+        reply(3, kind="redirect"),
+        reply(3, open=False),
+        reply(3, session_over=True),
+        reply(3, session_over=True, logged_out=True),
+    ],
 )
 def test_what_is_over_is_never_shown_from_here(views: Views, over: Arrived) -> None:
     views.note("flow", None, reply(2))
     views.note("flow", None, over)
     assert views.find(S, 0, "flow", None, shown(2)) is None
+
+
+def test_a_log_out_leaves_only_what_its_own_run_shows_then(views: Views) -> None:
+    views.note("other", "alice's", reply(2))
+    views.note("flow", None, reply(3, logged_out=True))
+    assert views.find(S, 0, "other", "alice's", shown(2)) is None
+    assert views.find(S, 0, "flow", None, shown(3)) is not None
 
 
 def test_it_is_bounded_in_count_and_bytes(views: Views) -> None:

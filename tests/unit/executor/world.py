@@ -133,10 +133,12 @@ class FixedPolicy:
 
     verdicts: dict[str, str] = field(default_factory=dict)
     fail: Exception | None = None
+    asked: list[VerdictRequested] = field(default_factory=list)
 
     async def decide(self, question: VerdictRequested) -> VerdictReached:
         if self.fail:
             raise self.fail
+        self.asked.append(question)
         outcome = self.verdicts.get(question.guard.target, "pass")
         ids = {"request": question.request, "session": question.session, "run": question.run, "digest": question.digest}
         return VerdictReached.model_validate({**ids, "outcome": outcome})
@@ -180,7 +182,9 @@ class Browser:
         return step.model_copy(update=changes)
 
     def take(self, step: StepRequested, reply: StepReplied) -> None:
-        if reply.session_over or reply.logged_out:
+        if reply.logged_out:
+            self.login = None
+        if reply.session_over:
             self.session, self.rotation, self.login = "", 0, None
         elif reply.outcome in ("accepted", "current"):
             self.session, self.rotation = reply.session, reply.rotation
@@ -233,7 +237,7 @@ class World:
     def browser(self) -> Browser:
         return Browser(self)
 
-    async def ask(self, step: StepRequested, timeout: float = 5) -> StepReplied:  # noqa: ASYNC109
+    async def ask(self, step: StepRequested, timeout: float = 60) -> StepReplied:  # noqa: ASYNC109
         future = self._waiting.setdefault(step.command, asyncio.get_running_loop().create_future())
         await self.send(step)
         try:

@@ -111,14 +111,15 @@ class Dialogue:
             case "refused" if asked.kind in ("start", "answer"):
                 raise later(reply.reason or "refused", reply.retry_after_s)
             case _:
-                self._views.note(visit.flow, self._login_after(visit, reply), told.arrived)
+                login = _login_after(visit, reply)
+                self._views.note(visit.flow, login.login if login else None, told.arrived)
         return told
 
     def _exchange(self, visit: Visit, told: Told) -> Exchange:
         reply = told.reply
         if reply.view is None:
             raise Refusal(503, "nothing_to_show", headers={"Retry-After": "1"}, record=False)
-        login = reply.login or (None if reply.logged_out else visit.login)
+        login = _login_after(visit, reply)
         csrf = self._csrf.kept(visit.csrf, login) or self._csrf.new(login)
         step = self._step(visit, reply)
         lines = [*self._session_lines(visit, told)]
@@ -138,14 +139,16 @@ class Dialogue:
     def _session_lines(self, visit: Visit, told: Told) -> tuple[str, ...]:
         """The session cookie: the same value again, another one where privilege or session changed, or none."""
         reply = told.reply
+        if reply.login or (reply.logged_out and not reply.session_over):
+            return (self._set(visit, reply.session, reply.rotation, reply.login),)
         if reply.logged_out:
             return (self._cookies.clear_session(visit.client),)
-        if reply.login:
-            return (self._set(visit, reply.session, reply.rotation, reply.login),)
         if told.fresh and reply.open:
             return (self._set(visit, reply.session, reply.rotation, visit.login),)
         if visit.session is None or (not told.fresh and reply.rotation != visit.rotation):
             return ()
+        if reply.session_over and visit.login is None:
+            return (self._cookies.clear_session(visit.client),)
         if visit.login_over:
             return (self._set(visit, visit.session.session, visit.rotation, None),)
         return (self._cookies.set_session(visit.client, visit.session.value, visit.login, self._clock.now_us()),)
@@ -153,10 +156,9 @@ class Dialogue:
     def _set(self, visit: Visit, session: str, rotation: int, login: LoginClaims | None) -> str:
         return self._cookies.set_session(visit.client, self._cookies.session(session, rotation, login), login, self._clock.now_us())
 
-    @staticmethod
-    def _login_after(visit: Visit, reply: StepReplied) -> str | None:
-        login = reply.login or visit.login
-        return login.login if login else None
+
+def _login_after(visit: Visit, reply: StepReplied) -> LoginClaims | None:
+    return reply.login or (None if reply.logged_out else visit.login)
 
 
 def _without_errors(reply: StepReplied) -> StepReplied:

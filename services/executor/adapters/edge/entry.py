@@ -92,7 +92,9 @@ class Entry:
         if reply.outcome in ("busy", "unavailable"):
             raise later(reply.reason or reply.outcome, reply.retry_after_s)
         self._views.forget(visit.session.session)
-        if reply.outcome == "accepted" and reply.rotation == visit.rotation:
+        if reply.session_over and visit.login is None:
+            answer.headers.add("Set-Cookie", self._cookies.clear_session(visit.client))
+        elif reply.outcome == "accepted" and reply.rotation == visit.rotation:
             line = self._cookies.set_session(visit.client, visit.session.value, visit.login, self._clock.now_us())
             answer.headers.add("Set-Cookie", line)
         return answer

@@ -34,7 +34,9 @@ class Views:
         """Keep what a reply shows, in place of anything older; drop what it ends."""
         reply = arrived.reply
         if reply.session_over or reply.logged_out:
-            return self.forget(reply.session)
+            self.forget(reply.session)
+        if reply.session_over:
+            return None
         key = (reply.session, flow)
         if reply.view is None or reply.view.kind != "challenge" or not reply.open:
             return self._drop(key)
