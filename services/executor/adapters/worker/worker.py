@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from services.executor.adapters.worker.asking import Asking
-from services.executor.adapters.worker.expiry import expire_idle
+from services.executor.adapters.worker.expiry import sweep
 from services.executor.application.owner import GROUP, Owner, Parts
 from services.executor.application.ports import LogDiverged
 from services.executor.application.takeover import take_over
@@ -179,7 +179,7 @@ class Worker:
         while True:
             await asyncio.sleep(SWEEP_S)
             for owner in list(self._owners.values()):
-                expire_idle(owner, self._parts.clock.now_us())
+                await sweep(owner, self._parts.clock.now_us())
 
 
 def _at_home(session: str, record: Record) -> bool:

@@ -1,0 +1,118 @@
+"""Sessions end by age and are let go of, by a sweep that looks at those that are due and opens no other."""
+
+import asyncio
+
+import pytest
+
+from services.executor.adapters.worker.expiry import sweep
+from services.executor.application.owner import Owner
+from services.executor.application.states import FORGET_AFTER, SessionStates
+from services.executor.domain.session import DAY, HOUR, SECOND, expired, new_session
+from shared.contracts import topics
+from shared.contracts.people import Visitor
+from shared.contracts.sessions import RunState, SessionState
+from shared.messaging.log import TopicPartition
+from tests.unit.executor.test_steps import events, log_in
+from tests.unit.executor.world import LOGIN_STAGES, Browser, World, stage
+
+
+def owner_of(world: World, browser: Browser) -> Owner:
+    owners = world.workers[0]._owners.values()
+    return next(owner for owner in owners if owner.states.get(browser.session).version)
+
+
+async def swept(world: World, owner: Owner, session: str) -> SessionState:
+    """The session after a sweep; without a version: it is not held any more."""
+    await sweep(owner, world.clock.now_us())
+    async with asyncio.timeout(60):
+        await asyncio.gather(*owner._tasks)  # what the sweep has queued
+    return owner.states.get(session)
+
+
+async def test_a_half_way_login_lives_a_day_then_ends_and_is_forgotten() -> None:
+    async with World() as world:
+        browser = world.browser()
+        await browser.get()
+        owner, session = owner_of(world, browser), browser.session
+        world.clock.advance(23 * 3600)
+        assert not (await swept(world, owner, session)).ended
+        world.clock.advance(3600 + 1)
+        assert (await swept(world, owner, session)).ended == "expired"
+        assert events(await world.history(session))[-2:] == ["run.cancelled", "session.ended"]
+        world.clock.advance(601)
+        assert not (await swept(world, owner, session)).version
+        assert (await world.ask(browser.compose("start", "login", None))).session_over
+
+
+async def test_a_session_without_an_open_run_lives_an_hour() -> None:
+    async with World() as world:
+        browser = world.browser()
+        await log_in(browser)
+        owner, session = owner_of(world, browser), browser.session
+        world.clock.advance(3599)
+        assert not (await swept(world, owner, session)).ended
+        world.clock.advance(2)
+        assert (await swept(world, owner, session)).ended == "expired"
+
+
+async def test_a_session_is_not_forgotten_before_its_orders_are_done() -> None:
+    async with World({"login": LOGIN_STAGES, "out": (stage("user_logout"),)}) as world:
+        browser = world.browser()
+        await log_in(browser)
+        owner, session = owner_of(world, browser), browser.session
+        world.directory.away_for_orders = 10**6
+        leaving = asyncio.create_task(browser.get("out"))
+        async with asyncio.timeout(60):
+            while not owner.states.get(session).ended:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+            world.clock.advance(601)
+            await sweep(owner, world.clock.now_us())
+            await asyncio.sleep(0)
+            assert owner.states.get(session).ended
+            world.directory.away_for_orders = 0
+            assert (await leaving).logged_out
+            await asyncio.gather(*owner._tasks)
+            place = TopicPartition(topics.SESSIONS, owner.partition)
+            while world.workers[0].mark(place) != (await world.log.bounds(place))[1]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert not owner.states.get(session).version
+
+
+async def test_a_sweep_opens_no_session_that_is_not_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each costs half a millisecond of the loop: ten thousand abandoned log-ins took the worker longer than its group waits.
+    async with World() as world:
+        early, late = world.browser(), world.browser()
+        await early.get()
+        world.clock.advance(12 * 3600)
+        await late.get()
+        world.clock.advance(12 * 3600 + 1)
+        owner, opened, get = owner_of(world, late), [], SessionStates.get
+
+        def noted(states: SessionStates, session: str) -> SessionState:
+            opened.append(session)
+            return get(states, session)
+
+        monkeypatch.setattr(SessionStates, "get", noted)
+        await sweep(owner, world.clock.now_us())
+        await asyncio.gather(*owner._tasks)
+        assert set(opened) == {early.session}
+
+
+@pytest.mark.parametrize("over", [(), ("",), ("finished",), ("finished", "")])
+@pytest.mark.parametrize("last_us", [SECOND, HOUR, DAY - SECOND, DAY])
+@pytest.mark.parametrize("later_us", [0, SECOND, HOUR, HOUR + 1, DAY, DAY + SECOND])
+def test_what_is_due_is_what_is_over_by_age(over: tuple[str, ...], last_us: int, later_us: int) -> None:
+    runs = tuple(RunState.model_validate({"run": "r", "flow": "f", "plan": None, "visitor": Visitor(), "over": how}) for how in over)
+    state = new_session("03.s").model_copy(update={"version": 1, "started_us": SECOND, "last_us": last_us, "runs": runs})
+    states = SessionStates()
+    states.put(state)
+    assert states.due(last_us + later_us) == [state.session] * expired(state, last_us + later_us)
+
+
+def test_an_ended_session_is_held_for_ten_minutes() -> None:
+    states = SessionStates()
+    states.put(SessionState(session="03.s", version=2, last_us=SECOND, ended="logged_out"))
+    assert states.due(SECOND + FORGET_AFTER) == []
+    assert states.due(SECOND + FORGET_AFTER + 1) == ["03.s"]
+    states.drop("03.s")
+    assert states.due(SECOND + DAY) == []
