@@ -1,4 +1,4 @@
-"""What all tests share: one database and one broker for the run, and the rule that in CI nothing that needs a real part is skipped.
+"""What all tests share: a database, a broker, patience, and the rule that in CI nothing that needs a real part is skipped.
 
 The fixtures stand here and nowhere else: a conftest.py that imports a session fixture has one of its own, and a server with it.
 On a machine without Java, Chromium or the recordings those tests are skipped, loudly. With `SLUICE_TEST_NO_SKIP=1` (CI
@@ -10,14 +10,22 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.fixtures_kafka import kafka_broker
+from tests.fixtures_patience import limits_as_shipped, patience
 from tests.fixtures_postgres import postgres, postgres_dsn, postgres_schema
 
-__all__ = ["RECORDINGS", "kafka_broker", "postgres", "postgres_dsn", "postgres_schema"]
+__all__ = ["RECORDINGS", "kafka_broker", "limits_as_shipped", "patience", "postgres", "postgres_dsn", "postgres_schema"]
 
 NEVER_SKIPPED_IN_CI = ("kafka", "browser", "shared")
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared"
+IN_CI = os.environ.get("SLUICE_TEST_NO_SKIP") == "1"
+
+# No example fails for having taken long on a slow machine; and CI tries the same examples each time: a change lands by what it
+# does, not by what was drawn. Everybody else's runs look for new ones.
+settings.register_profile("sluice", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=IN_CI)
+settings.load_profile("sluice")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -25,7 +33,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Turn the skip of a test that needs a real part into a failure where nothing may be skipped."""
     report = yield
     marks = [name for name in NEVER_SKIPPED_IN_CI if item.get_closest_marker(name)]
-    if report.skipped and marks and os.environ.get("SLUICE_TEST_NO_SKIP") == "1" and not hasattr(report, "wasxfail"):
+    if report.skipped and marks and IN_CI and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"may not be skipped here (marked {', '.join(marks)}): {report.longrepr}"
     return report

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from shared.contracts.topics import Topic
 from shared.messaging.log import Log, Membership, Message, ReadableLog, Record, TopicPartition
 
-WAIT_S = 15.0
+WAIT_S = 60.0
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from shared.kernel.clock import FixedClock
+from shared.messaging import embedded_journal
 from shared.messaging import embedded_upkeep as upkeep
 from shared.messaging.embedded import EmbeddedLog
 from shared.messaging.log import LogUnavailable, Message, Record, Refused, TopicPartition
 from shared.messaging.sqlite_reader import LogFile
 from shared.messaging.sqlite_store import LogInUse
 from tests.conformance.log.conftest import DAY, topics
-from tests.conformance.log.support import joined, taken, until
+from tests.conformance.log.support import WAIT_S, joined, taken, until
 
 HEADERS = (("ce_type", b"seen"), ("raw", b"\xff"), ("ce_type", b"twice"))
 
@@ -180,16 +181,20 @@ async def test_a_file_that_refuses_is_unavailable_and_leaves_no_gap(log: Embedde
     assert [record.value for record in await read(log, "plain")] == [b"a", b"c"]
 
 
-async def test_a_file_that_does_not_answer_is_unavailable_after_a_second(log: EmbeddedLog, path: Path) -> None:
+async def test_a_file_that_does_not_answer_is_unavailable_before_it_says_so_itself(
+    log: EmbeddedLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("begin immediate")
-    first = asyncio.create_task(log.append(message("plain", b"a")))
-    await asyncio.sleep(0.01)
+    with monkeypatch.context() as shipped:
+        shipped.setattr(embedded_journal, "APPEND_TIMEOUT_S", 1.0)  # of the file's own patience of 5 s
+        first = asyncio.create_task(log.append(message("plain", b"a")))
+        await asyncio.sleep(0.01)
     second = asyncio.create_task(log.append(message("plain", b"b")))
     for task in (first, second):
-        with pytest.raises(LogUnavailable):
-            await asyncio.wait_for(task, 3)
-    with pytest.raises(LogUnavailable):
+        with pytest.raises(LogUnavailable, match="in time"):
+            await asyncio.wait_for(task, WAIT_S)
+    with pytest.raises(LogUnavailable, match="does not answer"):
         await log.append(message("plain", b"c"))
     blocker.execute("rollback")
     blocker.close()

@@ -13,7 +13,7 @@ from shared.postgres.server import Role
 
 @pytest_asyncio.fixture
 async def database(postgres_dsn: Callable[[Role], str], postgres_schema: str) -> AsyncIterator[Database]:
-    opened = await open_pool(postgres_dsn("catalog"), schema=postgres_schema, migrations=MIGRATIONS, limit_s=20)
+    opened = await open_pool(postgres_dsn("catalog"), schema=postgres_schema, migrations=MIGRATIONS)
     yield opened
     await opened.close()
 

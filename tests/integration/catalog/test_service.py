@@ -70,7 +70,7 @@ async def service(dsn: str, log: EmbeddedLog) -> AsyncIterator[Catalog]:
     await built.stop()
 
 
-async def until(holds: Callable[[], object], seconds: float = 15) -> None:
+async def until(holds: Callable[[], object], seconds: float = 60) -> None:
     for _ in range(round(seconds / 0.01)):
         if holds():
             return
@@ -145,7 +145,7 @@ async def test_a_log_that_lost_the_definitions_is_told_them_again(service: Catal
     await until(reader.brands)
     assert reader.pending == 0
     assert reader.flow_by_slug("default-authentication-flow") == definitions.flow_by_slug("default-authentication-flow")
-    assert await again._store.published(10)  # else the next one publishes the rest
+    assert await again._store.published(60)  # else the next one publishes the rest
     await again.stop()
     _, end = await another.bounds(PLACE)
     once_more = await build(Settings.model_validate({"database": dsn}), another, SYSTEM)

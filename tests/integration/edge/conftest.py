@@ -24,6 +24,7 @@ from shared.web.client import Clients
 from shared.web.limits import Limits
 from shared.web.security_log import SecurityLog
 from shared.web.server import Listener
+from tests.fixtures_patience import PATIENT_S
 from tests.integration.edge.scripted_worker import Keys, ScriptedWorker
 
 ALICE = UserFacts(
@@ -178,7 +179,7 @@ class Browser:
 
 @pytest.fixture
 def edge_settings() -> EdgeSettings:
-    return EdgeSettings(secrets=(b"s" * 32,), reply_wait_s=20.0)
+    return EdgeSettings(secrets=(b"s" * 32,), reply_wait_s=PATIENT_S)
 
 
 @pytest.fixture

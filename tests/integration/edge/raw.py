@@ -14,7 +14,7 @@ class RawAnswer:
     closed: bool
 
 
-async def send(address: tuple[str, int], *chunks: bytes, pause_s: float = 0.0, wait_s: float = 15.0) -> RawAnswer:
+async def send(address: tuple[str, int], *chunks: bytes, pause_s: float = 0.0, wait_s: float = 60.0) -> RawAnswer:
     """Send the chunks, with a pause between them, and read one answer."""
     reader, writer = await asyncio.open_connection(*address, limit=2**22)
     try:

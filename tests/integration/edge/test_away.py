@@ -13,6 +13,7 @@ from shared.contracts.envelope import Envelope
 from shared.contracts.steps import StepReplied, StepRequested
 from shared.contracts.topics import DIRECTORY_EVENTS, REPLIES, STEPS
 from shared.messaging.log import LogUnavailable, Message
+from tests.fixtures_patience import PATIENT_S
 from tests.integration.edge.conftest import Browser, Rig
 from tests.integration.edge.scripted_worker import AUTH, NOW
 from tests.integration.edge.test_protocol import log_in
@@ -22,7 +23,7 @@ API = f"/api/v3/flows/executor/{AUTH}/"
 
 @pytest.fixture
 def edge_settings() -> EdgeSettings:
-    return EdgeSettings(secrets=(b"s" * 32,), reply_wait_s=20.0, waiting_steps=2)
+    return EdgeSettings(secrets=(b"s" * 32,), reply_wait_s=PATIENT_S, waiting_steps=2)
 
 
 async def test_a_log_that_takes_no_step_is_a_503_and_the_session_goes_on(
@@ -82,10 +83,16 @@ async def test_a_revoked_login_is_nobody_and_its_cookie_says_so_from_then_on(rig
 
 
 async def test_too_many_that_wait_are_told_to_come_back(rig: Rig, browser: Browser) -> None:
-    with rig.silence():
-        answers = await asyncio.gather(*(browser.get(API) for _ in range(6)))
-    errors = sorted(str(answer.json["error"]) for answer in answers)
-    assert errors == ["edge_full"] * 4 + ["still_working"] * 2
+    rig.worker.silent = True
+    asking = [asyncio.create_task(browser.get(API)) for _ in range(6)]
+    async with asyncio.timeout(PATIENT_S):
+        while len(rig.worker.steps) < 2 or sum(task.done() for task in asking) < 4:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    assert [task.result().json["error"] for task in asking if task.done()] == ["edge_full"] * 4
+    rig.worker.silent = False
+    for step in rig.worker.steps:
+        await rig.worker.send(step, rig.worker.decide(step))
+    assert sorted(answer.status for answer in await asyncio.gather(*asking)) == [200] * 2 + [503] * 4
     assert (await browser.get(API)).status == 200
 
 
@@ -128,7 +135,7 @@ async def test_a_change_of_a_user_is_seen_at_once(rig: Rig, browser: Browser) ->
     body = UserChanged(user=7, what="changed", at_us=1)
     headers, value = encode(Envelope("i", body.wire_type, body.wire_version, "test", "7", NOW), body)
     await rig.log.append(Message(DIRECTORY_EVENTS, 0, b"7", value, headers))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENT_S):
         while rig.logins.asked == asked:
             assert (await browser.get("/api/v3/core/users/me/")).status == 200
 

@@ -94,7 +94,7 @@ async def test_absolute_form_of_the_same_host_is_served(rig: Rig) -> None:
 class TestSlow:
     @pytest.fixture
     def limits(self) -> Limits:
-        return Limits(body_s=0.3, head_s=0.4)
+        return Limits(body_s=0.5, head_s=1.0)
 
     async def test_a_body_that_takes_too_long_is_given_up(self, rig: Rig) -> None:
         answer = await send(rig.address, post(body=b"", length=b"100"), *[b"a"] * 20, pause_s=0.1)
@@ -113,14 +113,14 @@ class TestSlow:
     async def test_a_connection_without_a_next_request_is_closed(self, rig: Rig) -> None:
         reader, writer = await asyncio.open_connection(*rig.address)
         writer.write(get(target=b"/-/health/live/"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
             assert b"ok" in await reader.read()
         writer.close()
         assert rig.records.kinds == []
 
     async def test_a_step_that_takes_longer_than_a_head_may_is_not_cut_off(self, rig: Rig) -> None:
-        with rig.silence(wait_s=1.0):
+        with rig.silence(wait_s=2.5):
             answer = await send(rig.address, post())
         assert answer.status == 503
         assert json.loads(answer.body)["error"] == "still_working"

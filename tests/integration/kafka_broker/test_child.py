@@ -25,7 +25,7 @@ def test_one_that_ends_early_is_told_with_its_last_words(tmp_path: Path) -> None
     child = Child("short", ["sh", "-c", "echo no such setting; exit 3"], tmp_path / "log")
     child.start()
     with pytest.raises(ChildFailed, match="short ended with code 3:\nno such setting"):
-        child.wait_until(lambda: False, timeout=10)
+        child.wait_until(lambda: False, timeout=60)
 
 
 def test_one_that_does_not_get_ready_is_told(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_one_that_does_not_get_ready_is_told(tmp_path: Path) -> None:
 def test_a_stopped_one_still_ends_in_good_order(tmp_path: Path) -> None:
     child = Child("polite", ["sh", "-c", "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"], tmp_path / "log")
     child.start()
-    child.wait_until(lambda: child.tail() == "ready", timeout=10)
+    child.wait_until(lambda: child.tail() == "ready", timeout=60)
     child.signal(signal.SIGSTOP)
     assert child.is_alive()
     child.stop()
@@ -53,7 +53,7 @@ def test_a_stopped_one_still_ends_in_good_order(tmp_path: Path) -> None:
 def test_one_that_ignores_us_is_killed(tmp_path: Path) -> None:
     child = Child("deaf", ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"], tmp_path / "log")
     child.start()
-    child.wait_until(lambda: child.tail() == "ready", timeout=10)
+    child.wait_until(lambda: child.tail() == "ready", timeout=60)
     child.stop(timeout=0.2)
     assert not child.is_alive()
 
@@ -68,8 +68,8 @@ def test_a_killed_parent_leaves_nobody(tmp_path: Path) -> None:
     with parent.stdin, parent.stdout:
         sleeper = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-        parent.wait(10)
-        sleeper.wait(10)
+        parent.wait(60)
+        sleeper.wait(60)
     assert not sleeper.is_running()
 
 

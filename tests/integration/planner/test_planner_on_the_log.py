@@ -26,7 +26,7 @@ PLAIN = flow("plain", bound("b1", A))
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-def request(slug: str, name: str = "r1", session: str = SESSION, seconds: float = 15, **more: Any) -> PlanRequested:
+def request(slug: str, name: str = "r1", session: str = SESSION, seconds: float = 60, **more: Any) -> PlanRequested:
     deadline = CLOCK.now_us() + round(seconds * 1e6)
     return PlanRequested(request=name, session=session, run="run1", flow=slug, visitor=visitor(), deadline_us=deadline, **more)
 
@@ -213,7 +213,7 @@ async def test_offsets_are_committed_once_all_before_them_is_answered() -> None:
         await bench.answers(20, sessions[0])
         membership = bench.service._member.membership
         assert membership is not None
-        await bench.service._member.drain(5)
+        await bench.service._member.drain(60)
         await bench.service._member.commit()
         assert await membership.committed(TopicPartition(PLAN_REQUESTS, 5)) == 20
 

@@ -11,8 +11,8 @@ from shared.contracts.topics import TOPICS
 from shared.kernel.clock import SystemClock
 from shared.messaging.embedded import EmbeddedLog
 
-# Generous, because a shared machine takes time away; what is tested is that there is a limit.
-LIMITS = Limits(seconds=0.4)
+# A minute, because a shared machine takes time away; what ends by its time is given little of it by its test.
+LIMITS = Limits(seconds=60.0)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def log() -> AsyncIterator[EmbeddedLog]:
 
 @pytest.fixture
 async def service(log: EmbeddedLog) -> AsyncIterator[PolicyService]:
-    built = await build(Settings(policy_workers=1, policy_time_limit_ms=400), log, SystemClock())
+    built = await build(Settings(policy_workers=1, policy_time_limit_ms=10_000), log, SystemClock())
     await built.start()
     yield built
     await built.stop()

@@ -18,7 +18,7 @@ async def test_says_where_it_is_and_ends_when_told(tmp_path: Path) -> None:
     process = postgres_process(tmp_path)
     process.start()
     try:
-        process.wait_until(lambda: process.log.read_bytes().endswith(b"}\n"), timeout=60)
+        process.wait_until(lambda: process.log.read_bytes().endswith(b"}\n"), timeout=120)
         uris = json.loads(process.tail(1))
         connection = await asyncpg.connect(uris["catalog"])
         assert await connection.fetchval("SELECT current_schema()") == "catalog"
@@ -33,10 +33,10 @@ async def test_a_kill_takes_the_server_along_or_the_next_start_ends_it(tmp_path:
     process = postgres_process(tmp_path)
     process.start()
     try:
-        process.wait_until(lambda: process.log.read_bytes().endswith(b"}\n"), timeout=60)
+        process.wait_until(lambda: process.log.read_bytes().endswith(b"}\n"), timeout=120)
         process.kill()
         process.start()
-        process.wait_until(lambda: process.log.read_bytes().endswith(b"}\n"), timeout=60)
+        process.wait_until(lambda: process.log.read_bytes().endswith(b"}\n"), timeout=120)
         connection = await asyncpg.connect(json.loads(process.tail(1))["executor"])
         await connection.close()
     finally:
@@ -49,7 +49,7 @@ async def test_data_of_another_version_end_it_with_the_reason(tmp_path: Path) ->
     process = postgres_process(tmp_path)
     process.start()
     try:
-        process.wait_until(lambda: not process.is_alive(), timeout=30)
+        process.wait_until(lambda: not process.is_alive(), timeout=120)
     finally:
         process.kill()
     assert "E_POSTGRES_FAILED" in process.tail()

@@ -129,14 +129,14 @@ async def test_killed_with_its_parent_it_ends_and_starts_again(tmp_path: Path) -
         sys.executable, "-c", PARENT, str(folder), cwd=REPOSITORY, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
     )
     assert parent.stdout is not None
-    assert await asyncio.wait_for(parent.stdout.readline(), 60) == b"started\n"
+    assert await asyncio.wait_for(parent.stdout.readline(), 120) == b"started\n"
     postgres = EmbeddedPostgres(folder)
     assert postgres.running()
     await run(postgres, "CREATE TABLE kept AS SELECT 7 AS n", "executor")
     main = postmaster(folder)
     parent.kill()
     await parent.wait()
-    await asyncio.to_thread(main.wait, 10)
+    await asyncio.to_thread(main.wait, 60)
     async with started(folder) as postgres:
         assert await run(postgres, "SELECT n FROM kept", "executor") == 7
 

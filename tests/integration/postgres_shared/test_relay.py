@@ -15,6 +15,7 @@ from shared.postgres.outbox import OUTBOX, append, message_of, waves
 from shared.postgres.pool import Database, open_pool
 from shared.postgres.relay import Relay
 from shared.postgres.server import Role
+from tests.fixtures_patience import PATIENT_S
 
 TOPICS = {"latest": Topic("latest", "k", "test", "records", partitions=1, cleanup=("compact",))}
 PLACE = TopicPartition("latest", 0)
@@ -58,7 +59,7 @@ async def running(database: Database, log: EmbeddedLog) -> AsyncIterator[Relay]:
 
 async def published(log: EmbeddedLog, count: int) -> list[tuple[str, str | None]]:
     """The first `count` records, waited for."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENT_S):
         while (await log.bounds(PLACE))[1] < count:  # noqa: ASYNC110 -- the log has no event to wait for
             await asyncio.sleep(0.01)
     found = []
@@ -68,7 +69,7 @@ async def published(log: EmbeddedLog, count: int) -> list[tuple[str, str | None]
 
 
 async def emptied(database: Database) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENT_S):
         while await database.fetch("SELECT 1 FROM outbox LIMIT 1"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -150,7 +151,7 @@ async def test_a_log_that_fails_is_asked_again_and_the_last_value_stays_the_last
 async def test_one_leads_and_another_takes_over(database: Database, log: FailingLog) -> None:
     async with running(database, log) as second:
         async with running(database, log) as first:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENT_S):
                 while not (first.leading or second.leading):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             assert first.leading != second.leading
@@ -168,7 +169,7 @@ async def test_a_lost_connection_is_made_again(database: Database, log: FailingL
         await admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1", f"sluice {database.schema}"
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENT_S):
             while True:
                 try:
                     await say(database, message("b", "2"))

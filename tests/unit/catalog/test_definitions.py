@@ -142,7 +142,7 @@ def test_flows_of_a_designation_come_by_slug_and_stages_and_brands_by_their_keys
 
 async def test_waiting_for_a_body_ends_with_its_arrival_or_the_time() -> None:
     definitions = Definitions()
-    waiting = asyncio.create_task(definitions.wait_for_body(STAGE, 5))
+    waiting = asyncio.create_task(definitions.wait_for_body(STAGE, 60))
     await asyncio.sleep(0)
     assert not await definitions.wait_for_body(STAGE, 0.01)
     definitions.apply(STAGE_RECORD)

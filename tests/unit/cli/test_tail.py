@@ -19,6 +19,7 @@ from shared.messaging.embedded import EmbeddedLog
 from shared.messaging.log import Message
 from sluice.data_folder import DataFolder
 from sluice.tail.command import tail
+from tests.fixtures_patience import PATIENT_S
 
 ALICE, BOB = new_session_id(3), new_session_id(7)
 
@@ -128,7 +129,7 @@ def test_what_comes_is_followed_while_it_is_written(folder: DataFolder, capsys: 
             list(entries.of(record))
         for one in HISTORY[3:]:
             await log.append(one)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENT_S):
             following = sources.following(file, SESSIONS, ends)
             async for record in following:
                 names += [entry.name for entry in entries.of(record)]

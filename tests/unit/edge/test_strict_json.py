@@ -54,7 +54,7 @@ def test_what_is_taken(raw: bytes, value: object) -> None:
         assert found == value
 
 
-@pytest.mark.timeout(20)  # a quadratic reading takes minutes
+@pytest.mark.timeout(60)  # a quadratic reading takes minutes
 def test_hostile_documents_cost_little() -> None:
     for raw in (b"[" * 65_000, b'"' + b"\\" * 65_000, b'{"a":' * 12_000, b'["' * 32_000, b"9" * 65_000):
         with pytest.raises(BadJson):

@@ -10,6 +10,7 @@ from services.executor.application.ports import LogDiverged
 from shared.contracts import topics
 from shared.kernel.ids import new_session_id
 from shared.messaging.log import LogUnavailable, Record, TopicPartition
+from tests.fixtures_patience import PATIENT_S
 from tests.unit.executor.test_one_history import at_the_password
 from tests.unit.executor.test_steps import log_in
 from tests.unit.executor.test_trouble import until
@@ -56,7 +57,7 @@ async def test_a_takeover_that_breaks_off_begins_anew() -> None:
         world.directory.away_for_orders = 1000
         browser = await at_the_password(world)
         step = browser.compose("answer", "login", {"password": "secret"})
-        asking = asyncio.create_task(world.ask(step, timeout=10))
+        asking = asyncio.create_task(world.ask(step))
         await until(lambda: world.directory.away_for_orders < 1000)
         await world.workers.pop().stop()
         world.directory.away_for_orders = 0
@@ -144,21 +145,21 @@ async def test_offsets_whose_commit_failed_are_committed_later() -> None:
         await log_in(world.browser())
         places = [TopicPartition(topic, 3) for topic in (topics.STEPS, topics.SESSIONS)]
         ends = [(await world.log.bounds(place))[1] for place in places]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENT_S):
             while [await membership.committed(place) for place in places] != ends:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 
-async def test_a_log_that_does_not_tell_its_end_holds_a_step_up_for_a_second_at_most() -> None:
+async def test_a_log_that_does_not_tell_its_end_does_not_hold_a_step_up_for_ever(limits_as_shipped: None) -> None:
     async with World() as world:
         await world.browser().get()
 
         async def silent(place: TopicPartition) -> tuple[int, int]:
-            await asyncio.sleep(10)
-            raise LogUnavailable("away")
+            await asyncio.Event().wait()
+            raise AssertionError
 
         world.log.bounds = silent  # type: ignore[method-assign]
         browser = world.browser()
         browser.session = new_session_id(3)
-        reply = await world.ask(browser.compose("start", "login", None), timeout=3)
+        reply = await world.ask(browser.compose("start", "login", None))
         assert reply.outcome == "unavailable"

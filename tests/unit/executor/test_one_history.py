@@ -9,6 +9,7 @@ from shared.contracts.model import Value
 from shared.contracts.sessions import Evidence, SessionAdvanced, StageChallenged, StagePassed
 from shared.flows.asks import Ask, VerifyPassword
 from shared.messaging.log import LogUnavailable, Message
+from tests.fixtures_patience import PATIENT_S
 from tests.unit.executor.world import LOGIN_STAGES, Browser, FakeDirectory, World, stage
 
 
@@ -25,7 +26,7 @@ class Interrupted(FakeDirectory):
 
 
 async def folded(world: World, session: str, version: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENT_S):
         while not any(o.states.get(session).version >= version for w in world.workers for o in w._owners.values()):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

@@ -8,6 +8,7 @@ from shared.contracts.acceptance import AcceptedTransitions
 from shared.contracts.sessions import RunCancelled, SessionAdvanced
 from shared.messaging.log import LogUnavailable, Message
 from tests.unit.executor.test_steps import log_in
+from tests.unit.executor.test_trouble import until
 from tests.unit.executor.world import World
 
 
@@ -100,9 +101,8 @@ async def test_orders_that_were_not_done_are_done_by_the_next_owner() -> None:
         await browser.get()
         await browser.post({"uid_field": "alice"})
         step = browser.compose("answer", "login", {"password": "secret"})
-        asking = asyncio.create_task(world.ask(step, timeout=10))
-        while not world.directory.away_for_orders < 1000:  # noqa: ASYNC110 -- a fake directory tells nobody
-            await asyncio.sleep(0.01)
+        asking = asyncio.create_task(world.ask(step))
+        await until(lambda: world.directory.away_for_orders < 1000)
         await world.workers.pop().stop()
         world.directory.away_for_orders = 0
         await world.add_worker()

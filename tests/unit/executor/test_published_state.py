@@ -4,8 +4,10 @@ import asyncio
 from typing import Any
 
 from shared.contracts import topics
-from shared.messaging.log import LogUnavailable, Message
+from shared.messaging.log import LogUnavailable, Message, TopicPartition
+from tests.fixtures_patience import PATIENT_S
 from tests.unit.executor.test_one_history import at_the_password
+from tests.unit.executor.test_trouble import until
 from tests.unit.executor.world import World
 
 
@@ -34,11 +36,13 @@ async def test_a_state_that_is_written_late_does_not_hide_orders_that_are_not_do
         browser = await at_the_password(world)
         world.directory.away_for_orders = 1000
         step = browser.compose("answer", "login", {"password": "secret"})
-        asking = asyncio.create_task(world.ask(step, timeout=10))
-        while world.directory.away_for_orders == 1000:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        asking = asyncio.create_task(world.ask(step))
+        await until(lambda: world.directory.away_for_orders < 1000)
         away.clear()
-        await asyncio.sleep(0.3)  # the states of the two transitions before are written
+        place = TopicPartition(topics.STATE, 3)
+        async with asyncio.timeout(PATIENT_S):
+            while not (await world.log.bounds(place))[1]:  # noqa: ASYNC110 -- until the state before the login is written
+                await asyncio.sleep(0.005)
         await world.workers.pop().stop()
         world.directory.away_for_orders = 0
         await world.add_worker()

@@ -8,6 +8,7 @@ from services.executor.adapters.worker import staying
 from services.executor.adapters.worker.staying import StayingWorker
 from services.executor.application.ports import LogDiverged
 from shared.messaging.log import LogClosed, LogUnavailable, TopicPartition
+from tests.fixtures_patience import PATIENT_S
 
 
 class ScriptedWorker:
@@ -57,7 +58,7 @@ async def test_a_worker_that_lost_the_log_is_replaced_until_one_can_join() -> No
     running = asyncio.create_task(worker.run())
     crew.came[0].failure = LogUnavailable()
     assert [worker.joined] == [False]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENT_S):
         while not worker.joined:  # noqa: ASYNC110 -- nothing tells
             await asyncio.sleep(0.001)
     assert crew.came[0].did[:2] == ["start", "stop"]
@@ -76,4 +77,4 @@ async def test_what_waiting_does_not_mend_ends_it(failure: Exception) -> None:
     await worker.start()
     crew.came[0].failure = failure
     with pytest.raises(type(failure)):
-        await asyncio.wait_for(worker.run(), 5)
+        await asyncio.wait_for(worker.run(), PATIENT_S)

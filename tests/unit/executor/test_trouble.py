@@ -8,6 +8,7 @@ from services.executor.application.ports import OrderKey, OrderResult
 from shared.contracts import topics
 from shared.kernel.ids import new_session_id
 from shared.messaging.log import TopicPartition
+from tests.fixtures_patience import PATIENT_S
 from tests.unit.executor.test_one_history import at_the_password
 from tests.unit.executor.test_steps import log_in
 from tests.unit.executor.world import FakeDirectory, World
@@ -16,7 +17,7 @@ STEPS = TopicPartition(topics.STEPS, 3)
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENT_S):
         while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

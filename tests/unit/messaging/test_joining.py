@@ -10,6 +10,7 @@ from shared.messaging import joining
 from shared.messaging.embedded import EmbeddedLog
 from shared.messaging.log import LogClosed, Membership, Message, Record, TopicPartition
 from shared.messaging.offsets import lag
+from tests.fixtures_patience import PATIENT_S
 
 
 class Fragile:
@@ -48,7 +49,7 @@ async def test_what_a_failed_membership_left_comes_to_the_next(log: EmbeddedLog,
     member = Fragile()
     task = asyncio.create_task(joining.stay_joined(log, "g", [VERDICTS], member))
     await log.append(Message(VERDICTS, 2, b"k", b"v"))
-    await asyncio.wait_for(member.seen.wait(), 5)
+    await asyncio.wait_for(member.seen.wait(), PATIENT_S)
     assert member.values == [b"v"]
     assert await lag(log, member.memberships[-1], [TopicPartition(VERDICTS, 2)]) == 1
     await member.memberships[-1].commit({TopicPartition(VERDICTS, 2): 1})
@@ -61,11 +62,11 @@ async def test_what_a_failed_membership_left_comes_to_the_next(log: EmbeddedLog,
 async def test_a_closed_log_ends_it(log: EmbeddedLog) -> None:
     member = Fragile()
     task = asyncio.create_task(joining.stay_joined(log, "g", [VERDICTS], member))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENT_S):
         while "assigned" not in member.events:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.005)
     await log.close()
     with pytest.raises(LogClosed):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, PATIENT_S)
     with pytest.raises(LogClosed):
         await joining.stay_joined(log, "g", [VERDICTS], member)

@@ -14,6 +14,7 @@ from shared.messaging.embedded import EmbeddedLog
 from shared.messaging.embedded_subscription import EmbeddedTail
 from shared.messaging.log import LogUnavailable, Message, Record, TopicPartition
 from shared.messaging.projection import Projection
+from tests.fixtures_patience import PATIENT_S
 
 
 class Seen:
@@ -63,25 +64,25 @@ async def test_ready_means_that_all_that_was_there_is_applied(log: EmbeddedLog, 
         await put(log, value)
     assert await projection.lag() == 3
     await projection.start()
-    await projection.wait_ready(5)
+    await projection.wait_ready(PATIENT_S)
     assert seen.values == [b"a", b"b", None]
     assert await projection.lag() == 0
 
 
 async def test_it_follows(log: EmbeddedLog, seen: Seen, projection: Projection) -> None:
     await projection.start()
-    await projection.wait_ready(5)
+    await projection.wait_ready(PATIENT_S)
     await put(log, b"a")
-    await asyncio.wait_for(seen.changed.wait(), 5)
+    await asyncio.wait_for(seen.changed.wait(), PATIENT_S)
     assert seen.values == [b"a"]
-    assert projection.fetched_age() < 1
+    assert projection.fetched_age() < PATIENT_S
 
 
 async def test_an_emptied_topic_is_ready_at_once(log: EmbeddedLog, seen: Seen, projection: Projection) -> None:
     await put(log, b"a")
     log._partitions[TOKENS][0].keep([])
     await projection.start()
-    await projection.wait_ready(5)
+    await projection.wait_ready(PATIENT_S)
     assert seen.values == []
 
 
@@ -89,7 +90,7 @@ async def test_bad_records_are_dead_lettered_and_passed(log: EmbeddedLog, seen: 
     for value in (b"a", b"bad", b"worse", b"b"):
         await put(log, value)
     await projection.start()
-    await projection.wait_ready(5)
+    await projection.wait_ready(PATIENT_S)
     assert seen.values == [b"a", b"b"]
     assert await log.bounds(TopicPartition(DEAD_LETTERS, 0)) == (0, 2)
     assert projection.failure is None
@@ -101,7 +102,7 @@ async def test_all_partitions_are_read(log: EmbeddedLog, seen: Seen) -> None:
         await log.append(Message(STATE, number, b"k", b"%d" % number))
     projection = Projection(log, STATE, seen.apply, DeadLetters(log, "worker", clock), clock)
     await projection.start()
-    await projection.wait_ready(5)
+    await projection.wait_ready(PATIENT_S)
     assert seen.values == [b"%d" % number for number in range(12)]
     await projection.stop()
 
@@ -113,9 +114,9 @@ async def test_not_ready_in_time_is_unavailable(projection: Projection) -> None:
 
 async def test_a_closed_log_shows_as_failure(log: EmbeddedLog, projection: Projection) -> None:
     await projection.start()
-    await projection.wait_ready(5)
+    await projection.wait_ready(PATIENT_S)
     await log.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENT_S):
         while projection.failure is None:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.005)
     assert isinstance(projection.failure, LogUnavailable)
@@ -126,15 +127,15 @@ async def test_a_tail_that_breaks_is_gone_on_with(
     log: EmbeddedLog, seen: Seen, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await projection.start()
-    await projection.wait_ready(5)
+    await projection.wait_ready(PATIENT_S)
     await put(log, b"a")
-    await asyncio.wait_for(seen.changed.wait(), 5)
+    await asyncio.wait_for(seen.changed.wait(), PATIENT_S)
     seen.changed.clear()
     monkeypatch.setattr("shared.messaging.projection.RETRY_S", 0.01)
     tail = projection._tail
     assert isinstance(tail, EmbeddedTail)
     tail._subscription.close(LogUnavailable("for a moment"))
     await put(log, b"b")
-    await asyncio.wait_for(seen.changed.wait(), 5)
+    await asyncio.wait_for(seen.changed.wait(), PATIENT_S)
     assert seen.values == [b"a", b"b"]
     assert projection.failure is None

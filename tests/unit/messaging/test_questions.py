@@ -13,7 +13,7 @@ async def test_a_reply_settles_its_question_once() -> None:
     future = questions.open("q", "d")
     assert questions.settle("q", "d", "first")
     assert not questions.settle("q", "d", "second")
-    assert await questions.reply(future, 1) == "first"
+    assert await questions.reply(future, 60) == "first"
     assert questions.refused == {"late": 1}
     assert len(questions) == 0
 
@@ -25,7 +25,7 @@ async def test_a_reply_to_another_input_is_refused_and_the_question_stays_open()
     assert not questions.settle("unknown", "d", "no")
     assert questions.refused == {"foreign": 1, "late": 1}
     assert questions.settle("q", "d", "yes")
-    assert await questions.reply(future, 1) == "yes"
+    assert await questions.reply(future, 60) == "yes"
 
 
 async def test_no_reply_is_unavailable_and_leaves_nothing() -> None:
@@ -39,7 +39,7 @@ async def test_no_reply_is_unavailable_and_leaves_nothing() -> None:
 
 async def test_an_asker_that_goes_away_leaves_nothing() -> None:
     questions: Questions[str] = Questions()
-    task = asyncio.create_task(questions.reply(questions.open("q", "d"), 5))
+    task = asyncio.create_task(questions.reply(questions.open("q", "d"), 60))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

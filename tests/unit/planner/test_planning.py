@@ -109,7 +109,7 @@ async def test_an_obligation_keeps_a_stage_that_policy_would_drop() -> None:
     assert stages(made) == ["b", "c"]
 
 
-async def test_guards_are_asked_about_the_pending_user_with_the_context_and_a_plan() -> None:
+async def test_guards_are_asked_about_the_pending_user_with_the_context_and_a_plan(limits_as_shipped: None) -> None:
     policy = ScriptedPolicy()
     context = {"pending_user": user("bob").model_dump(), "is_sso": True}
     body = flow("login", bound("b1", A, 1, "p", **ONCE), policies=("q",))

@@ -68,7 +68,7 @@ def question(
     facts: Facts = NOBODY_ASKED,
     mode: Mode = "any",
     purpose: Purpose = "reach",
-    deadline_us: int = NOW_US + 1_500_000,
+    deadline_us: int = NOW_US + 60_000_000,
     request: str = "request-1",
     session: str = SESSION,
 ) -> VerdictRequested:

@@ -53,7 +53,7 @@ async def test_the_answer_names_its_question() -> None:
 async def test_expressions_get_the_facts_and_the_moment_of_the_question() -> None:
     world = World()
     content = publish(world.definitions, "expression", EXPRESSION)
-    await world.verdict(binding(content, timeout_s=30))
+    await world.verdict(binding(content, timeout_s=30), deadline_us=NOW_US + 1_500_000)
     assert world.sandbox.asked == [("return True", NOBODY_ASKED, Moment(NOW_US - 5, "request-1/b-1"), 1.5)]
 
 

@@ -72,7 +72,7 @@ class World:
         self.membership = self.member.membership = FakeMembership()
 
     def record(self, offset: int) -> Record:
-        body = question(self.binding, request=f"request-{offset}", deadline_us=NOW_US + 10_000_000)
+        body = question(self.binding, request=f"request-{offset}", deadline_us=NOW_US + 60_000_000)
         headers, value = encode(Envelope(body.request, body.wire_type, 1, "executor", SESSION, NOW_US), body)
         return Record(POLICY_REQUESTS, 3, offset, 0, SESSION.encode(), value, headers)
 
@@ -97,7 +97,7 @@ async def test_pauses_with_too_many_questions_in_hand_and_goes_on_once_half_are_
     await world.member.handle([world.record(2)])
     assert world.membership.notes == [("pause", frozenset({3}))]
     world.sandbox.gate.set()
-    await world.member.drain(10.0)
+    await world.member.drain(60.0)
     assert world.membership.notes == [("pause", frozenset({3})), ("resume", frozenset({3}))]
     assert await world.answers() == 3
 
@@ -108,7 +108,7 @@ async def test_commits_only_up_to_the_first_question_that_is_not_answered(world:
     await world.member.commit()
     assert world.membership.notes == []
     world.sandbox.gate.set()
-    await world.member.drain(10.0)
+    await world.member.drain(60.0)
     await world.member.commit()
     assert world.membership.notes == [{PLACE: 6}]
 
@@ -118,7 +118,7 @@ async def test_drops_the_questions_of_a_partition_that_it_loses_and_commits_none
     await world.member.handle([world.record(0), world.record(1)])
     await world.member.revoked(frozenset({3}))
     world.sandbox.gate.set()
-    await world.member.drain(10.0)
+    await world.member.drain(60.0)
     assert world.membership.notes == []
     assert world.member.held() == ()
     assert await world.answers() == 0

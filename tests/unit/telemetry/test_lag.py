@@ -9,6 +9,7 @@ from shared.messaging.log import LogUnavailable, Message, TopicPartition
 from shared.telemetry.lag import watch_lag
 from shared.telemetry.metrics import metrics
 from shared.telemetry.setup import setup
+from tests.fixtures_patience import PATIENT_S
 from tests.unit.telemetry.test_setup import scraped, settings
 
 HELD = (TopicPartition(STEPS, 1), TopicPartition(STEPS, 2))
@@ -22,9 +23,11 @@ async def test_the_lag_of_what_is_held_is_reported_while_it_is_held() -> None:
     for _ in range(5):
         await log.append(Message(STEPS, 1, b"k", b"v"))
     watch = asyncio.create_task(watch_lag(log, "executor", lambda: HELD, {HELD[0]: 2}.get, 0.001))
-    await asyncio.sleep(0.02)
-    text = await scraped(telemetry.endpoint.port)
+    async with asyncio.timeout(PATIENT_S):
+        while "sluice_consumer_lag{" not in (text := await scraped(telemetry.endpoint.port)):  # noqa: ASYNC110 -- nothing tells
+            await asyncio.sleep(0.005)
     watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
     metrics().forget_lag("executor", {1, 2})
     after = await scraped(telemetry.endpoint.port)
     await log.close()
@@ -37,13 +40,18 @@ async def test_the_lag_of_what_is_held_is_reported_while_it_is_held() -> None:
 
 
 async def test_a_log_that_is_away_does_not_end_the_watch() -> None:
+    asked: list[TopicPartition] = []
+
     class Away(EmbeddedLog):
         async def bounds(self, place: TopicPartition) -> tuple[int, int]:
+            asked.append(place)
             raise LogUnavailable("away")
 
     log = await Away.open(TOPICS)
     watch = asyncio.create_task(watch_lag(log, "executor", lambda: HELD, lambda _: 0, 0.001))
-    await asyncio.sleep(0.02)
+    async with asyncio.timeout(PATIENT_S):
+        while len(asked) < 3:  # noqa: ASYNC110 -- nothing tells
+            await asyncio.sleep(0.005)
     assert not watch.done()
     watch.cancel()
     await log.close()

@@ -31,6 +31,8 @@ from shared.flows.policy import Decision, PolicyError
 OUTPUT_BYTES: Final = 8 * 1024
 MAX_DEPTH: Final = 64
 MAX_HOST_CALLS: Final = 8
+CHECKOUT_S: Final = 1.0
+"""How long an evaluation may wait for a worker: one that was killed is being replaced."""
 GRACE_S: Final = 0.1
 """How long after its limit a worker that does not stop by itself is killed."""
 STARVED_S: Final = 2.0
@@ -92,7 +94,7 @@ class Workers:
         pool = Monty(
             min_processes=self._processes,
             max_processes=self._processes,
-            checkout_timeout=1.0,
+            checkout_timeout=CHECKOUT_S,
             request_timeout=self._limits.seconds + STARVED_S,
             feed_duration_limit_grace=GRACE_S,
             turn_duration_limit_grace=GRACE_S,
