@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shared.kernel.errors import SluiceError
+from shared.kernel.settings import Misconfigured, variable
 
 
 class DataInUse(SluiceError):
@@ -33,8 +34,13 @@ class DataFolder:
         self.postgres = self.path / "postgres"
 
     def make(self) -> None:
-        """Make the folder itself if it is not there: it names people, so nobody else may look in."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the folder itself if it is not there: it names people, so nobody else may look in.
+
+        Raises:
+            Misconfigured: there can be no folder.
+        """
+        with _refused():
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -42,9 +48,11 @@ class DataFolder:
 
         Raises:
             DataInUse: another process has it.
+            Misconfigured: there can be no folder, or we may not write in it.
         """
         self.make()
-        lock = (self.path / "lock").open("a+")
+        with _refused():
+            lock = (self.path / "lock").open("a+")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -71,3 +79,11 @@ class DataFolder:
                 os.fsync(file.fileno())
             fresh.rename(self.secret_key)
         return self.secret_key
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except OSError as failure:
+        raise Misconfigured(f"{variable('data')}: {failure.filename} cannot be used: {failure.strerror}") from None

@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from shared.kernel.settings import Misconfigured
 from sluice.data_folder import DataFolder, DataInUse
 
 
@@ -13,6 +15,23 @@ def test_a_second_process_is_refused_and_told_who_has_it(tmp_path: Path) -> None
     with first.taken(), pytest.raises(DataInUse, match=rf"process {os.getpid()}\b"), second.taken():
         pass
     with second.taken():
+        pass
+
+
+@pytest.mark.parametrize("wanted", ["file", "file/below"])
+def test_a_place_where_no_folder_can_be_is_refused_by_the_settings_name(tmp_path: Path, wanted: str) -> None:
+    (tmp_path / "file").touch()
+    folder = DataFolder(tmp_path / wanted)
+    with pytest.raises(Misconfigured, match=r"^SLUICE_DATA: .*file.*(exists|directory)"), folder.taken():
+        pass
+
+
+def test_a_folder_that_may_not_be_written_is_refused_by_the_settings_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path, mode: str) -> IO[str]:
+        raise PermissionError(13, "Permission denied", str(path))  # root may write everywhere
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(Misconfigured, match=r"^SLUICE_DATA: .*Permission denied"), DataFolder(tmp_path).taken():
         pass
 
 
