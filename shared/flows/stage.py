@@ -21,7 +21,7 @@ from shared.flows.fields import Field, Problem
 class StageConfig(BaseModel):
     """Base of a stage type's configuration: authentik's field names and defaults. Unknown fields are refused.
 
-    A field annotated with `flow_ref()` or `stage_refs()` (`references.py`) holds ids of other objects.
+    A field annotated with a `Reference` (`references.py`) holds the id of another object, or ids of several.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
