@@ -1,7 +1,8 @@
 """The flow protocol over HTTP, step by step."""
 
+from shared.contracts.steps import StepReplied, StepRequested, View
 from tests.integration.edge.conftest import Browser, Rig
-from tests.integration.edge.scripted_worker import AUTH, DUMMY, OUT, OUT_AND_ON
+from tests.integration.edge.scripted_worker import AUTH, DUMMY, FLOWS, OUT, OUT_AND_ON, Run
 
 API = f"/api/v3/flows/executor/{AUTH}/"
 
@@ -99,6 +100,17 @@ async def test_nothing_sets_a_session_cookie_that_needs_none(rig: Rig, browser: 
     ):
         answer = await browser.get(target)
         assert "authentik_session" not in answer.cookies(), target
+
+
+async def test_a_flow_that_was_over_at_once_began_a_session_all_the_same(rig: Rig, browser: Browser) -> None:
+    def over(step: StepRequested) -> StepReplied:
+        view = View(kind="denied", flow=FLOWS[DUMMY], title=DUMMY, component="ak-stage-access-denied", person="", message="No")
+        return rig.worker.reply(step, "accepted", Run("r", version=1, over=True, view=view))
+
+    rig.worker.forced = over
+    denied = await browser.get(f"/api/v3/flows/executor/{DUMMY}/?query=")
+    assert denied.json["component"] == "ak-stage-access-denied"
+    assert denied.cookies()["authentik_session"].endswith("; HttpOnly; Path=/; SameSite=Lax")
 
 
 async def test_a_log_out_deletes_the_cookie_and_ends_the_login(rig: Rig, browser: Browser) -> None:

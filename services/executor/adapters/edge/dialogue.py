@@ -143,7 +143,7 @@ class Dialogue:
             return (self._set(visit, reply.session, reply.rotation, reply.login),)
         if reply.logged_out:
             return (self._cookies.clear_session(visit.client),)
-        if told.fresh and reply.open:
+        if told.fresh and (reply.open or not _left(reply)):
             return (self._set(visit, reply.session, reply.rotation, visit.login),)
         if visit.session is None or (not told.fresh and reply.rotation != visit.rotation):
             return ()
@@ -159,6 +159,14 @@ class Dialogue:
 
 def _login_after(visit: Visit, reply: StepReplied) -> LoginClaims | None:
     return reply.login or (None if reply.logged_out else visit.login)
+
+
+def _left(reply: StepReplied) -> bool:
+    """A log-out flow that nobody's browser went through to its end: it began no session, as recorded (`invalidation`).
+
+    Every other flow begins one, even if it was over at once (recorded: empty flows, denials).
+    """
+    return reply.view is None or (reply.view.kind == "redirect" and reply.view.flow.designation == "invalidation")
 
 
 def _without_errors(reply: StepReplied) -> StepReplied:
