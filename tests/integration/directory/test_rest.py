@@ -51,13 +51,20 @@ async def known(tokens: TokenProjection, token: str, *, wanted: bool = True) -> 
 
 
 @pytest.fixture
-async def client(people: People) -> AsyncIterator[Client]:
+def records() -> list[str]:
+    """The classes of the security records that were written."""
+    return []
+
+
+@pytest.fixture
+async def client(people: People, records: list[str]) -> AsyncIterator[Client]:
     root = await people.users.create(NewUser("root", superuser=True))
     plain = await people.make("plain")
     await create_token(people.database, people.clock, root.pk, "root", token="root-token")
     await create_token(people.database, people.clock, plain.pk, "plain", token="plain-token")
     async with relayed(people) as tokens:
-        app = make_app(UsersApi(people.users, tokens).routes(), Limits(), SecurityLog(lambda what, size=0, facts=None: None, people.clock))
+        log = SecurityLog(lambda what, size=0, facts=None: records.append(what), people.clock)
+        app = make_app(UsersApi(people.users, tokens).routes(), Limits(), log)
         for token in ("root-token", "plain-token"):
             await known(tokens, token)
         async with TestClient(TestServer(app), headers={"Authorization": "Bearer root-token"}) as client:
@@ -195,6 +202,13 @@ async def test_others_than_superusers_get_nothing(client: Client, people: People
         async with client.request(method, path, headers=headers) as answer:
             assert (answer.status, await answer.json()) == (403, {"detail": detail})
     assert await people.users.get(root.pk) is not None
+
+
+async def test_a_token_that_nobody_has_leaves_a_security_record(client: Client, records: list[str]) -> None:
+    for authorization in ("", "Bearer plain-token", "Bearer wrong"):
+        async with client.get(ROOT, headers={"Authorization": authorization}) as answer:
+            assert answer.status == 403
+    assert records == ["token_invalid"]
 
 
 async def test_the_scheme_is_taken_in_any_case(client: Client) -> None:

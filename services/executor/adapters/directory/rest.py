@@ -11,6 +11,7 @@ from services.executor.adapters.directory.naming import UserRefused
 from services.executor.adapters.directory.presenting import page_json, user_json
 from services.executor.adapters.directory.users import Users
 from shared.contracts.directory import TokenChanged
+from shared.web.app import suspect
 
 PAGE_SIZE: Final = 20
 PAGE_SIZE_MAX: Final = 100
@@ -94,7 +95,7 @@ class UsersApi:
 
         async def guarded(request: web.Request) -> web.Response:
             try:
-                self._check(request.headers.get("Authorization", ""))
+                self._check(request)
                 answer = await handler(request)
             except Answered as answered:
                 answer = _json({"detail": answered.detail}, answered.status)
@@ -105,7 +106,8 @@ class UsersApi:
 
         return guarded
 
-    def _check(self, authorization: str) -> None:
+    def _check(self, request: web.Request) -> None:
+        authorization = request.headers.get("Authorization", "")
         scheme, blank, _ = authorization.partition(" ")
         if not blank:
             raise Answered(403, "Authentication credentials were not provided.")
@@ -113,6 +115,7 @@ class UsersApi:
             raise Answered(403, "Unsupported authentication type")
         token = self._tokens.identify(authorization)
         if token is None:
+            suspect(request, "token_invalid", len(authorization))
             raise Answered(403, "Token invalid/expired")
         if not token.is_superuser:
             raise Answered(403, "You do not have permission to perform this action.")
