@@ -10,12 +10,17 @@ from shared.flows.stage import Challenge, Run
 
 UNKNOWN_ERROR: Final = "Unknown error"
 """What a denial without a message says (observed-behaviour: `auth-wrong-password-until-cancel`)."""
+NOBODY: Final = "AnonymousUser"
+"""Who a title is for while nobody is known (recorded in `invalid-response`)."""
 
 
 def title_of(flow: FlowFacts, person: str) -> str:
-    """The flow's title with `%(user)s` and `%(app)s` filled in; the raw title if it cannot be (flow-engine 5.2)."""
+    """The flow's title with `%(user)s` and `%(app)s` filled in; the raw title if it cannot be (flow-engine 5.2).
+
+    Without blanks around, as recorded (`empty-and-errors`): `of %(app)s` ends in one where there is no application.
+    """
     try:
-        return (flow.title % {"app": "", "user": person})[:4096]
+        return (flow.title % {"app": "", "user": person or NOBODY}).strip()[:4096]
     except (KeyError, TypeError, ValueError):
         return flow.title
 
@@ -38,7 +43,7 @@ def denied_view(flow: FlowFacts, person: str, message: str) -> View:
     """The end of a run that did not succeed."""
     return View(
         kind="denied", flow=flow, title=title_of(flow, person), component="ak-stage-access-denied",
-        person=person, message=message or UNKNOWN_ERROR,
+        person=person, message=message.strip() or UNKNOWN_ERROR,
     )  # fmt: skip
 
 

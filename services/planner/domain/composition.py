@@ -28,20 +28,29 @@ class Composer:
     definitions: Definitions
     types: Mapping[str, Stage[Any]]
 
-    def plan(self, flow: FlowBody, definition: str, brand: BrandBody, bindings: Sequence[StageBinding]) -> Plan:
-        """The plan of these bindings.
+    def plan(
+        self, flow: FlowBody, definition: str, brand: BrandBody, bindings: Sequence[StageBinding], evidence: Mapping[str, str]
+    ) -> Plan:
+        """The plan of these bindings. `evidence` are the requests of the verdicts on them, by binding.
 
         Raises:
             Missing: a stage's body or a stage that another refers to is not here: leaving it out could leave a check out.
             UnknownStageType: see there.
         """
         found = _Found()
-        stages = tuple(self._planned(binding, found) for binding in bindings)
-        if brand.flow_recovery:
-            found.flows.add(brand.flow_recovery)
-        return Plan(flow=flow.facts, definition=definition, brand=facts_of(brand), stages=stages, links=self._links(found))
+        stages = tuple(self._planned(binding, evidence.get(binding.pk, ""), found) for binding in bindings)
+        recovery = brand.flow_recovery or self._first_recovery()
+        if recovery:
+            found.flows.add(recovery)
+        facts = facts_of(brand).model_copy(update={"flow_recovery": recovery})
+        return Plan(flow=flow.facts, definition=definition, brand=facts, stages=stages, links=self._links(found))
 
-    def _planned(self, binding: StageBinding, found: "_Found") -> PlannedStage:
+    def _first_recovery(self) -> str | None:
+        """Where a brand names no recovery flow, password stages link the first that there is (observed-behaviour 38)."""
+        flows = self.definitions.flows_of("recovery")
+        return flows[0].facts.pk if flows else None
+
+    def _planned(self, binding: StageBinding, verdict: str, found: "_Found") -> PlannedStage:
         body = self.definitions.stage_body(binding.stage)
         if body is None:
             raise Missing(f"stage body {binding.stage}")
@@ -50,7 +59,7 @@ class Composer:
         return PlannedStage(
             binding=binding.pk, stage=body.pk, name=body.name, type=body.type, config=body.config,
             re_evaluate=binding.re_evaluate_policies, invalid_response_action=binding.invalid_response_action,
-            guard=binding.guard, references=referred,
+            guard=binding.guard, references=referred, verdict=verdict,
         )  # fmt: skip
 
     def _collect(self, body: StageBody, referred: dict[str, Plain], found: "_Found") -> None:

@@ -56,6 +56,7 @@ async def test_a_plan_holds_the_stages_in_order_with_their_configuration() -> No
     assert made.plan.flow == body.facts
     assert made.plan.definition == hash_of(body)
     assert (made.request, made.session, made.run) == ("r1", support.SESSION, "run1")
+    assert made.digest == plan_request("login").digest
     assert made.verdicts == ()
 
 
@@ -100,6 +101,8 @@ async def test_the_two_switches_of_a_binding(on_plan: bool, on_reach: bool, outc
     assert len(made.verdicts) == len(policy.asked)
     if re_evaluated is not None:
         assert made.plan.stages[0].re_evaluate is re_evaluated
+        # The stage names the verdict that it is there by, and only one whose guard was asked.
+        assert made.plan.stages[0].verdict == (made.verdicts[0].request if on_plan else "")
         assert made.plan.stages[0].guard == guard("b1", "p")
 
 
@@ -233,6 +236,15 @@ async def test_the_brands_recovery_flow_is_linked_and_a_flow_that_is_gone_is_not
     assert isinstance(made, PlanMade)
     assert (made.plan.brand.domain, made.plan.brand.flow_recovery) == ("login.example", "pk-recovery")
     assert made.plan.links == {"pk-recovery": "recovery"}
+
+
+async def test_the_first_recovery_flow_is_linked_for_a_brand_that_names_none() -> None:
+    ident = stage("id", "identification", user_fields=("username",))
+    flows = (flow("z-recovery", designation="recovery"), flow("a-recovery", designation="recovery"), flow("login", bound("b1", ident)))
+    made = await planned(given(brand("login.example"), ident, *flows), plan_request("login"))
+    assert isinstance(made, PlanMade)
+    assert made.plan.brand.flow_recovery == "pk-a-recovery"
+    assert made.plan.links == {"pk-a-recovery": "a-recovery"}
 
 
 async def test_a_stage_that_is_not_here_yet_is_waited_for() -> None:
