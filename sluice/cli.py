@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 topics = typer.Typer(help="The topics on the Kafka brokers of SLUICE_KAFKA.", no_args_is_help=True)
-users = typer.Typer(help="Users, written straight to the database: beside a running Sluice or without one.", no_args_is_help=True)
+users = typer.Typer(help="Users, written straight to the database. Beside a running Sluice or without one.", no_args_is_help=True)
 flows = typer.Typer(help="Flow definitions.", no_args_is_help=True)
 app.add_typer(topics, name="topics")
 app.add_typer(users, name="users")
@@ -50,7 +50,7 @@ PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the 
 
 @app.command()
 def up() -> None:
-    """Start everything in this process, PostgreSQL too; Ctrl-C stops it, the data stay in SLUICE_DATA."""
+    """Start everything in this process, PostgreSQL too. Ctrl-C stops it, the data stay in SLUICE_DATA."""
     from sluice.up import up as command
 
     raise typer.Exit(command())
@@ -61,7 +61,7 @@ def run(
     service: Annotated[ServiceName, typer.Argument(help="Which service.")],
     role: Annotated[Role | None, typer.Option(help="Which part of the executor: HTTP (edge), sessions (worker), or both.")] = None,
 ) -> None:
-    """Run one service as a process of its own, on the Kafka of SLUICE_KAFKA."""
+    """Run one service as a process of its own. It needs the Kafka of SLUICE_KAFKA."""
     from sluice.run import run as command
 
     if role is not None and service is not ServiceName.EXECUTOR:
@@ -71,7 +71,7 @@ def run(
 
 @app.command()
 def settings() -> None:
-    """Print all settings with their values (secrets left out), where these come from, and what they are for."""
+    """Print all settings, secrets left out. With where each value comes from, and what it is for."""
     from sluice.settings import table
 
     typer.echo(table())
@@ -85,7 +85,7 @@ def tail(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the newest events without --from-beginning.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Print a topic, decoded, one line an event; of executor.sessions only accepted transitions.
+    """Print a topic, decoded, one line an event. Of executor.sessions only accepted transitions.
 
     Reads the Kafka of SLUICE_KAFKA, or else the log in SLUICE_DATA, also while `sluice up` runs.
     """
@@ -104,7 +104,7 @@ def version() -> None:
 
 @topics.command("create")
 def topics_create(replication: Annotated[int, typer.Option(min=1, help="Copies of each record; 3 in production.")] = 1) -> None:
-    """Make the topics that are not there, and add partitions where there are too few; changes no other setting."""
+    """Make the topics that are not there. Adds partitions where there are too few; changes no other setting."""
     from sluice.topics import create
 
     create(replication)
@@ -112,7 +112,7 @@ def topics_create(replication: Annotated[int, typer.Option(min=1, help="Copies o
 
 @topics.command("describe")
 def topics_describe(replication: Annotated[int, typer.Option(min=1, help="The copies that there should be.")] = 1) -> None:
-    """Print the topics on the brokers, and what differs from how Sluice wants them."""
+    """Print the topics on the brokers. Exit code 1 if one differs from how Sluice wants it."""
     from sluice.topics import describe
 
     describe(replication)
@@ -152,7 +152,7 @@ def users_disable(name: Name) -> None:
 def users_import(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV with username,email,name,password.")],
 ) -> None:
-    """Make users from a CSV file; a password that is a complete argon2id or pbkdf2_sha256 hash is taken as such."""
+    """Make users from a CSV file. A password that is a complete argon2id or pbkdf2_sha256 hash is taken as such."""
     from sluice.users import import_file
 
     import_file(file)
@@ -162,7 +162,7 @@ def users_import(
 def flows_apply(
     files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True, help="Blueprints in YAML.")],
 ) -> None:
-    """Bring flows, stages, policies and bindings to what the files say; the same files again change nothing."""
+    """Bring definitions to what the files say. The same files again change nothing."""
     from sluice.flows import apply
 
     apply(files)

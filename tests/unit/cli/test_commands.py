@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from sluice.cli import app
 from tests.e2e.sluice_process import SluiceUp
 
 
@@ -41,3 +43,10 @@ def test_wrong_settings_are_refused_by_every_command(tmp_path: Path) -> None:
 
 def test_the_version_is_told(tmp_path: Path) -> None:
     assert SluiceUp(tmp_path / "data").command("version").stdout.startswith("sluice 0.")
+
+
+@pytest.mark.parametrize("group", [(), ("users",), ("topics",), ("flows",)])
+def test_no_command_is_told_of_with_half_a_sentence(group: tuple[str, ...]) -> None:
+    told = CliRunner().invoke(app, [*group, "--help"], terminal_width=80).output
+    assert "Commands:" in told
+    assert "..." not in told.partition("Commands:")[2]
