@@ -72,6 +72,20 @@ class TrailingBytes(BadJson):
     code = "json_trailing"
 
 
+def explained(bad: BadJson, raw: bytes) -> str:
+    """What authentik's API says of a text that is no JSON; our code for what only we refuse. Nothing of the text is in it."""
+    if type(bad) is not BadJson:
+        return bad.code
+    text = raw.decode()
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as failure:
+        # Where the text just ends, authentik's parser says so; for the rest the words are Python's.
+        what = "unexpected end of data" if failure.pos >= len(text) else failure.msg
+        return f"{what}: line {failure.lineno} column {failure.colno} (char {failure.pos})"
+    return bad.code
+
+
 def parse(raw: bytes) -> Any:
     """The value of the one JSON document in these bytes; a `BadJson` for anything else."""
     if raw.startswith(b"\xef\xbb\xbf"):

@@ -97,6 +97,10 @@ async def test_the_login_helper_of_a_replay_can_be_made_and_made_again(api: Api)
             stage = await api("POST", f"stages/{kind}/", {"name": f"o-{kind}", **more}, 201)
             bound = await api("POST", "flows/bindings/", {"target": flow["pk"], "stage": stage["pk"], "order": order}, 201)
             assert bound["stage_obj"]["name"] == f"o-{kind}"
+            # The answer to the POST does not know the stage's type, as recorded (`crud`); a GET does.
+            assert (bound["stage_obj"]["component"], bound["stage_obj"]["meta_model_name"]) == ("", "authentik_flows.stage")
+            [again] = (await api("GET", f"flows/bindings/?fsb_uuid={bound['pk']}"))["results"]
+            assert again["stage_obj"]["component"] == stage["component"]
             assert [one["slug"] for one in bound["stage_obj"]["flow_set"]] == ["o-helper"]
         found = await api("GET", f"flows/bindings/?target={flow['pk']}&page_size=100")
         assert [one["order"] for one in found["results"]] == [0, 10, 20]
@@ -198,8 +202,10 @@ async def test_bodies_that_are_none_are_refused(api: Api, raw: bytes, content_ty
     assert (await api("GET", "stages/all/"))["results"] == []
 
 
-async def test_no_body_is_an_empty_one(api: Api) -> None:
-    async with api.client.post("/api/v3/stages/dummy/", headers=ADMIN, skip_auto_headers=("Content-Type",)) as answer:
+@pytest.mark.parametrize("content_type", [None, "application/json", "text/plain"])
+async def test_no_body_is_an_empty_one(api: Api, content_type: str | None) -> None:
+    headers = ADMIN | ({"Content-Type": content_type} if content_type else {})
+    async with api.client.post("/api/v3/stages/dummy/", data=b"", headers=headers, skip_auto_headers=("Content-Type",)) as answer:
         assert (answer.status, await answer.json()) == (400, {"name": ["This field is required."]})
 
 

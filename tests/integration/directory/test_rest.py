@@ -162,11 +162,35 @@ async def test_what_is_wrong_is_told_by_field(client: Client, people: People, bo
 
 async def test_bodies_that_are_no_json_object_are_refused(client: Client) -> None:
     async with client.post(ROOT, data=b'{"a":', headers={"Content-Type": "application/json"}) as answer:
-        assert answer.status == 400
-        assert (await answer.json())["detail"].startswith("JSON parse error - ")
+        detail = "JSON parse error - unexpected end of data: line 1 column 6 (char 5)"
+        assert (answer.status, await answer.json()) == (400, {"detail": detail})
     async with client.post(ROOT, data={"a": "b"}) as answer:
         assert answer.status == 415
         assert await answer.json() == {"detail": 'Unsupported media type "application/x-www-form-urlencoded" in request.'}
+
+
+async def test_no_body_is_an_empty_one_and_null_is_none(client: Client) -> None:
+    async with client.post(ROOT, data=b"null", headers={"Content-Type": "application/json"}) as answer:
+        assert (answer.status, await answer.json()) == (400, {"non_field_errors": ["No data provided"]})
+    async with client.post(ROOT, data=b"", headers={"Content-Type": "application/json"}) as answer:
+        wanted = {"username": ["This field is required."], "name": ["This field is required."]}
+        assert (answer.status, await answer.json()) == (400, wanted)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("PUT", "", "GET, POST, HEAD, OPTIONS"),
+        ("PATCH", "1/", "GET, DELETE, HEAD, OPTIONS"),
+        ("GET", "1/set_password/", "POST, OPTIONS"),
+    ],
+)
+async def test_methods_that_are_not_there_are_refused_in_authentiks_words(client: Client, method: str, path: str, allow: str) -> None:
+    async with client.request(method, ROOT + path) as answer:
+        assert (answer.status, await answer.json()) == (405, {"detail": f'Method "{method}" not allowed.'})
+        assert answer.headers["Allow"] == allow
+    async with client.options(ROOT + path) as answer:
+        assert (answer.status, answer.headers["Allow"]) == (200, allow)
 
 
 async def test_passwords_that_are_none_are_refused(client: Client, people: People) -> None:

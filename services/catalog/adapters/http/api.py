@@ -35,11 +35,14 @@ _STAGES: Final = Listing(order=("name",), searched=("name",), ids={"stage_uuid":
 class Collection:
     """All definitions of a kind, or of one stage type, at one path."""
 
-    def __init__(self, editing: Editing, kind: ObjectKind, listing: Listing, show: Show, type_name: str = "") -> None:
+    def __init__(
+        self, editing: Editing, kind: ObjectKind, listing: Listing, show: Show, type_name: str = "", show_new: Show | None = None
+    ) -> None:
         self._editing = editing
         self._kind = kind
         self._listing = listing
         self._show = show
+        self._show_new = show_new or show
         self._type = type_name
 
     @property
@@ -63,7 +66,7 @@ class Collection:
         """A new definition, as it is then shown."""
         body = await fields_of(request)
         created = await self._editing.create(actor, self._kind, self._type, body)
-        return answer(self._show(await self._editing.catalog(), created), 201)
+        return answer(self._show_new(await self._editing.catalog(), created), 201)
 
     async def show(self, request: web.Request, _actor: str) -> web.Response:
         """One definition."""
@@ -97,7 +100,7 @@ def _endpoints(editing: Editing, tokens: Tokens) -> Iterator[Endpoint]:
     flows = Collection(editing, "flow", _FLOWS, presenter.flow)
     yield Endpoint(f"{BASE}flows/instances/", tokens, flows.list_methods)
     yield Endpoint(f"{BASE}flows/instances/{{key:[^/]+}}/", tokens, flows.detail_methods, hidden=True)
-    bindings = Collection(editing, "flow_binding", _BINDINGS, presenter.flow_binding)
+    bindings = Collection(editing, "flow_binding", _BINDINGS, presenter.flow_binding, show_new=presenter.new_flow_binding)
     yield Endpoint(f"{BASE}flows/bindings/", tokens, bindings.list_methods)
     yield Endpoint(f"{BASE}flows/bindings/{{key:[^/]+}}/", tokens, bindings.detail_methods)
     every = Collection(editing, "stage", _STAGES, presenter.stage_base)

@@ -37,7 +37,7 @@ def answer(body: Any, status: int = 200) -> web.Response:
 async def fields_of(request: web.Request) -> Mapping[str, Any]:
     """The object in a request's body; an absent body is an empty one. `Stopped` or `Invalid` for anything else."""
     raw = await body_of(request)
-    if not raw and "Content-Type" not in request.headers:
+    if not raw:
         return {}
     if request.content_type != _JSON or (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
         suspect(request, "content_type", len(raw))
@@ -47,7 +47,7 @@ async def fields_of(request: web.Request) -> Mapping[str, Any]:
         value = strict_json.parse(raw)
     except strict_json.BadJson as bad:
         suspect(request, bad.code, len(raw))
-        raise Stopped(400, f"JSON parse error - {_why(bad, raw)}") from None
+        raise Stopped(400, f"JSON parse error - {strict_json.explained(bad, raw)}") from None
     if value is None:
         raise non_field("No data provided")
     if not isinstance(value, dict):
@@ -58,16 +58,3 @@ async def fields_of(request: web.Request) -> Mapping[str, Any]:
 def refused(refusal: Invalid) -> web.Response:
     """The answer to a body that makes no definition."""
     return answer(refusal.problems, 400)
-
-
-def _why(bad: strict_json.BadJson, raw: bytes) -> str:
-    if type(bad) is not strict_json.BadJson:
-        return bad.code
-    text = raw.decode()
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as failure:
-        # Where the text just ends, authentik's parser says so; for the rest the words are Python's.
-        what = "unexpected end of data" if failure.pos >= len(text) else failure.msg
-        return f"{what}: line {failure.lineno} column {failure.colno} (char {failure.pos})"
-    return bad.code

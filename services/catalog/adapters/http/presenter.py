@@ -10,6 +10,8 @@ BACKGROUND: Final = "/static/dist/assets/images/flow_background.jpg"
 # Read-only lists of objects that this release has none of.
 _EMPTY: Final[Mapping[str, Mapping[str, Any]]] = {"authenticator_validate": {"webauthn_allowed_device_types_obj": []}}
 
+_BARE: Final = {"component": "", "meta_model_name": "authentik_flows.stage"}
+
 
 def flow(catalog: Catalog, one: Definition) -> dict[str, Any]:
     """A flow, with the pks of its stages and of the policies bound to it."""
@@ -53,6 +55,12 @@ def flow_binding(catalog: Catalog, one: Definition) -> dict[str, Any]:
     """A stage's place in a flow, with the stage."""
     bound = catalog.definitions["stage", one["stage"]]
     return {"pk": one.pk, "policybindingmodel_ptr_id": one.ptr} | dict(one.fields) | {"stage_obj": stage_base(catalog, bound)}
+
+
+def new_flow_binding(catalog: Catalog, one: Definition) -> dict[str, Any]:
+    """The same in the answer to its POST, where authentik does not look up what kind of stage it is (recorded in `crud`)."""
+    shown = flow_binding(catalog, one)
+    return shown | {"stage_obj": shown["stage_obj"] | _BARE}
 
 
 def _flow(one: Definition) -> dict[str, Any]:

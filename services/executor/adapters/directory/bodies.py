@@ -27,8 +27,10 @@ class Answered(SluiceError):
 
 
 async def object_of(request: web.Request) -> Mapping[str, Any]:
-    """The JSON object in a request's body; `Answered` or `UserRefused` for anything else."""
+    """The JSON object in a request's body, an absent body is an empty one; `Answered` or `UserRefused` for anything else."""
     raw = await body_of(request)
+    if not raw:
+        return {}
     if request.content_type != "application/json":
         suspect(request, "content_type", len(raw))
         raise Answered(415, f'Unsupported media type "{request.headers.get("Content-Type", "")[:100]}" in request.')
@@ -36,7 +38,9 @@ async def object_of(request: web.Request) -> Mapping[str, Any]:
         value = strict_json.parse(raw)
     except strict_json.BadJson as bad:
         suspect(request, bad.code, len(raw))
-        raise Answered(400, f"JSON parse error - {bad.code}") from None
+        raise Answered(400, f"JSON parse error - {strict_json.explained(bad, raw)}") from None
+    if value is None:
+        raise UserRefused({"non_field_errors": ("No data provided",)})
     if not isinstance(value, dict):
         raise UserRefused({"non_field_errors": (f"Invalid data. Expected a dictionary, but got {type(value).__name__}.",)})
     return value

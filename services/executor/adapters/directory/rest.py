@@ -46,6 +46,9 @@ class UsersApi:
             web.get(one, self._guarded(self.retrieve, _ONE_ALLOW)),
             web.delete(one, self._guarded(self.delete, _ONE_ALLOW)),
             web.post(one + "set_password/", self._guarded(self.set_password, _POST_ALLOW)),
+            web.route("*", "/api/v3/core/users/", self._guarded(self.other, _LIST_ALLOW)),
+            web.route("*", one, self._guarded(self.other, _ONE_ALLOW)),
+            web.route("*", one + "set_password/", self._guarded(self.other, _POST_ALLOW)),
         )
 
     async def list(self, request: web.Request) -> web.Response:
@@ -89,6 +92,12 @@ class UsersApi:
         if not await self._users.set_password(_pk(request), password_of(await object_of(request))):
             raise _not_found()
         return web.Response(status=204)
+
+    async def other(self, request: web.Request) -> web.Response:
+        """A method that is not there, refused in authentik's words; `OPTIONS` says which are."""
+        if request.method == "OPTIONS":
+            return web.Response()
+        raise Answered(405, f'Method "{request.method[:20]}" not allowed.')
 
     def _guarded(self, handler: Handler, headers: dict[str, str]) -> Handler:
         """The handler for superusers only, with refusals in authentik's shape."""
