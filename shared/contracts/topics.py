@@ -19,7 +19,8 @@ Cleanup = Literal["delete", "compact"]
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic. `retention_s` None keeps records for ever; `segment_s` is how often a segment is closed."""
+    """One topic. `retention_s` None keeps records for ever; `segment_s` is how often a segment is closed: a broker deletes and
+    compacts closed ones only, and left to itself closes one in a week."""
 
     name: str
     key: str
@@ -63,13 +64,20 @@ _ALL = (
         cleanup=("compact",),
     ),
     Topic(CATALOG_EVENTS, "object", "catalog", "who changed what, before and after", partitions=1, retention_s=3650 * DAY),
-    Topic(PLAN_REQUESTS, "session", "executor worker", "questions to the planner", retention_s=HOUR),
-    Topic(PLANS, "session", "planner", "plans, or refusals with their reasons", retention_s=DAY),
-    Topic(POLICY_REQUESTS, "session", "planner, executor worker", "questions to policy", retention_s=HOUR),
-    Topic(VERDICTS, "session", "policy", "verdicts with their reasons", retention_s=DAY),
+    Topic(PLAN_REQUESTS, "session", "executor worker", "questions to the planner", retention_s=HOUR, segment_s=10 * MINUTE),
+    Topic(PLANS, "session", "planner", "plans, or refusals with their reasons", retention_s=DAY, segment_s=HOUR),
+    Topic(POLICY_REQUESTS, "session", "planner, executor worker", "questions to policy", retention_s=HOUR, segment_s=10 * MINUTE),
+    Topic(VERDICTS, "session", "policy", "verdicts with their reasons", retention_s=DAY, segment_s=HOUR),
     Topic(STEPS, "session", "executor edge", "what visitors ask for, their bodies sealed", retention_s=15 * MINUTE, segment_s=MINUTE),
     Topic(REPLIES, "partition of the asking edge", "executor worker", "one reply for each step", retention_s=5 * MINUTE, segment_s=MINUTE),
-    Topic(SESSIONS, "session", "executor worker", "one transition for each accepted step: the audited history", retention_s=30 * DAY),
+    Topic(
+        SESSIONS,
+        "session",
+        "executor worker",
+        "one transition for each accepted step: the audited history",
+        retention_s=30 * DAY,
+        segment_s=DAY,
+    ),
     Topic(
         STATE,
         "session",
@@ -77,6 +85,7 @@ _ALL = (
         "the folded state of a session: a new owner's start",
         cleanup=("compact", "delete"),
         retention_s=25 * HOUR,
+        segment_s=10 * MINUTE,  # what is not compacted yet, a new owner reads while its sessions wait
     ),
     Topic(
         KEYS,
@@ -88,7 +97,15 @@ _ALL = (
         retention_s=HOUR,
         segment_s=10 * MINUTE,
     ),
-    Topic(REVOCATIONS, "login or user", "executor directory", "logins ended before their time", partitions=1, retention_s=HOUR),
+    Topic(
+        REVOCATIONS,
+        "login or user",
+        "executor directory",
+        "logins ended before their time",
+        partitions=1,
+        retention_s=HOUR,
+        segment_s=10 * MINUTE,
+    ),
     Topic(TOKENS, "hash of the token", "executor directory", "who a bearer token is", partitions=1, cleanup=("compact",)),
     Topic(DIRECTORY_EVENTS, "user", "executor directory", "what happened to users", partitions=1, retention_s=3650 * DAY),
     Topic(
@@ -98,6 +115,7 @@ _ALL = (
         "what could not be handled, with the reason",
         partitions=1,
         retention_s=30 * DAY,
+        segment_s=DAY,
         max_bytes=1024 * KIB,
     ),
 )
