@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from services.planner.bootstrap import PlannerService, build
+from services.planner.bootstrap import build
 from services.planner.settings import Settings
 from shared.contracts import planner, policy
 from shared.contracts.codec import Received, encode
@@ -21,6 +21,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.ids import partition_of
 from shared.messaging.embedded import EmbeddedLog
 from shared.messaging.log import Membership, Message, Record, TopicPartition
+from shared.runtime.answering import AnsweringService
 from tests.unit.planner.support import SESSION, ScriptedPolicy, records
 
 WAIT_S = 60.0
@@ -30,7 +31,7 @@ CLOCK = SystemClock()
 @dataclass
 class Bench:
     log: EmbeddedLog
-    service: PlannerService
+    service: AnsweringService
 
     async def publish(self, *bodies: FlowBody | StageBody | BrandBody, version: int = 1) -> None:
         for record in records(*bodies, version=version):
@@ -65,7 +66,7 @@ class Bench:
         first, end = await self.log.bounds(place)
         return [record async for batch in self.log.read(place, first, end) for record in batch]
 
-    async def another(self) -> PlannerService:
+    async def another(self) -> AnsweringService:
         service = await build(Settings(), self.log, CLOCK)
         await service.start()
         return service

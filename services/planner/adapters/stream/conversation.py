@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.planner.application.questions import ID_DOMAIN
-from shared.contracts.codec import Received, encode
-from shared.contracts.envelope import Envelope
+from shared.contracts.codec import Received
 from shared.contracts.model import Contract
 from shared.contracts.policy import VerdictReached, VerdictRequested
 from shared.contracts.topics import PLANS, POLICY_REQUESTS
 from shared.kernel.clock import Clock
 from shared.kernel.ids import derived_id
-from shared.messaging.log import Log, Message
+from shared.messaging.log import Log, TopicPartition
 from shared.messaging.questions import NoReply, Questions
+from shared.messaging.saying import say
 from shared.telemetry.propagation import sending
 
 SOURCE: Final = "planner"
@@ -55,16 +55,4 @@ class Conversation:
     async def _say(self, topic: str, body: Contract, identity: str) -> None:
         cause = self.asked.envelope
         with sending(topic, self.partition, cause.subject) as traceparent:
-            envelope = Envelope(
-                id=identity,
-                type=body.wire_type,
-                version=body.wire_version,
-                source=SOURCE,
-                subject=cause.subject,
-                time_us=self.clock.now_us(),
-                causation=cause.id,
-                correlation=cause.correlation,
-                traceparent=traceparent,
-            )
-            headers, value = encode(envelope, body)
-            await self.log.append(Message(topic, self.partition, cause.subject.encode(), value, headers))
+            await say(self.log, self.clock, TopicPartition(topic, self.partition), cause, SOURCE, identity, body, traceparent)

@@ -31,7 +31,6 @@ from shared.telemetry.metrics import metrics
 from shared.telemetry.propagation import processing
 
 GROUP: Final = "planner"
-READS: Final = (PLAN_REQUESTS, VERDICTS)
 RETRY_S: Final = 0.1
 OPEN_LIMIT: Final = 5_000
 
@@ -41,7 +40,7 @@ _log = logging.getLogger(__name__)
 class PlannerMember(AnsweringMember):
     """Answers requests; takes the verdicts on its own questions."""
 
-    reads = READS
+    reads = (PLAN_REQUESTS, VERDICTS)
 
     def __init__(self, log: Log, planner: Planner, locator: Locator, dead_letters: DeadLetters, clock: Clock) -> None:
         super().__init__(dead_letters, clock, lambda partitions: metrics().forget_lag(GROUP, partitions))

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from services.policy.application.decide import Decide
-from shared.contracts.codec import Received, encode
+from shared.contracts.codec import Received
 from shared.contracts.envelope import Envelope
 from shared.contracts.errors import BadField, UnknownType
 from shared.contracts.placement import check_session
@@ -19,12 +19,12 @@ from shared.kernel.clock import Clock
 from shared.kernel.ids import derived_id
 from shared.messaging.answering import AnsweringMember, Work
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.log import Log, LogUnavailable, Message, Record
+from shared.messaging.log import Log, LogUnavailable, Record, TopicPartition
+from shared.messaging.saying import say
 from shared.telemetry.metrics import metrics
 from shared.telemetry.propagation import processing, sending
 
 GROUP: Final = "policy"
-READS: Final = (POLICY_REQUESTS,)
 RETRY_S: Final = 0.1
 _ID_DOMAIN: Final = b"sluice policy verdict"
 
@@ -32,7 +32,7 @@ _ID_DOMAIN: Final = b"sluice policy verdict"
 class PolicyMember(AnsweringMember):
     """Answers questions."""
 
-    reads = READS
+    reads = (POLICY_REQUESTS,)
 
     def __init__(self, log: Log, decide: Decide, dead_letters: DeadLetters, clock: Clock) -> None:
         super().__init__(dead_letters, clock, lambda partitions: metrics().forget_lag(GROUP, partitions))
@@ -66,19 +66,8 @@ class PolicyMember(AnsweringMember):
 
     async def _append(self, partition: int, cause: Envelope, verdict: VerdictReached) -> None:
         with sending(VERDICTS, partition, cause.subject) as traceparent:
-            envelope = Envelope(
-                id=derived_id(_ID_DOMAIN, cause.source, cause.id),
-                type=verdict.wire_type,
-                version=verdict.wire_version,
-                source=GROUP,
-                subject=cause.subject,
-                time_us=self._clock.now_us(),
-                causation=cause.id,
-                correlation=cause.correlation,
-                traceparent=traceparent,
-            )
-            headers, value = encode(envelope, verdict)
-            await self._log.append(Message(VERDICTS, partition, cause.subject.encode(), value, headers))
+            identity = derived_id(_ID_DOMAIN, cause.source, cause.id)
+            await say(self._log, self._clock, TopicPartition(VERDICTS, partition), cause, GROUP, identity, verdict, traceparent)
 
 
 def _decoded(record: Record) -> Received[VerdictRequested]:
