@@ -89,6 +89,11 @@ class Database:
             except asyncio.CancelledError:
                 connection.terminate()
                 raise
+            except AttributeError as failure:
+                # Cut between two round trips of a statement, the driver goes on with a protocol that it has let go of.
+                if connection.is_closed():
+                    raise PostgresUnavailable("cut") from failure
+                raise
             finally:
                 cut.cancel()
                 await self._pool.release(connection)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import psutil
@@ -43,6 +44,33 @@ async def test_what_takes_longer_than_the_limit_is_unavailable_and_the_connectio
         await database.execute("SELECT pg_sleep(60)")
     await served_again(database)
     await database.close()
+
+
+@pytest.mark.parametrize("in_a_transaction", [False, True])
+async def test_a_connection_that_is_cut_between_two_round_trips_of_a_statement_is_unavailable(
+    database: Database, monkeypatch: pytest.MonkeyPatch, in_a_transaction: bool
+) -> None:
+    prepare = asyncpg.Connection._get_statement
+
+    async def cut(connection: Any, *given: Any, **how: Any) -> Any:
+        statement = await prepare(connection, *given, **how)
+        connection.terminate()  # as the end of the limit does, whatever the driver is doing
+        return statement
+
+    await database.fetch("SELECT 1")
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncpg.Connection, "_get_statement", cut)
+        with pytest.raises(PostgresUnavailable):
+            async with database.transaction() if in_a_transaction else database.connection() as connection:
+                await connection.fetch("SELECT $1::integer", 1)
+    assert await database.fetch("SELECT 1")
+
+
+async def test_a_mistake_beside_a_living_connection_stays_one(database: Database) -> None:
+    with pytest.raises(AttributeError, match="nothing"):
+        async with database.connection() as connection:
+            connection.nothing()  # type: ignore[union-attr]
+    assert await database.fetch("SELECT 1")
 
 
 async def served_again(database: Database) -> None:
