@@ -1,6 +1,7 @@
 """One child process of a tool: started with its output in a file, signalled, waited for, never left behind."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Final
 
 REPOSITORY: Final = Path(__file__).parents[1]
+PORTS: Final = range(20_000, 32_000)
+"""Below Linux's outgoing ones (32768 to 60999), above what is usual."""
+_GIVEN: Final[set[int]] = set()
 
 # A child outlives nobody: on Linux the kernel kills it when the thread that started it ends, so start children from the
 # main thread. In a process of its own, because a forked copy of a program with threads must do nothing but exec.
@@ -108,11 +112,16 @@ class Child:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on now; take it soon."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port on loopback that nobody listens on now, and that this process was not given before.
+
+    Not one of those that the kernel gives to outgoing connections: such a connection may have it by the time it is wanted, and
+    a client that knocks at a port of that range while nobody listens there can be given the same one, and talk to itself.
+    """
+    while True:
+        port = PORTS[secrets.randbelow(len(PORTS))]
+        if port not in _GIVEN and is_free(port):
+            _GIVEN.add(port)
+            return port
 
 
 def is_free(port: int) -> bool:

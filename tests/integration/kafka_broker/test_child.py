@@ -1,6 +1,7 @@
 """Children of the tools: they say why they ended, obey signals, and outlive nobody."""
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,15 @@ def test_a_killed_parent_leaves_nobody(tmp_path: Path) -> None:
     assert not sleeper.is_running()
 
 
-def test_free_ports_are_free() -> None:
-    port = free_port()
-    assert is_free(port)
+def test_free_ports_are_free_and_given_once_and_to_no_outgoing_connection() -> None:
+    ports = [free_port() for _ in range(200)]
+    assert len(set(ports)) == 200
+    assert is_free(ports[-1])
+    outgoing = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first = int(outgoing.read_text().split()[0]) if outgoing.exists() else 49_152  # RFC 6335
+    assert max(ports) < first
+
+
+def test_a_port_that_somebody_listens_on_is_not_free() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        assert not is_free(somebody.getsockname()[1])
