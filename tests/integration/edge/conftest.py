@@ -38,6 +38,7 @@ class FakeLogins:
     def __init__(self) -> None:
         self.good = True
         self.away = False
+        self.superuser = False
         self.looked_up = 0
         self.asked = 0
 
@@ -51,7 +52,7 @@ class FakeLogins:
         if self.away:
             raise Unavailable
         self.asked += 1
-        return ALICE if user == 7 else None
+        return ALICE.model_copy(update={"is_superuser": self.superuser}) if user == 7 else None
 
 
 class FakeRevocations:

@@ -1,5 +1,7 @@
 """The flow protocol over HTTP, step by step."""
 
+from functools import partial
+
 from shared.contracts.steps import StepReplied, StepRequested, View
 from tests.integration.edge.conftest import Browser, Rig
 from tests.integration.edge.scripted_worker import AUTH, DUMMY, FLOWS, OUT, OUT_AND_ON, Run
@@ -111,6 +113,28 @@ async def test_a_flow_that_was_over_at_once_began_a_session_all_the_same(rig: Ri
     denied = await browser.get(f"/api/v3/flows/executor/{DUMMY}/?query=")
     assert denied.json["component"] == "ak-stage-access-denied"
     assert denied.cookies()["authentik_session"].endswith("; HttpOnly; Path=/; SameSite=Lax")
+
+
+def broken(rig: Rig, step: StepRequested) -> StepReplied:
+    view = View(kind="error", flow=FLOWS[DUMMY], title=DUMMY, component="ak-stage-flow-error", message="Test error")
+    return rig.worker.reply(step, "accepted", Run("r", version=1, view=view))
+
+
+async def test_what_is_wrong_with_a_flow_is_told_to_superusers_only(rig: Rig, browser: Browser) -> None:
+    await log_in(browser)
+    rig.worker.forced = partial(broken, rig)
+    target = f"/api/v3/flows/executor/{DUMMY}/?query="
+    assert set((await browser.get(target)).json) == {"component", "request_id"}
+    rig.logins.away = True
+    assert set((await browser.get(target)).json) == {"component", "request_id"}
+
+
+async def test_a_superuser_learns_what_is_wrong_with_a_flow(rig: Rig, browser: Browser) -> None:
+    rig.logins.superuser = True
+    await log_in(browser)
+    rig.worker.forced = partial(broken, rig)
+    told = (await browser.get(f"/api/v3/flows/executor/{DUMMY}/?query=")).json
+    assert (told["component"], told["error"]) == ("ak-stage-flow-error", "Test error")
 
 
 async def test_a_log_out_deletes_the_cookie_and_ends_the_login(rig: Rig, browser: Browser) -> None:

@@ -14,6 +14,7 @@ from aiohttp import web
 from services.executor.adapters.edge import challenges, queries
 from services.executor.adapters.edge.csrf import HEADER, Csrf, same
 from services.executor.adapters.edge.dialogue import Dialogue, Exchange, Superseded, UnknownFlow
+from services.executor.adapters.edge.facts import Facts
 from services.executor.adapters.edge.steps import StillWorking
 from services.executor.adapters.edge.visits import Visit, Visits, refuse_foreign
 from shared.kernel.errors import Unavailable
@@ -48,10 +49,11 @@ class FlowError(Exception):
 class ExecutorApi:
     """The handlers of the executor's route."""
 
-    def __init__(self, visits: Visits, dialogue: Dialogue, csrf: Csrf, user_of_token: UserOfToken) -> None:
+    def __init__(self, visits: Visits, dialogue: Dialogue, csrf: Csrf, facts: Facts, user_of_token: UserOfToken) -> None:
         self._visits = visits
         self._dialogue = dialogue
         self._csrf = csrf
+        self._facts = facts
         self._user_of_token = user_of_token
 
     def routes(self) -> tuple[web.RouteDef, ...]:
@@ -104,13 +106,27 @@ class ExecutorApi:
             raise Refusal(403, "cross_site")
         values = queries.last_values(request.rel_url.raw_query_string)
         exchange = await self._dialogue.show(visit, queries.short(values.get("query", "")), queries.outer_next(values))
-        return _with(_json(challenges.document(exchange.view, request[CORRELATION])), exchange.cookies)
+        return _with(await self._shown(request, visit, exchange), exchange.cookies)
 
     async def _answer(self, request: web.Request, visit: Visit) -> web.Response:
         body = await _body(request)
         values = queries.last_values(request.rel_url.raw_query_string)
         exchange = await self._dialogue.answer(visit, body, queries.short(values.get("query", "")), queries.outer_next(values))
-        return _with(_next(request, exchange), exchange.cookies)
+        going_on = _next(request, exchange)
+        return _with(going_on or await self._shown(request, visit, exchange), exchange.cookies)
+
+    async def _shown(self, request: web.Request, visit: Visit, exchange: Exchange) -> web.Response:
+        explained = exchange.view.kind == "error" and await self._is_superuser(visit)
+        return _json(challenges.document(exchange.view, request[CORRELATION], explained=explained))
+
+    async def _is_superuser(self, visit: Visit) -> bool:
+        if visit.login is None:
+            return False
+        try:
+            user = await self._facts.of(visit.login.user)
+        except Unavailable:
+            return False  # they learn less, and the answer does not fail for it
+        return user is not None and user.is_superuser
 
     async def _unchanged(self, request: web.Request, visit: Visit, answer: web.Response) -> web.Response:
         """An answer that takes no step; it sets the session cookie again, as every answer of this route does."""
@@ -133,10 +149,10 @@ class ExecutorApi:
             raise FlowError("csrf", len(sent))
 
 
-def _next(request: web.Request, exchange: Exchange) -> web.Response:
+def _next(request: web.Request, exchange: Exchange) -> web.Response | None:
     """302 to itself after an answer that went on; to a client that spells the query otherwise, a redirect challenge."""
     if not (exchange.advanced and exchange.view.kind == "challenge"):
-        return _json(challenges.document(exchange.view, request[CORRELATION]))
+        return None
     location = queries.rebuilt(request.rel_url.raw_path, request.rel_url.raw_query_string)
     if location == request.raw_path:
         return web.Response(status=302, headers={**_HEADERS, "Location": location}, content_type="text/html", charset="utf-8")

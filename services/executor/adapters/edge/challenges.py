@@ -13,8 +13,8 @@ REDIRECT: Final = "xak-flow-redirect"
 DENIED: Final = "ak-stage-access-denied"
 
 
-def document(view: View, request_id: str) -> Document:
-    """The challenge object of a view."""
+def document(view: View, request_id: str, *, explained: bool = False) -> Document:
+    """The challenge object of a view; `explained`: who looks may know what is wrong with the flow."""
     match view.kind:
         case "challenge":
             problems = {"response_errors": {name: list(some) for name, some in view.errors.items()}} if view.errors else {}
@@ -29,7 +29,7 @@ def document(view: View, request_id: str) -> Document:
         case "redirect":
             return redirect(view.to)
         case "error":
-            return flow_error(request_id)
+            return flow_error(request_id) | ({"error": view.message} if explained else {})
 
 
 def redirect(to: str) -> Document:

@@ -57,7 +57,7 @@ class Edge:
         visits = Visits(cookies, LoginCheck(logins, revocations, clock, settings.checked_logins))
         dialogue = Dialogue(steps, views, cookies, csrf, clock)
         self._parts = (
-            ExecutorApi(visits, dialogue, csrf, user_of_token),
+            ExecutorApi(visits, dialogue, csrf, self._facts, user_of_token),
             FlowPages(visits, dialogue, cookies, csrf),
             Entry(visits, steps, views, cookies, csrf, self._facts, clock),
             Me(visits, self._facts, cookies, user_of_token, clock),
