@@ -6,6 +6,7 @@ import typer
 
 from shared.contracts.topics import TOPICS
 from shared.kernel.settings import CommonSettings, Misconfigured, variable
+from shared.messaging.kafka_brokers import Brokers
 from sluice.configuration import read
 
 
@@ -30,8 +31,8 @@ def describe(replication: int) -> None:
         raise typer.Exit(1)
 
 
-def _brokers() -> str:
-    settings = read(CommonSettings)
-    if settings.kafka is None:
+def _brokers() -> Brokers:
+    brokers = Brokers.of(read(CommonSettings))
+    if brokers is None:
         raise Misconfigured(f"{variable('kafka')} is not set: there are no brokers to ask")
-    return settings.kafka
+    return brokers

@@ -14,6 +14,7 @@ import string
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -78,15 +79,26 @@ def _resolve(target: Path) -> None:
 class Broker:
     """One broker on one folder; after `kill` or `stop` it starts again on the same port with the same records.
 
-    `quick_start` is for tests: half the CPU to start, less throughput; never measure with it.
+    `quick_start` is for tests: half the CPU to start, less throughput; never measure with it. `properties` go before those of
+    `server.properties` and may use the same `${...}`; `format_options` are told to `kafka-storage format`.
     """
 
-    def __init__(self, folder: Path, port: int | None = None, heap_mb: int = 512, quick_start: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        heap_mb: int = 512,
+        quick_start: bool = False,
+        properties: Mapping[str, str] | None = None,
+        format_options: Sequence[str] = (),
+    ) -> None:
         self.port = port or free_port()
         self._controller_port = free_port()
         self._folder = folder.absolute()
         self._options = [f"-Xmx{heap_mb}m", "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={HERE / 'log4j2.xml'}"]
         self._tuning = SHORT_LIVED if quick_start else LONG_LIVED
+        self._properties = dict(properties or {})
+        self._format_options = list(format_options)
         self._child: Child | None = None
 
     @property
@@ -128,7 +140,9 @@ class Broker:
             self._child.kill()
 
     def _write_properties(self) -> Path:
-        template = string.Template((HERE / "server.properties").read_text())
+        # of two lines with one name, the last one counts
+        own = "".join(f"{name}={value}\n" for name, value in self._properties.items())
+        template = string.Template((HERE / "server.properties").read_text() + own)
         path = self._folder / "server.properties"
         path.write_text(template.substitute(port=self.port, controller_port=self._controller_port, data=self._folder / "data"))
         return path
@@ -136,7 +150,11 @@ class Broker:
     def _format(self, tool: list[str], properties: Path) -> None:
         identity = "sluice-local-cluster00"  # any 22 characters of URL-safe base64: a UUID
         done = subprocess.run(
-            [*tool, "format", "-t", identity, "-c", str(properties)], capture_output=True, text=True, check=False, timeout=START_TIMEOUT
+            [*tool, "format", "-t", identity, "-c", str(properties), *self._format_options],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=START_TIMEOUT,
         )
         if done.returncode:
             raise ChildFailed(f"Kafka's storage could not be formatted:\n{done.stdout}{done.stderr}")

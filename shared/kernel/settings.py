@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes, Secret
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from shared.kernel.errors import SluiceError
+from shared.kernel.kafka_access import SaslMechanism, SecurityProtocol, contradictions, tls_context
 
 PREFIX: Final = "SLUICE_"
 TEST_PREFIX: Final = "SLUICE_TEST"
@@ -107,8 +108,8 @@ def _database(value: SecretStr) -> SecretStr:
     return value
 
 
-def _secret_key(value: Any) -> Any:
-    """The key itself, or what stands in the file that the value names."""
+def _secret(value: Any) -> Any:
+    """The secret itself, or what stands in the file that the value names."""
     if not isinstance(value, str):
         return value
     # A key in hexadecimal or base64 has no dot; a mistyped path must not become the key.
@@ -119,6 +120,14 @@ def _secret_key(value: Any) -> Any:
         return Path(value).expanduser().read_bytes().strip()
     except OSError as error:
         raise ValueError(f"it looks like the path of a file, which cannot be read: {error.strerror}") from None
+
+
+def _secret_text(value: Any) -> Any:
+    secret = _secret(value)
+    try:
+        return secret.decode() if isinstance(secret, bytes) else secret
+    except UnicodeDecodeError:
+        raise ValueError("wanted is text in UTF-8") from None
 
 
 def _long_enough(value: SecretBytes) -> SecretBytes:
@@ -139,7 +148,10 @@ MetricsListen = Annotated[Address | None, NoDecode, BeforeValidator(_metrics_add
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
-SecretKey = Annotated[SecretBytes, BeforeValidator(_secret_key), AfterValidator(_long_enough)]
+SecretKey = Annotated[SecretBytes, BeforeValidator(_secret), AfterValidator(_long_enough)]
+SecretText = Annotated[SecretStr, BeforeValidator(_secret_text)]
+Protocol = Annotated[SecurityProtocol, BeforeValidator(_upper)]
+Mechanism = Annotated[SaslMechanism, BeforeValidator(_upper)]
 
 
 class CommonSettings(BaseSettings):
@@ -158,6 +170,18 @@ class CommonSettings(BaseSettings):
     kafka: Annotated[str, AfterValidator(_servers)] | None = Field(
         None, description="bootstrap servers, host:port[,host:port]; `sluice run` needs them, `sluice up` never uses them"
     )
+    kafka_security_protocol: Protocol = Field(
+        "PLAINTEXT",
+        description="of the brokers' listeners: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; outside of a private network, SASL_SSL",
+    )
+    kafka_sasl_mechanism: Mechanism | None = Field(None, description="with SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+    kafka_sasl_username: str = Field("", description="with SASL: who this process is to the brokers, and to their access lists")
+    kafka_sasl_password: SecretText | None = Field(None, description="with SASL: the password, or the path of its file")
+    kafka_ssl_ca_file: Path | None = Field(
+        None, description="with SSL: certificates (PEM) of who signs those of the brokers; none set: whom this machine trusts"
+    )
+    kafka_ssl_cert_file: Path | None = Field(None, description="with SSL, where the brokers ask for it: this process's certificate (PEM)")
+    kafka_ssl_key_file: Path | None = Field(None, description="the key (PEM, not encrypted) of that certificate")
     database: Annotated[SecretStr, AfterValidator(_database)] | None = Field(
         None, description="postgresql://… as the role of the service (`catalog` or `executor`); `sluice up` brings its own"
     )
@@ -183,6 +207,16 @@ class CommonSettings(BaseSettings):
     def _ports_differ(self) -> Self:
         if self.metrics_listen is not None and self.metrics_listen.port == self.listen.port != 0:
             raise ValueError(f"{PREFIX}METRICS_LISTEN: the visitors' port ({PREFIX}LISTEN); metrics would be open to everybody")
+        return self
+
+    @model_validator(mode="after")
+    def _brokers_can_be_reached(self) -> Self:
+        others = ("sasl_mechanism", "sasl_username", "sasl_password", "ssl_ca_file", "ssl_cert_file", "ssl_key_file")
+        given = {variable(f"kafka_{name}"): bool(getattr(self, f"kafka_{name}")) for name in others}
+        if wrong := list(contradictions(self.kafka_security_protocol, given)):
+            raise ValueError("\n".join(wrong))
+        if self.kafka_security_protocol.endswith("SSL"):
+            tls_context(self.kafka_ssl_ca_file, self.kafka_ssl_cert_file, self.kafka_ssl_key_file)
         return self
 
 

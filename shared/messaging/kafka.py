@@ -9,6 +9,8 @@ from aiokafka.errors import KafkaError
 
 from shared.contracts.topics import Topic
 from shared.kernel.clock import Clock, SystemClock
+from shared.messaging.kafka_brokers import Brokers
+from shared.messaging.kafka_check import check as check_brokers
 from shared.messaging.kafka_client import new_consumer, stop
 from shared.messaging.kafka_group import KafkaMembership
 from shared.messaging.kafka_producer import KafkaAppender
@@ -19,13 +21,13 @@ ANSWER_S = 5.0
 
 
 class KafkaLog:
-    """The log port on a broker; see `log.Log`. Made by `open`."""
+    """The log port on a broker; see `log.Log`. Made by `open`, or without a broker yet: `reach` it then."""
 
-    def __init__(self, bootstrap: str, topics: Mapping[str, Topic], clock: Clock) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, brokers: Brokers, topics: Mapping[str, Topic], clock: Clock) -> None:
+        self._brokers = brokers
         self._topics = topics
         self._clock = clock
-        self._appender = KafkaAppender(bootstrap)
+        self._appender = KafkaAppender(brokers)
         self._counts: dict[str, int] = {}
         self._looking: AIOKafkaConsumer | None = None
         self._looking_turn = asyncio.Lock()
@@ -34,11 +36,22 @@ class KafkaLog:
         self._closed = False
 
     @classmethod
-    async def open(cls, bootstrap: str, topics: Mapping[str, Topic], clock: Clock | None = None) -> "KafkaLog":
-        """Connect to the brokers (`host:port,host:port`); `LogUnavailable` if none answers."""
-        log = cls(bootstrap, topics, clock or SystemClock())
+    async def open(cls, brokers: Brokers, topics: Mapping[str, Topic], clock: Clock | None = None) -> "KafkaLog":
+        """Connect; `LogUnavailable` if no broker answers, `KafkaRefused` if they will not have us."""
+        log = cls(brokers, topics, clock or SystemClock())
+        await check_brokers(brokers)
         await log._appender.start()
         return log
+
+    async def reach(self) -> None:
+        """Connect, once; for who waits for brokers and then needs all topics.
+
+        Raises:
+            LogUnavailable: none answers now.
+            KafkaRefused: waiting would not help; the text has the name and the reason.
+        """
+        await check_brokers(self._brokers, self._topics)
+        await self._appender.start()
 
     async def append(self, message: Message) -> int:
         """See `log.Log.append`."""
@@ -72,7 +85,7 @@ class KafkaLog:
         first, following = await self.bounds(place)
         start, end = max(start, first), min(end, following)
         if start < end:
-            async for records in read_range(self._bootstrap, KafkaPlace(*place), start, end, self._clock):
+            async for records in read_range(self._brokers, KafkaPlace(*place), start, end, self._clock):
                 yield records
 
     def tail(self, topic: str, start: Mapping[int, int]) -> KafkaTail:
@@ -81,7 +94,7 @@ class KafkaLog:
         if topic not in self._topics:
             raise Refused(f"unknown topic {topic}")
         self._tails = {one for one in self._tails if not one.closed}
-        tail = KafkaTail(self._bootstrap, self._clock, topic, start)
+        tail = KafkaTail(self._brokers, self._clock, topic, start)
         self._tails.add(tail)
         return tail
 
@@ -91,7 +104,7 @@ class KafkaLog:
         if len(set(counts.values())) != 1:
             raise Mismatched(f"group {group}: unlike partition counts {counts}")
         self._members = {one for one in self._members if not one.ended}
-        membership = KafkaMembership(self._bootstrap, self._clock, group, topics, member)
+        membership = KafkaMembership(self._brokers, self._clock, group, topics, member)
         await membership.start()
         self._members.add(membership)
         return membership
@@ -124,7 +137,7 @@ class KafkaLog:
         """The consumer that is asked for bounds; it never fetches."""
         async with self._looking_turn:
             if self._looking is None:
-                consumer = new_consumer(self._bootstrap)
+                consumer = new_consumer(self._brokers)
                 try:
                     await consumer.start()
                 except BaseException:

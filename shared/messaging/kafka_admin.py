@@ -11,6 +11,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 
 from shared.contracts.topics import Topic
+from shared.messaging.kafka_brokers import Brokers
+from shared.messaging.kafka_check import check, metadata_request
 from shared.messaging.kafka_client import new_consumer, stop
 from shared.messaging.log import LogUnavailable
 
@@ -32,27 +34,27 @@ def settings(topic: Topic, replication: int) -> dict[str, str]:
     return wanted
 
 
-async def create_topics(bootstrap: str, topics: Iterable[Topic], replication: int = 1) -> dict[str, str]:
+async def create_topics(brokers: Brokers, topics: Iterable[Topic], replication: int = 1) -> dict[str, str]:
     """Make what is not there, add partitions where there are too few; what was done, by topic.
 
     "created", "there", "N -> M partitions", or "differs: ..." where the broker has other settings: those are the
-    operator's and are told, not overwritten. `LogUnavailable` if the broker does not answer or refuses.
+    operator's and are told, not overwritten. `LogUnavailable` if the broker does not answer or refuses, `KafkaRefused` if it will not have us.
     """
     wanted = {topic.name: topic for topic in topics}
-    async with _admin(bootstrap) as admin:
+    async with _admin(brokers) as admin:
         done = await _create(admin, wanted, replication)
         there = await _describe(admin, [name for name, outcome in done.items() if outcome == "there"])
         for name, found in there.items():
             done[name] = await _compare(admin, wanted[name], found, replication)
     if fresh := [wanted[name] for name, outcome in done.items() if outcome == "created" or outcome.endswith("partitions")]:
-        await _served(bootstrap, fresh)
+        await _served(brokers, fresh)
     return done
 
 
-async def describe_topics(bootstrap: str, topics: Iterable[Topic], replication: int = 1) -> dict[str, dict[str, str]]:
+async def describe_topics(brokers: Brokers, topics: Iterable[Topic], replication: int = 1) -> dict[str, dict[str, str]]:
     """The settings on the broker of those topics that are there, by topic; "differs" tells what is not as defined."""
     wanted = {topic.name: topic for topic in topics}
-    async with _admin(bootstrap) as admin:
+    async with _admin(brokers) as admin:
         described = await _describe(admin, list(wanted))
     for name, found in described.items():
         if differing := _differences(wanted[name], found, replication):
@@ -61,14 +63,15 @@ async def describe_topics(bootstrap: str, topics: Iterable[Topic], replication: 
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="sluice", request_timeout_ms=10_000)
+async def _admin(brokers: Brokers) -> AsyncIterator[AIOKafkaAdminClient]:
+    await check(brokers)
+    admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **brokers.client())
     try:
         async with asyncio.timeout(ANSWER_S):
             await admin.start()
             yield admin
     except (KafkaError, OSError, TimeoutError) as error:
-        raise LogUnavailable(f"no answer from the broker at {bootstrap}: {error!r}") from error
+        raise LogUnavailable(f"no answer from the broker at {brokers.servers}: {error!r}") from error
     finally:
         await admin.close()
 
@@ -85,9 +88,9 @@ async def _create(admin: AIOKafkaAdminClient, wanted: dict[str, Topic], replicat
     return outcomes
 
 
-async def _served(bootstrap: str, topics: list[Topic]) -> None:
+async def _served(brokers: Brokers, topics: list[Topic]) -> None:
     """Until their leaders answer: a broker says that a topic is made a second before it takes records for it."""
-    consumer = new_consumer(bootstrap, request_timeout_ms=int(ANSWER_S * 1000))
+    consumer = new_consumer(brokers, request_timeout_ms=int(ANSWER_S * 1000))
     try:
         async with asyncio.timeout(ANSWER_S):
             await consumer.start()
@@ -120,7 +123,8 @@ def _told(value: str | None) -> str | None:
 async def _describe(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
     if not names:
         return {}
-    known = {one["topic"]: len(one["partitions"]) for one in await admin.describe_topics(names) if one["error_code"] == NoError.errno}
+    found = (await admin._send_request(metadata_request(names))).to_object()["topics"]  # its own way of asking can make topics
+    known = {one["topic"]: len(one["partitions"]) for one in found if one["error_code"] == NoError.errno}
     described = {name: {"partitions": str(count)} for name, count in known.items()}
     for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in known]):
         for resource in response.resources:

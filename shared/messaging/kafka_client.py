@@ -20,6 +20,7 @@ from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 
 from shared.kernel.clock import Clock
 from shared.messaging import kafka_logging
+from shared.messaging.kafka_brokers import Brokers
 from shared.messaging.kafka_records import ReadableRecords
 from shared.messaging.log import Record
 
@@ -89,11 +90,9 @@ def is_dead(producer: AIOKafkaProducer) -> bool:
     return task is not None and task.done()
 
 
-def new_consumer(bootstrap: str, group: str | None = None, request_timeout_ms: int = 3_000) -> AIOKafkaConsumer:
+def new_consumer(brokers: Brokers, group: str | None = None, request_timeout_ms: int = 3_000) -> AIOKafkaConsumer:
     """A consumer with our settings: starts at the beginning, commits nothing by itself, shares by range."""
     return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        client_id="sluice",
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -105,6 +104,7 @@ def new_consumer(bootstrap: str, group: str | None = None, request_timeout_ms: i
         rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
         request_timeout_ms=request_timeout_ms,
         metadata_max_age_ms=30_000,
+        **brokers.client(),
     )
 
 

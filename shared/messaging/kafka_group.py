@@ -14,6 +14,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
 
 from shared.kernel.clock import Clock
+from shared.messaging.kafka_brokers import Brokers
 from shared.messaging.kafka_client import BATCH, HEARTBEAT_MS, SESSION_TIMEOUT_MS, Heard, know_topics, new_consumer, stop, to_records
 from shared.messaging.log import GroupMember, LogUnavailable, Mismatched
 from shared.messaging.log import TopicPartition as Place
@@ -32,11 +33,11 @@ _log = logging.getLogger(__name__)
 class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types for it
     """A member's hold on its group; see `log.Membership`."""
 
-    def __init__(self, bootstrap: str, clock: Clock, group: str, topics: Sequence[str], member: GroupMember) -> None:
+    def __init__(self, brokers: Brokers, clock: Clock, group: str, topics: Sequence[str], member: GroupMember) -> None:
         self._group = group
         self._topics = frozenset(topics)
         self._member = member
-        self._consumer = new_consumer(bootstrap, group, REQUEST_TIMEOUT_MS)
+        self._consumer = new_consumer(brokers, group, REQUEST_TIMEOUT_MS)
         self._heard = Heard(clock)
         self._heard.watch(self._consumer)
         self._calls = asyncio.Lock()

@@ -6,6 +6,7 @@ import logging
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from shared.messaging.kafka_brokers import Brokers
 from shared.messaging.kafka_client import is_dead
 from shared.messaging.log import LogClosed, LogUnavailable, Message, Refused
 
@@ -23,8 +24,8 @@ class KafkaAppender:
     whose sending task died takes records and never sends them. Both are left for a new one.
     """
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, brokers: Brokers) -> None:
+        self._brokers = brokers
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
@@ -89,8 +90,6 @@ class KafkaAppender:
 
     async def _started(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
-            client_id="sluice",
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
@@ -98,6 +97,7 @@ class KafkaAppender:
             retry_backoff_ms=50,
             max_request_size=MAX_REQUEST_BYTES,
             metadata_max_age_ms=30_000,
+            **self._brokers.client(),
         )
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -106,7 +106,7 @@ class KafkaAppender:
             await producer.client.close()
             producer._closed = True
             if isinstance(error, KafkaError | TimeoutError | OSError):
-                raise LogUnavailable(f"no broker at {self._bootstrap}: {error!r}") from error
+                raise LogUnavailable(f"no broker at {self._brokers.servers}: {error!r}") from error
             raise
         return producer
 

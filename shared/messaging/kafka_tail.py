@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from shared.kernel.clock import Clock
+from shared.messaging.kafka_brokers import Brokers
 from shared.messaging.kafka_client import BATCH, Heard, new_consumer, stop, to_records
 from shared.messaging.log import LogUnavailable, Record
 
@@ -21,8 +22,8 @@ _log = logging.getLogger(__name__)
 class KafkaTail:
     """An endless read; see `log.Tail`. A broker that is away is waited for: `fetched_age` tells."""
 
-    def __init__(self, bootstrap: str, clock: Clock, topic: str, start: Mapping[int, int]) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, brokers: Brokers, clock: Clock, topic: str, start: Mapping[int, int]) -> None:
+        self._brokers = brokers
         self._heard = Heard(clock)
         self._positions = {TopicPartition(topic, number): offset for number, offset in start.items()}
         self._consumer: AIOKafkaConsumer | None = None
@@ -63,7 +64,7 @@ class KafkaTail:
         return to_records(fetched)
 
     async def _connect(self) -> AIOKafkaConsumer:
-        consumer = new_consumer(self._bootstrap)
+        consumer = new_consumer(self._brokers)
         self._heard.watch(consumer)
         self._consumer = consumer
         async with asyncio.timeout(SILENCE_S):
@@ -91,9 +92,9 @@ class KafkaTail:
         await self._drop()
 
 
-async def read_range(bootstrap: str, place: TopicPartition, start: int, end: int, clock: Clock) -> AsyncIterator[Sequence[Record]]:
+async def read_range(brokers: Brokers, place: TopicPartition, start: int, end: int, clock: Clock) -> AsyncIterator[Sequence[Record]]:
     """The records with start <= offset < end, where both are within the partition's bounds."""
-    consumer = new_consumer(bootstrap)
+    consumer = new_consumer(brokers)
     heard = Heard(clock)
     heard.watch(consumer)
     try:

@@ -9,6 +9,7 @@ from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import told
 from shared.kernel.service import Service
 from shared.kernel.settings import CommonSettings, Misconfigured, load, unknown_variables, variable
+from shared.messaging.kafka_brokers import Brokers
 from shared.messaging.log import Log
 from shared.runtime import process
 from shared.runtime.addresses import refuse_taken
@@ -37,10 +38,10 @@ def main(name: str, model: type[S], build: Build[S]) -> int:
 
 def run(name: str, settings: S, build: Build[S]) -> int:
     """Run the service until a signal comes or it fails; the exit code."""
-    if settings.kafka is None:
+    brokers = Brokers.of(settings)
+    if brokers is None:
         return refused(name)
-    kafka = settings.kafka
-    return process.run(lambda: _serve(name, settings, kafka, build))
+    return process.run(lambda: _serve(name, settings, brokers, build))
 
 
 def refused(name: str) -> int:
@@ -49,12 +50,12 @@ def refused(name: str) -> int:
     return process.REFUSED
 
 
-async def _serve(name: str, settings: S, kafka: str, build: Build[S]) -> None:
+async def _serve(name: str, settings: S, brokers: Brokers, build: Build[S]) -> None:
     clock = SystemClock()
     refuse_taken(settings)
     async with AsyncExitStack() as stack:
         await process.started(stack, ProcessTelemetry(name, settings))
-        log = await _open(kafka, clock)
+        log = await _open(brokers, clock)
         stack.push_async_callback(log.close)
         service = await build(settings, log, clock)
         await process.started(stack, service)
@@ -63,7 +64,7 @@ async def _serve(name: str, settings: S, kafka: str, build: Build[S]) -> None:
         await process.until_failure([service])
 
 
-async def _open(kafka: str, clock: Clock) -> Log:
+async def _open(brokers: Brokers, clock: Clock) -> Log:
     from shared.messaging.kafka import KafkaLog  # aiokafka costs a third of a second, which settings errors need not wait for
 
-    return await KafkaLog.open(kafka, TOPICS, clock)
+    return await KafkaLog.open(brokers, TOPICS, clock)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from shared.contracts.topics import TOPICS
 from shared.kernel.errors import SluiceError
 from shared.kernel.settings import CommonSettings
+from shared.messaging.kafka_brokers import Brokers
 from shared.messaging.log import ReadableLog, Record, Refused, TopicPartition
 from shared.messaging.sqlite_reader import LogFile
 from sluice.data_folder import DataFolder
@@ -28,10 +29,10 @@ async def opened(settings: CommonSettings, topic: str) -> AsyncIterator[Readable
     """
     if topic not in TOPICS:
         raise NothingToRead(f"there is no topic {topic}; there are: {', '.join(sorted(TOPICS))}")
-    if settings.kafka is not None:
+    if (brokers := Brokers.of(settings)) is not None:
         from shared.messaging.kafka import KafkaLog
 
-        kafka = await KafkaLog.open(settings.kafka, TOPICS)
+        kafka = await KafkaLog.open(brokers, TOPICS)
         try:
             yield kafka
         finally:

@@ -11,6 +11,7 @@ from shared.contracts.topics import Topic
 from shared.messaging.embedded import EmbeddedLog
 from shared.messaging.kafka import KafkaLog
 from shared.messaging.kafka_admin import create_topics
+from shared.messaging.kafka_brokers import Brokers
 from shared.messaging.log import Log
 from tests.conformance.log.support import Bench
 
@@ -35,7 +36,7 @@ def topics(prefix: str = "") -> dict[str, Topic]:
 @pytest.fixture(params=KINDS)
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     if request.param == "kafka":
-        bench = await _on_kafka(request.getfixturevalue("kafka_broker"))
+        bench = await _on_kafka(Brokers(request.getfixturevalue("kafka_broker")))
     else:
         bench = await _embedded(request.param, tmp_path / "log.db" if request.param == "sqlite" else None)
     yield bench
@@ -47,7 +48,7 @@ async def wide(request: pytest.FixtureRequest, bench: Bench) -> list[str]:
     """The names of three topics of twelve partitions; made only for those who ask, it takes a broker a second."""
     own = [bench.topics[short] for short in ("wide", "wider", "widest")]
     if bench.kind == "kafka":
-        await create_topics(request.getfixturevalue("kafka_broker"), own)
+        await create_topics(Brokers(request.getfixturevalue("kafka_broker")), own)
     return [one.name for one in own]
 
 
@@ -60,15 +61,15 @@ async def _embedded(kind: str, path: Path | None) -> Bench:
     return Bench(kind, topics(), log, same, [log])
 
 
-async def _on_kafka(broker: str) -> Bench:
+async def _on_kafka(brokers: Brokers) -> Bench:
     """Topics of its own for every test, and groups with them: the broker is the same for all."""
     own = topics(f"t{next(_tests)}-")
     by_name = {one.name: one for one in own.values()}
-    await create_topics(broker, [one for short, one in own.items() if not short.startswith("wide")])
-    logs: list[Log] = [await KafkaLog.open(broker, by_name)]
+    await create_topics(brokers, [one for short, one in own.items() if not short.startswith("wide")])
+    logs: list[Log] = [await KafkaLog.open(brokers, by_name)]
 
     async def another() -> Log:
-        logs.append(await KafkaLog.open(broker, by_name))
+        logs.append(await KafkaLog.open(brokers, by_name))
         return logs[-1]
 
     return Bench("kafka", own, logs[0], another, logs)

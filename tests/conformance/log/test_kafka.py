@@ -10,9 +10,13 @@ from dataclasses import replace
 import pytest
 
 from deploy.kafka.broker import Broker, missing
+from shared.contracts.topics import Topic
+from shared.kernel.clock import SystemClock
 from shared.messaging import kafka, kafka_client, kafka_producer
 from shared.messaging.kafka import KafkaLog
 from shared.messaging.kafka_admin import create_topics, describe_topics
+from shared.messaging.kafka_brokers import Brokers
+from shared.messaging.kafka_check import KafkaRefused
 from shared.messaging.log import LogUnavailable, Message, Mismatched, Record, TopicPartition
 from tests.conformance.log.conftest import topics
 from tests.conformance.log.support import WAIT_S, Bench, Recorder, joined, until
@@ -37,8 +41,8 @@ def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @pytest.fixture
 async def fragile(own_broker: Broker) -> AsyncIterator[KafkaLog]:
-    await create_topics(own_broker.bootstrap, topics().values())
-    log = await KafkaLog.open(own_broker.bootstrap, topics())
+    await create_topics(Brokers(own_broker.bootstrap), topics().values())
+    log = await KafkaLog.open(Brokers(own_broker.bootstrap), topics())
     yield log
     await log.close()
 
@@ -119,9 +123,9 @@ async def test_a_broker_that_died_and_came_back_has_what_it_acknowledged(
 
 async def test_no_broker_is_unavailable(unused_tcp_port: int) -> None:
     with pytest.raises(LogUnavailable):
-        await KafkaLog.open(f"127.0.0.1:{unused_tcp_port}", topics())
+        await KafkaLog.open(Brokers(f"127.0.0.1:{unused_tcp_port}"), topics())
     with pytest.raises(LogUnavailable):
-        await create_topics(f"127.0.0.1:{unused_tcp_port}", topics().values())
+        await create_topics(Brokers(f"127.0.0.1:{unused_tcp_port}"), topics().values())
 
 
 @on_kafka
@@ -200,9 +204,9 @@ async def test_a_single_join_is_a_single_assignment(bench: Bench) -> None:
 
 async def test_topics_are_made_once_and_described(kafka_broker: str) -> None:
     mine = {name: replace(one, name="admin-" + one.name, segment_s=60) for name, one in topics().items() if "wide" not in name}
-    assert await create_topics(kafka_broker, mine.values()) == {one.name: "created" for one in mine.values()}
-    assert await create_topics(kafka_broker, mine.values()) == {one.name: "there" for one in mine.values()}
-    described = await describe_topics(kafka_broker, mine.values())
+    assert await create_topics(Brokers(kafka_broker), mine.values()) == {one.name: "created" for one in mine.values()}
+    assert await create_topics(Brokers(kafka_broker), mine.values()) == {one.name: "there" for one in mine.values()}
+    described = await describe_topics(Brokers(kafka_broker), mine.values())
     assert described["admin-brief"] == {
         "partitions": "3",
         "cleanup.policy": "delete",
@@ -216,15 +220,39 @@ async def test_topics_are_made_once_and_described(kafka_broker: str) -> None:
     assert described["admin-latest"]["retention.ms"] == "-1"
 
     changed = [replace(mine["plain"], partitions=5), replace(mine["brief"], retention_s=60)]
-    outcome = await create_topics(kafka_broker, changed)
+    outcome = await create_topics(Brokers(kafka_broker), changed)
     assert outcome == {"admin-plain": "3 -> 5 partitions", "admin-brief": "differs: retention.ms=600000 instead of 60000"}
-    assert "differs" in (await describe_topics(kafka_broker, changed))["admin-brief"]
+    assert "differs" in (await describe_topics(Brokers(kafka_broker), changed))["admin-brief"]
 
 
 @on_kafka
 async def test_partitions_added_later_are_used(bench: Bench, kafka_broker: str) -> None:
     await bench.write("few", b"a")
-    await create_topics(kafka_broker, [replace(bench.topics["few"], partitions=4)])
+    await create_topics(Brokers(kafka_broker), [replace(bench.topics["few"], partitions=4)])
     async with asyncio.timeout(WAIT_S):
         await bench.write("few", b"b", partition=3)
     assert await bench.log.partitions(bench.name("few")) == 4
+
+
+async def test_topics_that_are_missing_or_unlike_are_named_before_anything_stands_on_them(kafka_broker: str) -> None:
+    mine = {f"reach-{name}": Topic(f"reach-{name}", "session", "x", "y") for name in ("a", "b")}
+    brokers = Brokers(kafka_broker)
+    await create_topics(brokers, [replace(mine["reach-a"], partitions=3)])
+    with pytest.raises(KafkaRefused, match="reach-a has 3 partitions instead of 12, reach-b is not there"):
+        await KafkaLog(brokers, mine, SystemClock()).reach()
+    await create_topics(brokers, [replace(one, partitions=14) for one in mine.values()][:1])
+    await create_topics(brokers, mine.values())
+    with pytest.raises(KafkaRefused, match="reach-a has 14 partitions, reach-b has 12 partitions, all of these need the same number"):
+        await KafkaLog(brokers, mine, SystemClock()).reach()
+    await create_topics(brokers, [replace(mine["reach-b"], partitions=14)])
+    log = KafkaLog(brokers, mine, SystemClock())
+    await log.reach()
+    assert await log.append(Message("reach-b", 13, b"k", b"v")) == 0
+    await log.close()
+
+
+async def test_a_log_that_was_never_reached_is_closed(unused_tcp_port: int) -> None:
+    log = KafkaLog(Brokers(f"127.0.0.1:{unused_tcp_port}"), topics(), SystemClock())
+    with pytest.raises(LogUnavailable, match=str(unused_tcp_port)):
+        await log.reach()
+    await log.close()

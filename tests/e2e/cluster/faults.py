@@ -17,6 +17,7 @@ from shared.contracts.errors import BadRecord
 from shared.contracts.model import Contract
 from shared.contracts.topics import TOPICS
 from shared.messaging.kafka import KafkaLog
+from shared.messaging.kafka_brokers import Brokers
 from shared.messaging.log import Record, TopicPartition
 from tests.e2e.cluster.seeing import PATIENCE_S, eventually
 
@@ -99,7 +100,7 @@ def records(cluster: Cluster, topic: str) -> list[Record]:
     """All of a topic as it is now."""
 
     async def read() -> list[Record]:
-        log = await KafkaLog.open(cluster.broker.bootstrap, TOPICS)
+        log = await KafkaLog.open(Brokers(cluster.broker.bootstrap), TOPICS)
         try:
             places = [TopicPartition(topic, number) for number in range(await log.partitions(topic))]
             return [record for place in places async for batch in log.read(place, *await log.bounds(place)) for record in batch]

@@ -9,6 +9,7 @@ from shared.contracts.acceptance import AcceptedTransitions
 from shared.contracts.sessions import CODEC, SessionAdvanced
 from shared.contracts.topics import TOPICS
 from shared.messaging.kafka import KafkaLog
+from shared.messaging.kafka_brokers import Brokers
 from shared.messaging.log import TopicPartition
 
 
@@ -30,7 +31,7 @@ def read(bootstrap: str) -> History:
 
 
 async def _read(bootstrap: str) -> History:
-    log = await KafkaLog.open(bootstrap, TOPICS)
+    log = await KafkaLog.open(Brokers(bootstrap), TOPICS)
     found = History()
     try:
         for number in range(await log.partitions(topics.SESSIONS)):

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from shared.kernel.settings import Address, CommonSettings, Misconfigured, load, unknown_variables
+from shared.messaging.kafka_brokers import Brokers
 from sluice.configuration import models, read
 from sluice.settings import table
+from tests.certificates import Authority
 
 LONG = "k" * 40
 
@@ -134,3 +137,77 @@ def test_the_table_shows_every_setting_and_no_secret(monkeypatch: pytest.MonkeyP
 def test_metrics_that_are_off_are_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_METRICS_LISTEN", "off")
     assert "SLUICE_METRICS_LISTEN=off  [environment]\n" in table()
+
+
+@pytest.fixture
+def pem(tmp_path: Path) -> dict[str, str]:
+    """A certificate that is its own authority, its key, the same key encrypted, another one, and what is none."""
+    authority, other = Authority(tmp_path, "authority"), Authority(tmp_path, "other")
+    certificate, key = authority.signed("a service")
+    _, another = other.signed("another service")
+    encrypted = tmp_path / "encrypted.key"
+    encrypted.write_bytes(
+        serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
+        )
+    )
+    nothing = tmp_path / "nothing"
+    nothing.write_text("hunter2")
+    files = {"ca": authority.file, "cert": certificate, "key": key, "another": another, "encrypted": encrypted, "nothing": nothing}
+    return {name: str(path) for name, path in files.items()} | {"absent": str(tmp_path / "absent")}
+
+
+KAFKA = "SLUICE_KAFKA_"
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"SECURITY_PROTOCOL": "TLS"}, ["SECURITY_PROTOCOL"]),
+        ({"SASL_MECHANISM": "GSSAPI"}, ["SASL_MECHANISM"]),
+        ({"SECURITY_PROTOCOL": "SASL_SSL"}, ["SASL_MECHANISM", "SASL_USERNAME", "SASL_PASSWORD"]),
+        ({"SECURITY_PROTOCOL": "sasl_plaintext", "SASL_MECHANISM": "plain", "SASL_USERNAME": "u"}, ["SASL_PASSWORD"]),
+        ({"SASL_USERNAME": "u", "SASL_PASSWORD": "hunter2", "SSL_CA_FILE": "ca"}, ["SASL_USERNAME", "SASL_PASSWORD", "SSL_CA_FILE"]),
+        ({"SECURITY_PROTOCOL": "SSL", "SASL_PASSWORD": "hunter2"}, ["SASL_PASSWORD"]),
+        ({"SECURITY_PROTOCOL": "SSL", "SSL_CERT_FILE": "cert"}, ["SSL_KEY_FILE"]),
+        ({"SECURITY_PROTOCOL": "SSL", "SSL_KEY_FILE": "key"}, ["SSL_CERT_FILE"]),
+        ({"SECURITY_PROTOCOL": "SSL", "SSL_CA_FILE": "absent"}, ["SSL_CA_FILE"]),
+        ({"SECURITY_PROTOCOL": "SSL", "SSL_CA_FILE": "nothing"}, ["SSL_CA_FILE"]),
+        ({"SECURITY_PROTOCOL": "SSL", "SSL_CERT_FILE": "cert", "SSL_KEY_FILE": "absent"}, ["SSL_KEY_FILE"]),
+        ({"SECURITY_PROTOCOL": "SSL", "SSL_CERT_FILE": "cert", "SSL_KEY_FILE": "another"}, ["SSL_CERT_FILE, SLUICE_KAFKA_SSL_KEY_FILE"]),
+        ({"SECURITY_PROTOCOL": "SSL", "SSL_CERT_FILE": "cert", "SSL_KEY_FILE": "encrypted"}, ["SSL_CERT_FILE, SLUICE_KAFKA_SSL_KEY_FILE"]),
+        ({"SECURITY_PROTOCOL": "SSL", "SSL_CERT_FILE": "nothing", "SSL_KEY_FILE": "key"}, ["SSL_CERT_FILE, SLUICE_KAFKA_SSL_KEY_FILE"]),
+    ],
+)
+def test_kafkas_security_is_judged_as_a_whole(
+    monkeypatch: pytest.MonkeyPatch, pem: dict[str, str], given: dict[str, str], names: list[str]
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(KAFKA + name, pem[value] if name.endswith("_FILE") else value)
+    with pytest.raises(Misconfigured) as refused:
+        load(CommonSettings)
+    assert [line.partition(":")[0] for line in str(refused.value).splitlines()] == [KAFKA + name for name in names]
+    assert "hunter2" not in str(refused.value)
+
+
+def test_kafkas_security_is_taken_and_its_password_not_shown(monkeypatch: pytest.MonkeyPatch, pem: dict[str, str]) -> None:
+    given = {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "scram-sha-512", "SASL_USERNAME": "sluice", "SASL_PASSWORD": pem["nothing"]}
+    given |= {"SSL_CA_FILE": pem["ca"], "SSL_CERT_FILE": pem["cert"], "SSL_KEY_FILE": pem["key"]}
+    for name, value in given.items():
+        monkeypatch.setenv(KAFKA + name, value)
+    monkeypatch.setenv("SLUICE_KAFKA", "broker:9092")
+    brokers = Brokers.of(load(CommonSettings))
+    assert brokers is not None
+    assert brokers.connection()["sasl_plain_password"] == "hunter2", "what stands in the file that is named"
+    assert brokers.connection()["sasl_mechanism"] == "SCRAM-SHA-512"
+    assert brokers.connection()["ssl_context"].check_hostname
+    assert "hunter2" not in repr(brokers)
+    monkeypatch.setenv("SLUICE_KAFKA_SASL_PASSWORD", "hunter2")
+    assert "hunter2" not in table()
+    assert "SLUICE_KAFKA_SASL_PASSWORD=********  [environment]" in table()
+
+
+def test_brokers_without_security_are_told_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Brokers.of(load(CommonSettings)) is None
+    monkeypatch.setenv("SLUICE_KAFKA", "broker:9092")
+    assert Brokers.of(load(CommonSettings)) == Brokers("broker:9092")

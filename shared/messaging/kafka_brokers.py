@@ -1,0 +1,57 @@
+"""Which brokers there are and how they are reached: what every Kafka client that we make is told."""
+
+import ssl
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+from shared.kernel.kafka_access import SaslMechanism, SecurityProtocol, tls_context
+from shared.kernel.settings import CommonSettings
+
+CLIENT_ID: Final = "sluice"
+
+
+@dataclass(frozen=True, slots=True)
+class Sasl:
+    """Who we are to the brokers."""
+
+    mechanism: SaslMechanism
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Brokers:
+    """Bootstrap servers, `host:port[,host:port]`, and their listeners' protocol; `sasl` and `tls` where that has them."""
+
+    servers: str
+    protocol: SecurityProtocol = "PLAINTEXT"
+    sasl: Sasl | None = None
+    tls: ssl.SSLContext | None = None
+
+    @classmethod
+    def of(cls, settings: CommonSettings) -> Self | None:
+        """The brokers of the settings, which have found them to fit together; None where there are none."""
+        if settings.kafka is None:
+            return None
+        protocol, password = settings.kafka_security_protocol, settings.kafka_sasl_password
+        tls = sasl = None
+        if protocol.endswith("SSL"):
+            tls = tls_context(settings.kafka_ssl_ca_file, settings.kafka_ssl_cert_file, settings.kafka_ssl_key_file)
+        if settings.kafka_sasl_mechanism is not None and password is not None:
+            sasl = Sasl(settings.kafka_sasl_mechanism, settings.kafka_sasl_username, password.get_secret_value())
+        return cls(settings.kafka, protocol, sasl, tls)
+
+    def client(self) -> dict[str, Any]:
+        """The arguments that aiokafka's producer, consumer and administrator share."""
+        return {"bootstrap_servers": self.servers, "client_id": CLIENT_ID, **self.connection()}
+
+    def connection(self) -> dict[str, Any]:
+        """Those of a bare connection."""
+        told: dict[str, Any] = {"security_protocol": self.protocol, "ssl_context": self.tls}
+        if self.sasl is not None:
+            told |= {
+                "sasl_mechanism": self.sasl.mechanism,
+                "sasl_plain_username": self.sasl.username,  # aiokafka's names for SCRAM's as well
+                "sasl_plain_password": self.sasl.password,
+            }
+        return told
