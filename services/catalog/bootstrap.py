@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -64,6 +64,10 @@ class Catalog:
     def name(self) -> str:
         """See `Service.name`."""
         return "catalog"
+
+    def needs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """See `Service.needs`."""
+        return {"postgres": self._database.prepare}
 
     async def start(self) -> None:
         """Apply the shipped flows if PostgreSQL is there, else as soon as it is; then relay, and sweep every hour."""

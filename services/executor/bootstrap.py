@@ -6,7 +6,7 @@ directory. `both`: one process does it all.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from services.executor.adapters.directory.bootstrap_admin import ensure_admin
@@ -163,6 +163,10 @@ class Executor:
         self._worker = worker
         self._edge = edge
         self._chores: list[asyncio.Task[None]] = []
+
+    def needs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """See `Service.needs`."""
+        return {"postgres": self._database.prepare}
 
     async def start(self) -> None:
         """Work as far as what it depends on is there; the rest follows when that comes."""

@@ -1,6 +1,6 @@
 """What a service looks like from outside: the four bootstraps build one each, `sluice` runs any number in a process."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 
@@ -10,6 +10,14 @@ class Service(Protocol):
     @property
     def name(self) -> str:
         """`catalog`, `planner`, `policy` or `executor`."""
+        ...
+
+    def needs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What has to be there beside the log before `start`, by name (`postgres`); each call is one try to reach it.
+
+        A call raises `Unavailable` while it is away, another `SluiceError` where waiting would not help. A process that
+        knows that all is there need not ask.
+        """
         ...
 
     async def start(self) -> None:

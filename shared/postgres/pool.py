@@ -5,6 +5,7 @@ PostgreSQL is a mistake of ours and stays what it is.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, TypeAlias
@@ -12,7 +13,8 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import SluiceError, Unavailable
+from shared.kernel.settings import variable
 from shared.postgres.migrations import MigrationSet, migrate
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
@@ -39,6 +41,23 @@ class PostgresUnavailable(Unavailable):
     """PostgreSQL did not answer within the time, or is not there; what was asked is not done, or not known to be."""
 
     code = "E_POSTGRES_UNAVAILABLE"
+
+
+class PostgresRefused(SluiceError):
+    """PostgreSQL is there and will not have us, or we cannot trust it; the text names the setting and the reason."""
+
+    code = "E_POSTGRES_REFUSED"
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """Turn what waiting does not mend into `PostgresRefused`; for a start, when nothing but settings and roles can be wrong."""
+    try:
+        yield
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as failure:
+        raise PostgresRefused(f"{variable('database')}: {failure}; roles and schemas are made by shared/postgres/roles.sql") from failure
+    except ssl.SSLCertVerificationError as failure:
+        raise PostgresRefused(f"{variable('database')}: the server's certificate is not trusted: {failure.verify_message}") from failure
 
 
 @contextmanager
@@ -130,7 +149,12 @@ class Database:
             return await connection.execute(query, *values)
 
     async def prepare(self) -> None:
-        """Migrate, unless it is done: callers wait for one attempt that all share and that outlives their patience."""
+        """Migrate, unless it is done: callers wait for one attempt that all share and that outlives their patience.
+
+        Raises:
+            PostgresUnavailable: it is away.
+            PostgresRefused, MigrationRefused: waiting would not help.
+        """
         task = self._preparing
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             task = self._preparing = asyncio.create_task(self._migrate(), name=f"migrate {self.schema}")
@@ -160,7 +184,7 @@ class Database:
     async def _migrate(self) -> None:
         if not self._migrations:
             return
-        with unavailable():
+        with unavailable(), refused():
             connection = await _connect(self._dsn, self.schema, statement_timeout_s=MIGRATION_TIMEOUT)
             try:
                 await migrate(connection, self.schema, self._migrations)
@@ -188,9 +212,15 @@ async def open_pool(dsn: str, *, schema: str, size: int = 8, migrations: Sequenc
 
 
 async def _connect(dsn: str, schema: str, statement_timeout_s: float) -> "asyncpg.Connection[asyncpg.Record]":
-    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-        dsn, timeout=TIMEOUT, command_timeout=2 * statement_timeout_s, server_settings=_session(schema, statement_timeout_s)
-    )
+    try:
+        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+            dsn, timeout=TIMEOUT, command_timeout=2 * statement_timeout_s, server_settings=_session(schema, statement_timeout_s)
+        )
+    except ssl.SSLCertVerificationError:  # a ValueError too
+        raise
+    except ValueError as failure:  # the driver's word for a URI that it cannot read; what it misread may be the password
+        reason = str(failure).partition(":")[0] if isinstance(failure, asyncpg.InterfaceError) else "not a URI"
+        raise PostgresRefused(f"{variable('database')}: {reason}; in a password, / ? # @ : are written %2F %3F %23 %40 %3A") from None
     return connection
 
 

@@ -15,6 +15,7 @@ from shared.runtime import process
 from shared.runtime.addresses import refuse_taken
 from shared.runtime.listener import Listener
 from shared.runtime.telemetry import ProcessTelemetry
+from shared.runtime.waiting import Waiting
 
 S = TypeVar("S", bound=CommonSettings)
 Build = Callable[[S, Log, Clock], Awaitable[Service]]
@@ -51,20 +52,19 @@ def refused(name: str) -> int:
 
 
 async def _serve(name: str, settings: S, brokers: Brokers, build: Build[S]) -> None:
+    from shared.messaging.kafka import KafkaLog  # aiokafka costs a third of a second, which settings errors need not wait for
+
     clock = SystemClock()
     refuse_taken(settings)
     async with AsyncExitStack() as stack:
         await process.started(stack, ProcessTelemetry(name, settings))
-        log = await _open(brokers, clock)
+        log = KafkaLog(brokers, TOPICS, clock)
         stack.push_async_callback(log.close)
         service = await build(settings, log, clock)
-        await process.started(stack, service)
-        await process.started(stack, Listener([service], settings, clock))
+        process.stopped_with(stack, service)
+        waiting = Waiting({"kafka": log.reach, **service.needs()})
+        await process.started(stack, Listener([service], settings, clock, waiting.readiness))  # from here on it tells what it waits for
+        await waiting.until_there()
+        await service.start()
         process.settle()
         await process.until_failure([service])
-
-
-async def _open(brokers: Brokers, clock: Clock) -> Log:
-    from shared.messaging.kafka import KafkaLog  # aiokafka costs a third of a second, which settings errors need not wait for
-
-    return await KafkaLog.open(brokers, TOPICS, clock)

@@ -1,6 +1,6 @@
 """The visitors' port of a process: the routes of its services and their health, behind the guard that all share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from opentelemetry.trace import SpanKind
 
@@ -18,12 +18,17 @@ from shared.web.security_log import SecurityLog
 
 
 class Listener:
-    """Lets visitors in, once it is started."""
+    """Lets visitors in, once it is started; `waiting` is what a part of the process that is no service waits for, by name."""
 
-    def __init__(self, services: Sequence[Service], settings: CommonSettings, clock: Clock) -> None:
+    def __init__(
+        self, services: Sequence[Service], settings: CommonSettings, clock: Clock, waiting: Callable[[], Mapping[str, bool]] = dict
+    ) -> None:
         limits, records = Limits(), SecurityLog(security, clock)
         clients = Clients([str(network) for network in settings.trusted_proxies], settings.allowed_hosts)
-        routes = [*health.routes(lambda: readiness(services)), *(route for service in services for route in service.routes())]
+        routes = [
+            *health.routes(lambda: {**waiting(), **readiness(services)}),
+            *(route for service in services for route in service.routes()),
+        ]
         app = make_app(routes, limits, records, clients, trace=lambda name: span(name, SpanKind.SERVER, parent=None))
         self._server = server.Listener(app, limits, records)
         self.address = settings.listen

@@ -85,8 +85,13 @@ async def _until_signalled(main: Main) -> None:
 
 async def started(stack: AsyncExitStack, part: Part) -> None:
     """Start a part and see to it that it is stopped with the stack, also when its start fails half-way."""
-    stack.push_async_callback(_bounded, part.stop)
+    stopped_with(stack, part)
     await part.start()
+
+
+def stopped_with(stack: AsyncExitStack, part: Part) -> None:
+    """See to it that a part that is started later, or never, is stopped with the stack."""
+    stack.push_async_callback(_bounded, part.stop)
 
 
 async def _bounded(stop: Callable[[], Awaitable[None]]) -> None:

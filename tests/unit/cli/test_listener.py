@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import aiohttp
 import pytest
@@ -22,6 +22,9 @@ class Greeter:
 
     def __init__(self) -> None:
         self.awake = True
+
+    def needs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        return {}
 
     async def start(self) -> None: ...
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
 import pytest
@@ -21,6 +21,9 @@ class Part:
         self.failure: BaseException | None = None
         self._diary = diary
         self._fails = fails
+
+    def needs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        return {}
 
     async def start(self) -> None:
         self._diary.append(f"start {self.name}")
