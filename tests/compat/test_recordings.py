@@ -35,25 +35,30 @@ def sluice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SluiceUp]:
         yield up
 
 
-def replayed(sluice: SluiceUp, scenario: str, result: Path) -> dict[str, Any]:
+def replayed(sluice: SluiceUp, scenario: str, result: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What `replay.py` tells of a scenario, and the differences that no deviation is for."""
     done = subprocess.run(
         [
             sys.executable, str(RECORDINGS / "tools" / "replay.py"), "--base", sluice.base_url, "--admin-token", sluice.token,
             "--admin-password", PASSWORD, "--deviations", str(DEVIATIONS), "--json", str(result), "--quiet",
             str(RECORDINGS / "transcripts" / f"{scenario}.yaml"),
         ],
-        capture_output=True, text=True, timeout=110, check=False,
+        capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode in (0, 1), done.stderr
     found: dict[str, Any] = json.loads(result.read_text())
-    return found
+    return found, [d for d in found["scenarios"][scenario]["differences"] if "deviation" not in d]
 
 
 @pytest.mark.shared
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_recorded_scenario_differs_only_where_we_mean_it_to(sluice: SluiceUp, scenario: str, tmp_path: Path) -> None:
-    result = replayed(sluice, scenario, tmp_path / "result.json")
-    open_ = [d for d in result["scenarios"][scenario]["differences"] if "deviation" not in d]
+    result, open_ = replayed(sluice, scenario, tmp_path / "result.json")
+    for _ in range(2):
+        if any((d["path"], d["got"]) == ("status", 503) for d in open_):
+            # The machine was so slow that the visitor was told to come back, which the recorded one does not do.
+            result, open_ = replayed(sluice, scenario, tmp_path / "result.json")
     assert not open_, "\n".join(f"{d['step']} {d['path']}: {d['expected']!r} -> {d['got']!r}" for d in open_)
     assert result["total"]["skipped"] == 0
 

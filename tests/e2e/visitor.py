@@ -1,6 +1,7 @@
 """A visitor with a cookie jar who speaks the flow protocol in JSON, as README shows it with curl."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -8,7 +9,8 @@ from dataclasses import dataclass, field
 from http.cookiejar import CookieJar
 from typing import Any, Final
 
-TIMEOUT_S: Final = 10.0
+TIMEOUT_S: Final = 60.0
+PATIENCE_S: Final = 60.0
 AUTHENTICATION: Final = "default-authentication-flow"
 INVALIDATION: Final = "default-invalidation-flow"
 
@@ -48,13 +50,21 @@ class Visitor:
             with refused:
                 return Answer(refused.code, refused.read().decode(), dict(refused.headers))
 
+    def patiently(self, path: str, body: Any = None, token: str = "") -> Answer:
+        """`ask`, and again when a 503 says to: what was sent counts once, and a slow machine answers late, not wrong."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (answer := self.ask(path, body, token)).status == 503 and "Retry-After" in answer.headers:
+            assert time.monotonic() < deadline, answer
+            time.sleep(int(answer.headers["Retry-After"]))
+        return answer
+
     def challenge(self, flow: str = AUTHENTICATION) -> Any:
         """The current challenge of a flow."""
-        return self.ask(_path(flow)).json()
+        return self.patiently(_path(flow)).json()
 
     def answer(self, component: str, flow: str = AUTHENTICATION, **fields: Any) -> Any:
         """Answer the current challenge; the next one."""
-        return self.ask(_path(flow), {"component": component, **fields}).json()
+        return self.patiently(_path(flow), {"component": component, **fields}).json()
 
     def identify(self, name: str) -> Any:
         """The first step of a login; the challenge that follows."""
@@ -68,7 +78,7 @@ class Visitor:
 
     def who(self) -> str | None:
         """The name of the user that this browser is, None for nobody."""
-        answer = self.ask("/api/v3/core/users/me/")
+        answer = self.patiently("/api/v3/core/users/me/")
         return str(answer.json()["user"]["username"]) if answer.status == 200 else None
 
 
