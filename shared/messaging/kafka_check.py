@@ -14,6 +14,7 @@ from aiokafka.errors import (
     KafkaError,
     NoError,
     SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
     UnsupportedSaslMechanismError,
 )
@@ -120,6 +121,8 @@ def _away(error: BaseException, brokers: Brokers) -> str:
 def _refuse_unlike(topics: Mapping[str, Topic], found: Iterable[dict[str, Any]]) -> None:
     """`KafkaRefused` unless each has its partitions, or more, and those with sessions in them the same number (architecture §4.1)."""
     wrong, sessions = [], {}
+    if topics and all(one["error_code"] == TopicAuthorizationFailedError.errno for one in found):
+        raise KafkaRefused("topics: the brokers let us in, but may show us none of them: their access lists lack us")
     for one in found:
         topic, count = topics[one["topic"]], len(one["partitions"])
         if one["error_code"] == UnknownTopicOrPartitionError.errno:

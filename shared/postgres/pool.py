@@ -219,8 +219,9 @@ async def _connect(dsn: str, schema: str, statement_timeout_s: float) -> "asyncp
     except ssl.SSLCertVerificationError:  # a ValueError too
         raise
     except ValueError as failure:  # the driver's word for a URI that it cannot read; what it misread may be the password
-        reason = str(failure).partition(":")[0] if isinstance(failure, asyncpg.InterfaceError) else "not a URI"
-        raise PostgresRefused(f"{variable('database')}: {reason}; in a password, / ? # @ : are written %2F %3F %23 %40 %3A") from None
+        unread = "not a URI; in a password, / ? # @ : are written %2F %3F %23 %40 %3A"
+        reason = str(failure).partition(":")[0] if isinstance(failure, asyncpg.InterfaceError) else unread
+        raise PostgresRefused(f"{variable('database')}: {reason}") from None
     return connection
 
 

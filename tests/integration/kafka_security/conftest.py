@@ -12,6 +12,8 @@ from tests.certificates import Authority
 
 USER = "sluice"
 PASSWORD = "correct horse #7 /staple"
+STRANGER = "stranger"
+"""Known to the brokers, and allowed nothing."""
 PROTOCOLS = ("SSL", "SASL_SSL", "SASL_PLAINTEXT")
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
@@ -53,7 +55,7 @@ def _listeners(ports: dict[str, int]) -> dict[str, str]:
 def _sasl() -> dict[str, str]:
     told = {"sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512"}
     for listener in ("sasl_ssl", "sasl_plaintext"):
-        told[f"listener.name.{listener}.plain.sasl.jaas.config"] = f'{_PLAIN} user_{USER}="{PASSWORD}";'
+        told[f"listener.name.{listener}.plain.sasl.jaas.config"] = f'{_PLAIN} user_{USER}="{PASSWORD}" user_{STRANGER}="{PASSWORD}";'
         told[f"listener.name.{listener}.scram-sha-512.sasl.jaas.config"] = _SCRAM
     return told
 
@@ -76,8 +78,12 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         "ssl.truststore.location": str(ours.file),
         "listener.name.ssl.ssl.client.auth": "required",
     }
+    access = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": f"User:ANONYMOUS;User:{USER};User:CN=a service",
+    }
     scram = ("--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]")
-    broker = Broker(folder / "kafka", quick_start=True, properties=_listeners(ports) | tls | _sasl(), format_options=scram)
+    broker = Broker(folder / "kafka", quick_start=True, properties=_listeners(ports) | tls | access | _sasl(), format_options=scram)
     try:
         broker.start()
         yield Secured(broker, ports, ours.file, others.file, *ours.signed("a service"))

@@ -14,7 +14,7 @@ from shared.messaging.kafka_brokers import Brokers
 from shared.messaging.kafka_check import KafkaRefused, check
 from shared.messaging.log import LogUnavailable, Message, TopicPartition
 from tests.conformance.log.support import joined, until
-from tests.integration.kafka_security.conftest import Secured
+from tests.integration.kafka_security.conftest import STRANGER, Secured
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 LISTENERS = [("SSL", ""), ("SASL_SSL", "PLAIN"), ("SASL_SSL", "SCRAM-SHA-512"), ("SASL_PLAINTEXT", "SCRAM-SHA-512")]
@@ -72,6 +72,14 @@ async def test_what_the_brokers_refuse_is_told_by_the_settings_name(
         with pytest.raises(KafkaRefused, match=names) as refused:
             await entry
         assert "wrong" not in str(refused.value)
+
+
+async def test_a_user_without_any_right_is_refused(secured: Secured, monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = Topic("seen-by-some", "k", "w", "c", partitions=1)
+    await create_topics(brokers(monkeypatch, secured.settings("SASL_SSL", "PLAIN")), [topic])
+    stranger = brokers(monkeypatch, {"SLUICE_KAFKA_SASL_USERNAME": STRANGER})
+    with pytest.raises(KafkaRefused, match="access lists"):
+        await check(stranger, {topic.name: topic})
 
 
 async def test_a_listener_without_sasl_is_told(secured: Secured, monkeypatch: pytest.MonkeyPatch) -> None:

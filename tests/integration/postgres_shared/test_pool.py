@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from shared.postgres.migrations import Migration, MigrationRefused, MigrationSet
-from shared.postgres.pool import Database, PostgresUnavailable, open_pool
+from shared.postgres.outbox import OUTBOX
+from shared.postgres.pool import Database, PostgresRefused, PostgresUnavailable, open_pool
 from shared.postgres.server import EmbeddedPostgres, Role
 from tests.fixtures_patience import PATIENT_S
 
@@ -93,6 +94,29 @@ async def test_waiting_for_a_connection_counts_towards_the_limit(postgres_dsn: C
     assert first == "SELECT 1"
     assert isinstance(second, PostgresUnavailable)
     await database.close()
+
+
+async def test_a_server_that_will_not_have_us_is_not_waited_for(postgres_dsn: Callable[[Role], str]) -> None:
+    migrations = [MigrationSet("x", (Migration(1, "0001_x.sql", "CREATE TABLE x ()"),))]
+    known = postgres_dsn("executor")
+    for dsn, schema, reason in (
+        (known.replace("//executor@", "//nobody@"), "executor", 'SLUICE_DATABASE: .*authentication failed for user "nobody"'),
+        (known, "not_made", "SLUICE_DATABASE: no schema .*roles.sql"),
+        (known, "catalog", "SLUICE_DATABASE: .*schema"),
+    ):
+        refused = await open_pool(dsn, schema=schema, migrations=migrations)
+        with pytest.raises(PostgresRefused, match=reason):
+            await refused.prepare()
+        await refused.close()
+
+
+@pytest.mark.parametrize("password", ["hunter#2", "hunter/2", "hun[ter", "x@hunter:2"])
+async def test_a_uri_that_cannot_be_read_is_refused_and_not_repeated(password: str) -> None:
+    unread = await open_pool(f"postgresql://somebody:{password}@127.0.0.1:1/db", schema="x", migrations=[OUTBOX])
+    with pytest.raises((PostgresRefused, PostgresUnavailable)) as refused:
+        await unread.prepare()
+    assert "hun" not in str(refused.value)
+    await unread.close()
 
 
 async def test_a_mistake_of_ours_is_no_outage(database: Database) -> None:
