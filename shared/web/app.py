@@ -7,7 +7,7 @@ was hostile about a request with `suspect`.
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from shared.kernel.errors import Unavailable
-from shared.web import health
+from shared.web import clearing, health
 from shared.web.client import Client, Clients
 from shared.web.errors import Refusal, later
 from shared.web.headers import HEADERS
@@ -29,7 +29,7 @@ Trace = Callable[[str], AbstractContextManager[str | None]]
 CLIENT: Final = web.RequestKey("client", Client)
 CORRELATION: Final = web.RequestKey("correlation", str)
 LIMITS: Final = web.AppKey("limits", Limits)
-_SUSPECT: Final = web.RequestKey("suspect", tuple[str, int])
+_SUSPECT: Final = web.RequestKey("suspect", tuple[str, int, Mapping[str, str | int]])
 
 _log = logging.getLogger(__name__)
 
@@ -54,10 +54,13 @@ async def body_of(request: web.Request) -> bytes:
     return await request.app[LIMITS].body_of(request)
 
 
-def suspect(request: web.Request, kind: str, size: int = 0) -> None:
-    """Note that this request deserves a security record; the first note counts, one record is written at the end."""
+def suspect(request: web.Request, kind: str, size: int = 0, **facts: str | int) -> None:
+    """Note that this request deserves a security record; the first note counts, one record is written at the end.
+
+    `facts` go into the record: never anything that was sent.
+    """
     if _SUSPECT not in request:
-        request[_SUSPECT] = (kind, size)
+        request[_SUSPECT] = (kind, size, facts)
 
 
 class _Guard:
@@ -84,6 +87,8 @@ class _Guard:
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
+            if request.path == clearing.PATH:
+                return clearing.cleared(request, self._clients.of(request))  # whatever the size of its head
             self._limits.check(request)
             if request.path not in health.PATHS:  # an orchestrator asks by address, whatever hosts are served
                 request[CLIENT] = self._clients.of(request)
@@ -108,8 +113,8 @@ class _Guard:
 
     def _note(self, request: web.Request) -> None:
         if _SUSPECT in request:
-            kind, size = request[_SUSPECT]
-            self._records.record(kind, size, {"correlation_id": request[CORRELATION]})
+            kind, size, facts = request[_SUSPECT]
+            self._records.record(kind, size, {"correlation_id": request[CORRELATION], **facts})
 
 
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})

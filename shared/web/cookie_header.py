@@ -11,6 +11,8 @@ from typing import Final
 from shared.kernel.errors import SluiceError
 
 MAX_COOKIES: Final = 50
+MAX_COOKIE: Final = 4096
+"""Bytes of name, `=` and value: what browsers take of a server (RFC 6265 §6.1)."""
 _PRINTABLE = re.compile(rb"[\x21-\x7e]*")
 
 
@@ -36,6 +38,12 @@ class TooManyCookies(SluiceError):
     code = "cookie_count"
 
 
+class CookieTooLarge(SluiceError):
+    """A cookie, whoever made it, of more than 4096 bytes: no browser of our time sends one that a server set."""
+
+    code = "cookie_too_large"
+
+
 Headers = Iterable[tuple[bytes, bytes]]
 
 
@@ -48,6 +56,8 @@ def read(headers: Headers, names: Iterable[str]) -> dict[str, str]:
         if header.lower() != b"cookie":
             continue
         for pair in line.split(b";"):
+            if len(pair) > MAX_COOKIE + 2:  # a blank on either side
+                raise CookieTooLarge
             key, equals, value = pair.strip(b" \t").partition(b"=")
             count += bool(key)
             if equals and key in wanted:

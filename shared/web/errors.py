@@ -17,6 +17,7 @@ TITLES: Final[Mapping[int, str]] = {
     415: "Unsupported media type",
     421: "Misdirected request",
     422: "Unprocessable content",
+    429: "Too many requests",
     431: "Request header fields too large",
     500: "Internal server error",
     503: "Service unavailable",

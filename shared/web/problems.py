@@ -10,11 +10,13 @@ from typing import Final
 
 from aiohttp import web
 
+from shared.web import clearing
 from shared.web.errors import TITLES, Refusal
+from shared.web.headers import HEADERS
 
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title></head>
-<body><main><h1>{title}</h1><p>Error code: {error}</p><p>Reference: {correlation}</p></main></body></html>
+<body><main><h1>{title}</h1><p>Error code: {error}</p><p>Reference: {correlation}</p>{more}</main></body></html>
 """
 
 
@@ -24,8 +26,13 @@ def problem(refusal: Refusal, correlation: str, *, page: bool = False, body: boo
     if not body:
         answer = web.Response(status=refusal.status, content_type="text/html", charset="utf-8")
     elif page:
-        text = _PAGE.format(title=escape(title), error=escape(refusal.error), correlation=escape(correlation))
+        more = clearing.FORM if refusal.error in clearing.REASONS else ""
+        text = _PAGE.format(title=escape(title), error=escape(refusal.error), correlation=escape(correlation), more=more)
         answer = web.Response(status=refusal.status, text=text, content_type="text/html")
+        if more:
+            answer.headers["Content-Security-Policy"] = HEADERS["Content-Security-Policy"].replace(
+                "form-action 'none'", "form-action 'self'"
+            )
     else:
         members = {"type": "about:blank", "title": title, "status": refusal.status, "error": refusal.error, "correlation_id": correlation}
         answer = web.Response(status=refusal.status, text=json.dumps(members), content_type="application/problem+json")

@@ -52,3 +52,7 @@ class Tokens(Protocol):
     def identify(self, authorization: str | None) -> TokenChanged | None:
         """The token that an `Authorization` header holds, if it is known, active and not expired."""
         ...
+
+    def user_of(self, token: str) -> int | None:
+        """The number of the user whose token this is, None for a token that is not good."""
+        ...

@@ -30,6 +30,9 @@ class KnownTokens:
             return None
         return TokenChanged(hash="h", user=1, username=who, is_superuser=who == "admin", is_active=True)
 
+    def user_of(self, token: str) -> int | None:
+        return 1 if token == "a-live-token" else None
+
 
 class Api:
     def __init__(self, client: TestClient[Any, Any]) -> None:

@@ -74,9 +74,11 @@ class Records:
     """The security records that were written."""
 
     kinds: list[str] = field(default_factory=list)
+    facts: list[Mapping[str, str | int]] = field(default_factory=list)
 
     def __call__(self, what: str, size: int = 0, facts: Mapping[str, str | int] | None = None) -> None:
         self.kinds.append(what)
+        self.facts.append(facts or {})
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.web.cookie_header import BadCookie, DoubledCookie, TooManyCookies, line, read
+from shared.web.cookie_header import BadCookie, CookieTooLarge, DoubledCookie, TooManyCookies, line, read
 
 NAME = "authentik_session"
 
@@ -45,6 +45,13 @@ def test_fifty_cookies_are_too_many() -> None:
     assert named(b"; ".join(b"c%d=1" % n for n in range(49))) == {}
     with pytest.raises(TooManyCookies):
         named(b"; ".join(b"c%d=1" % n for n in range(50)))
+
+
+@pytest.mark.parametrize("name", [b"authentik_session", b"somebody_elses"])
+def test_a_cookie_has_4096_bytes_at_most(name: bytes) -> None:
+    assert len(named(name + b"=" + b"a" * (4095 - len(name)))) == (name == NAME.encode())
+    with pytest.raises(CookieTooLarge):
+        named(b"a=b; " + name + b"=" + b"a" * 4097)
 
 
 def test_lines() -> None:

@@ -9,6 +9,7 @@ from services.catalog.adapters.http.access import BAD_TOKEN, NO_CREDENTIALS, NO_
 from services.catalog.adapters.http.bodies import Stopped, answer, refused
 from services.catalog.application.ports import Tokens
 from services.catalog.domain.problems import Invalid
+from shared.web import query_tokens
 from shared.web.app import suspect
 
 Method = Callable[[web.Request, str], Awaitable[web.Response]]
@@ -42,6 +43,7 @@ class Endpoint:
         return made
 
     async def _made(self, request: web.Request) -> web.Response:
+        query_tokens.refuse(request, self._tokens.user_of)
         try:
             actor = actor_of(request, self._tokens)
         except Stopped as stopped:

@@ -11,6 +11,7 @@ from services.executor.adapters.directory.naming import UserRefused
 from services.executor.adapters.directory.presenting import page_json, user_json
 from services.executor.adapters.directory.users import Users
 from shared.contracts.directory import TokenChanged
+from shared.web import query_tokens
 from shared.web.app import suspect
 
 PAGE_SIZE: Final = 20
@@ -27,6 +28,10 @@ class Tokens(Protocol):
 
     def identify(self, authorization: str | None) -> TokenChanged | None:
         """The token in the header, if it is good; `Unavailable` while nobody can know."""
+        ...
+
+    def user_of(self, token: str) -> int | None:
+        """The number of the user whose token this is, None for a token that is not good."""
         ...
 
 
@@ -103,6 +108,7 @@ class UsersApi:
         """The handler for superusers only, with refusals in authentik's shape."""
 
         async def guarded(request: web.Request) -> web.Response:
+            query_tokens.refuse(request, self._tokens.user_of)
             try:
                 self._check(request)
                 answer = await handler(request)

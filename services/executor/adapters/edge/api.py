@@ -6,7 +6,7 @@ recording says so; everything else is a problem answer.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -18,9 +18,10 @@ from services.executor.adapters.edge.facts import Facts
 from services.executor.adapters.edge.steps import StillWorking
 from services.executor.adapters.edge.visits import Visit, Visits, refuse_foreign
 from shared.kernel.errors import Unavailable
-from shared.web import strict_json
+from shared.web import query_tokens, strict_json
 from shared.web.app import CORRELATION, body_of, suspect
 from shared.web.errors import Refusal, later
+from shared.web.query_tokens import UserOfToken
 
 SLUG: Final = re.compile(r"[-a-zA-Z0-9_]{1,50}\Z")
 _HEADERS: Final = {"Allow": "GET, POST, HEAD, OPTIONS", "X-Frame-Options": "SAMEORIGIN"}
@@ -32,9 +33,6 @@ _DESCRIPTION: Final = {
 }
 _FLOW_ERRORS: Final = ("PUT", "PATCH", "DELETE")
 _JSON_TYPES: Final = frozenset({"*/*", "application/*", "application/json"})
-
-UserOfToken = Callable[[str], int | None]
-"""The pk of the user who has this bearer token."""
 
 
 class FlowError(Exception):
@@ -62,6 +60,7 @@ class ExecutorApi:
 
     async def handle(self, request: web.Request) -> web.Response:
         """One request of a visitor's client."""
+        query_tokens.refuse(request, self._user_of_token)
         slug = request.match_info["slug"]
         if not SLUG.match(slug):
             suspect(request, "slug_malformed", len(slug))

@@ -79,7 +79,7 @@ class Cookies:
             raise Refusal(400, doubled.code, cookies=cleared) from None
         except cookie_header.BadCookie as bad:
             raise Refusal(400, bad.code) from None
-        except cookie_header.TooManyCookies as many:
+        except (cookie_header.TooManyCookies, cookie_header.CookieTooLarge) as many:
             raise Refusal(431, many.code) from None
         command = found.get(COMMAND, "")
         return Jar(

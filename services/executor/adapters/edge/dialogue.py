@@ -6,6 +6,7 @@ from services.executor.adapters.edge.cookies import Cookies
 from services.executor.adapters.edge.csrf import Csrf
 from services.executor.adapters.edge.replies import Arrived
 from services.executor.adapters.edge.steps import Asked, Steps, StillWorking, Told
+from services.executor.adapters.edge.unknown_flows import UnknownFlows
 from services.executor.adapters.edge.views import Views
 from services.executor.adapters.edge.visits import Visit
 from shared.contracts.people import LoginClaims
@@ -40,11 +41,12 @@ class Exchange:
 class Dialogue:
     """Shows runs and takes answers."""
 
-    def __init__(self, steps: Steps, views: Views, cookies: Cookies, csrf: Csrf, clock: Clock) -> None:
+    def __init__(self, steps: Steps, views: Views, cookies: Cookies, csrf: Csrf, unknown: UnknownFlows, clock: Clock) -> None:
         self._steps = steps
         self._views = views
         self._cookies = cookies
         self._csrf = csrf
+        self._unknown = unknown
         self._clock = clock
 
     async def show(self, visit: Visit, query: str, outer_next: str | None) -> Exchange:
@@ -91,6 +93,7 @@ class Dialogue:
         return (self._cookies.set_command(visit.client, visit.path, working.command),)
 
     async def _ask(self, visit: Visit, asked: Asked) -> Told:
+        self._unknown.check(visit.client.address, visit.flow)
         try:
             told = await self._steps.ask(visit, asked)
         except StillWorking as working:
@@ -100,6 +103,7 @@ class Dialogue:
         reply = told.reply
         match reply.outcome:
             case "unknown_flow":
+                self._unknown.missed(visit.client.address, visit.flow)
                 raise UnknownFlow
             case "superseded":
                 raise Superseded
@@ -111,6 +115,8 @@ class Dialogue:
             case "refused" if asked.kind in ("start", "answer"):
                 raise later(reply.reason or "refused", reply.retry_after_s)
             case _:
+                if reply.view is not None:
+                    self._unknown.found(visit.flow)
                 login = _login_after(visit, reply)
                 self._views.note(visit.flow, login.login if login else None, told.arrived)
         return told

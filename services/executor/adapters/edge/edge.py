@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from aiohttp import web
 
 from services.executor.adapters.edge import files
-from services.executor.adapters.edge.api import ExecutorApi, UserOfToken
+from services.executor.adapters.edge.api import ExecutorApi
 from services.executor.adapters.edge.cookies import Cookies
 from services.executor.adapters.edge.csrf import Csrf
 from services.executor.adapters.edge.dialogue import Dialogue
@@ -19,6 +19,7 @@ from services.executor.adapters.edge.replies import Replies
 from services.executor.adapters.edge.sealer import EpochSealer, Keys
 from services.executor.adapters.edge.settings import EdgeSettings
 from services.executor.adapters.edge.steps import Steps
+from services.executor.adapters.edge.unknown_flows import UnknownFlows
 from services.executor.adapters.edge.views import Views
 from services.executor.adapters.edge.visits import Visits
 from services.executor.application.ports import Logins
@@ -26,6 +27,7 @@ from shared.contracts.topics import REPLIES, TOPICS
 from shared.kernel.clock import Clock
 from shared.kernel.ids import random_id
 from shared.messaging.log import Log
+from shared.web.query_tokens import UserOfToken
 
 
 class Edge:
@@ -55,7 +57,7 @@ class Edge:
         cookies, csrf = Cookies(settings), Csrf(settings.secrets)
         views = Views(clock, settings.cached_views, settings.cached_views_size)
         visits = Visits(cookies, LoginCheck(logins, revocations, clock, settings.checked_logins))
-        dialogue = Dialogue(steps, views, cookies, csrf, clock)
+        dialogue = Dialogue(steps, views, cookies, csrf, UnknownFlows(clock), clock)
         self._parts = (
             ExecutorApi(visits, dialogue, csrf, self._facts, user_of_token),
             FlowPages(visits, dialogue, cookies, csrf),

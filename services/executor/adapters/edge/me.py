@@ -5,13 +5,14 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from services.executor.adapters.edge.api import UserOfToken
 from services.executor.adapters.edge.avatars import avatar
 from services.executor.adapters.edge.cookies import Cookies
 from services.executor.adapters.edge.facts import Facts
 from services.executor.adapters.edge.visits import Visit, Visits
 from shared.contracts.people import UserFacts
 from shared.kernel.clock import Clock
+from shared.web import query_tokens
+from shared.web.query_tokens import UserOfToken
 
 _HEADERS: Final = {"Allow": "GET, HEAD, OPTIONS"}
 _ANONYMOUS: Final = {"detail": "Authentication credentials were not provided."}
@@ -34,6 +35,7 @@ class Me:
 
     async def get(self, request: web.Request) -> web.Response:
         """The user's own facts; 403 for nobody."""
+        query_tokens.refuse(request, self._user_of_token)
         scheme, blank, token = request.headers.get("Authorization", "").partition(" ")
         if blank and scheme.lower() == "bearer":
             found = await self._by_token(token)

@@ -1,0 +1,35 @@
+"""The way out for a browser whose cookies are too much: a page that offers to clear them (security reference 7.7, C10).
+
+Sibling sites can plant cookies until every request of a browser is refused, and most people do not know where a browser
+keeps them. The form works with a head that is otherwise too large; another site cannot send it.
+"""
+
+from typing import Final
+
+from aiohttp import web
+
+from shared.web.client import Client
+from shared.web.errors import Refusal
+
+PATH: Final = "/-/cookies/clear/"
+REASONS: Final = frozenset({"cookie_count", "cookie_too_large", "headers_too_large"})
+"""The refusals for which clearing may help."""
+FORM: Final = (
+    f'<p>This browser sends more cookies than this site takes.</p><form method="post" action="{PATH}">'
+    "<button>Clear this site's cookies</button></form>"
+    "<p>You will be logged out. If it does not help, delete this site's cookies in your browser's settings.</p>"
+)
+
+
+def cleared(request: web.BaseRequest, client: Client) -> web.Response:
+    """Have the browser forget all cookies of this site, and begin anew; `Refusal` unless our own page asked for it.
+
+    Browsers heed `Clear-Site-Data` over HTTPS and on localhost only, and then drop sibling sites' cookies too.
+    """
+    if request.method != "POST":
+        raise Refusal(405, "method_not_allowed", headers={"Allow": "POST"})
+    origins = request.headers.getall("Origin", [])
+    site = request.headers.get("Sec-Fetch-Site")
+    if [origin.lower() for origin in origins] != [client.origin] or site not in (None, "same-origin"):
+        raise Refusal(403, "foreign_origin", size=sum(map(len, origins)))
+    return web.Response(status=303, headers={"Location": "/", "Clear-Site-Data": '"cookies"'})

@@ -1,0 +1,95 @@
+"""What an edge says to guesses at flows, to tokens where none belong, and to a browser that has too many cookies."""
+
+import pytest
+
+from services.executor.adapters.edge.unknown_flows import MISSES
+from tests.integration.edge.conftest import Browser, Rig
+from tests.integration.edge.scripted_worker import AUTH, DUMMY
+
+EXECUTOR = "/api/v3/flows/executor/"
+TOO_MANY = "; ".join(f"c{n}=1" for n in range(60))
+CLEAR = "/-/cookies/clear/"
+
+
+async def test_who_guesses_at_flows_has_to_wait_while_flows_that_are_shown_go_on(rig: Rig, browser: Browser) -> None:
+    assert (await browser.get(f"{EXECUTOR}{AUTH}/?query=")).status == 200
+    for n in range(MISSES):
+        assert (await browser.get(f"{EXECUTOR}guess-{n}/?query=")).status == 404
+    asked = len(rig.worker.steps)
+    for refused in (
+        await browser.get(f"{EXECUTOR}one-more/?query="),
+        await browser.post(f"{EXECUTOR}one-more/?query=", {}),
+        await browser.get("/if/flow/one-more/"),
+        await browser.get(f"{EXECUTOR}{DUMMY}/?query="),
+    ):
+        assert (refused.status, refused.json["error"]) == (429, "flow_guessing")
+        assert 0 < int(refused.headers["Retry-After"]) <= 61
+    assert len(rig.worker.steps) == asked
+    assert rig.records.kinds == ["flow_guessing"] * 4
+    assert (await browser.post(f"{EXECUTOR}{AUTH}/?query=", {"uid_field": "alice"})).status == 302
+
+
+async def test_a_method_that_takes_no_step_makes_no_flow_known(rig: Rig, browser: Browser) -> None:
+    await browser.get(f"{EXECUTOR}{AUTH}/?query=")
+    await browser.send("PUT", f"{EXECUTOR}{DUMMY}/")
+    for n in range(MISSES):
+        await browser.get(f"{EXECUTOR}guess-{n}/?query=")
+    assert (await browser.get(f"{EXECUTOR}{DUMMY}/?query=")).status == 429
+
+
+@pytest.mark.parametrize("target", [f"{EXECUTOR}{AUTH}/", "/api/v3/core/users/me/"])
+@pytest.mark.parametrize(
+    ("query", "whose"),
+    [
+        ("access_token=nobodys", None),
+        ("query=&Token=", None),
+        ("access_token=good-token", 7),
+        ("query=&x=good-token", 7),
+        ("authorization=Bearer%20good-token", 7),
+    ],
+)
+async def test_a_token_in_the_query_is_refused_and_the_record_says_whose_has_to_be_changed(
+    rig: Rig, browser: Browser, target: str, query: str, whose: int | None
+) -> None:
+    refused = await browser.get(f"{target}?{query}", Authorization="Bearer good-token")
+    assert (refused.status, refused.json["error"]) == (400, "token_in_query")
+    assert "good-token" not in refused.text
+    assert rig.records.kinds == ["token_in_query"]
+    assert rig.records.facts[0].get("token_to_change_of_user") == whose
+    assert "good-token" not in repr(rig.records)
+    assert rig.worker.steps == []
+
+
+@pytest.mark.parametrize("cookies", [TOO_MANY, "a=" + "b" * 4097, "a=" + "b" * 20_000])
+async def test_a_browser_with_too_many_cookies_is_offered_to_clear_them(rig: Rig, browser: Browser, cookies: str) -> None:
+    page = await browser.get(f"/if/flow/{AUTH}/", Accept="text/html", Cookie=cookies)
+    assert page.status == 431
+    assert f'<form method="post" action="{CLEAR}">' in page.text
+    assert "form-action 'self'" in page.headers["Content-Security-Policy"]
+    cleared = await browser.send("POST", CLEAR, {"Cookie": cookies, "Origin": rig.url})
+    assert (cleared.status, cleared.headers["Location"], cleared.headers["Clear-Site-Data"]) == (303, "/", '"cookies"')
+    assert rig.worker.steps == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "null"},
+        {"Origin": "https://evil.example"},
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Origin": "SELF", "Sec-Fetch-Site": "cross-site"},
+    ],
+)
+async def test_another_site_clears_nobodys_cookies(rig: Rig, browser: Browser, headers: dict[str, str]) -> None:
+    sent = {name: value.replace("SELF", rig.url) for name, value in headers.items()}
+    refused = await browser.send("POST", CLEAR, sent)
+    assert (refused.status, refused.json["error"]) == (403, "foreign_origin")
+    assert "Clear-Site-Data" not in refused.headers
+    assert (await browser.get(CLEAR)).status == 405
+
+
+async def test_other_refusals_offer_nothing(rig: Rig, browser: Browser) -> None:
+    page = await browser.get("/nowhere/", Accept="text/html")
+    assert (page.status, "<form" in page.text) == (404, False)
+    assert "form-action 'none'" in page.headers["Content-Security-Policy"]
