@@ -23,6 +23,7 @@ LIMITS: Final = {
     "services.policy.application.decide.BODY_WAIT_S": PATIENT_S,
     "shared.messaging.embedded_journal.APPEND_TIMEOUT_S": PATIENT_S,
     "shared.messaging.kafka.ANSWER_S": PATIENT_S,
+    "shared.messaging.kafka_check.ANSWER_MS": round(PATIENT_S * 1000),
     "shared.messaging.kafka_group.ANSWER_S": PATIENT_S,
     "shared.messaging.kafka_producer.APPEND_TIMEOUT_S": PATIENT_S,
     "shared.postgres.pool.TIMEOUT": PATIENT_S,

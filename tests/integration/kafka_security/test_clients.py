@@ -18,7 +18,7 @@ from tests.integration.kafka_security.conftest import STRANGER, Secured
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 LISTENERS = [("SSL", ""), ("SASL_SSL", "PLAIN"), ("SASL_SSL", "SCRAM-SHA-512"), ("SASL_PLAINTEXT", "SCRAM-SHA-512")]
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 def brokers(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Brokers:

@@ -10,8 +10,8 @@ import pytest
 from deploy.child import Child, free_port
 from tests.integration.kafka_security.conftest import PASSWORD, Secured
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
-COMMAND_S = 60.0
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
+COMMAND_S = 120.0
 
 
 def sluice(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -32,7 +32,9 @@ def test_topics_are_made_a_service_runs_and_a_topic_is_read(secured: Secured, tm
     planner.start()
     try:
         probe = [sys.executable, "deploy/healthcheck.py"]
-        planner.wait_until(lambda: subprocess.run(probe, env=os.environ | listen, capture_output=True, check=False).returncode == 0, 60)
+        planner.wait_until(
+            lambda: subprocess.run(probe, env=os.environ | listen, capture_output=True, check=False).returncode == 0, COMMAND_S
+        )
     finally:
         planner.stop()
     assert planner.exit_code == 0

@@ -51,7 +51,7 @@ async def test_what_takes_longer_than_the_limit_is_unavailable_and_the_connectio
 async def test_a_connection_that_is_cut_between_two_round_trips_of_a_statement_is_unavailable(
     database: Database, monkeypatch: pytest.MonkeyPatch, in_a_transaction: bool
 ) -> None:
-    prepare = asyncpg.Connection._get_statement
+    prepare = asyncpg.Connection._get_statement  # type: ignore[attr-defined]
 
     async def cut(connection: Any, *given: Any, **how: Any) -> Any:
         statement = await prepare(connection, *given, **how)

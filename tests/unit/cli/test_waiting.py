@@ -8,6 +8,7 @@ import pytest
 from shared.kernel.errors import SluiceError, Unavailable
 from shared.runtime import waiting as module
 from shared.runtime.waiting import Waiting
+from tests.fixtures_patience import PATIENT_S
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +62,7 @@ async def test_each_part_is_named_until_it_is_there() -> None:
 
     waiting = Waiting({"kafka": Part().reach, "postgres": database})
     task = asyncio.create_task(waiting.until_there())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENT_S):
         while waiting.readiness() != {"postgres": False}:  # noqa: ASYNC110 - the thing that is tested has no event
             await asyncio.sleep(0.001)
     opened.set()
@@ -96,7 +97,7 @@ async def test_pauses_grow_to_a_bound_and_no_two_are_alike(monkeypatch: pytest.M
 async def test_a_stop_ends_the_waiting_at_once() -> None:
     part = Part(*[Unavailable("away")] * 100_000)
     task = asyncio.create_task(Waiting({"kafka": part.reach}).until_there())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENT_S):
         while part.tries < 3:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.001)
     task.cancel()
