@@ -1,9 +1,12 @@
 """`planner.requests` and `planner.plans`: from (designation or flow, visitor, context) to a plan. Owned by planner."""
 
-from typing import Annotated, ClassVar, Literal
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, assert_never
 
 from pydantic import Field
 
+from shared.contracts import upcasters, wire
 from shared.contracts.codec import Codec
 from shared.contracts.definitions import Designation, FlowFacts, Guard, InvalidResponseAction
 from shared.contracts.model import Contract, Micros, Plain, ShortText, Text, Value
@@ -19,6 +22,8 @@ class PlannedStage(Value):
 
     `references` are the stages that the configuration refers to, by pk: `{pk, name, type, config}` each
     (`shared.flows.references`), so that a run needs no definitions beside its plan.
+    `verdict` is the request of the verdict, among those that come with the plan, by which this stage is in it; "" if its
+    guard was not asked while planning.
     """
 
     binding: ShortText
@@ -30,6 +35,7 @@ class PlannedStage(Value):
     invalid_response_action: InvalidResponseAction = "retry"
     guard: Guard
     references: dict[str, Plain] = {}
+    verdict: ShortText = ""
 
 
 class BrandFacts(Value):
@@ -59,10 +65,12 @@ class PlanRequested(Contract):
     """A question to the planner: plan this flow for this visitor.
 
     `context` may hold `pending_user` and `is_redirected`. `obligations` are binding pks of stages that guarded this
-    subject before and may not be planned away (architecture §4.9).
+    subject before and may not be planned away (architecture §4.9). `digest` is `plan_digest` of the rest: a reply counts
+    only for the same one (architecture §4.7).
     """
 
     wire_type: ClassVar[str] = "planner.plan.requested"
+    wire_version: ClassVar[int] = 2
     request: ShortText
     session: ShortText
     run: ShortText
@@ -70,6 +78,7 @@ class PlanRequested(Contract):
     visitor: Visitor
     context: Plain = {}
     obligations: tuple[ShortText, ...] = ()
+    digest: ShortText
     deadline_us: Micros
 
 
@@ -77,9 +86,11 @@ class PlanMade(Contract):
     """A plan, with the verdicts that shaped it."""
 
     wire_type: ClassVar[str] = "planner.plan.made"
+    wire_version: ClassVar[int] = 2
     request: ShortText
     session: ShortText
     run: ShortText
+    digest: ShortText
     plan: Plan
     verdicts: tuple[VerdictReached, ...] = ()
 
@@ -88,9 +99,11 @@ class PlanRefused(Contract):
     """No plan, and why. `flow` and `brand` are absent only if the flow is unknown; `messages` are for the visitor."""
 
     wire_type: ClassVar[str] = "planner.plan.refused"
+    wire_version: ClassVar[int] = 2
     request: ShortText
     session: ShortText
     run: ShortText
+    digest: ShortText
     reason: Refusal
     messages: tuple[Text, ...] = ()
     flow: FlowFacts | None = None
@@ -99,14 +112,19 @@ class PlanRefused(Contract):
 
 
 class FlowRequested(Contract):
-    """A question to the planner: which flow has this designation here? Or: is there a flow of this slug (`flow` set)?"""
+    """A question to the planner: which flow has this designation here? Or: is there a flow of this slug (`flow` set)?
+
+    `digest` is `location_digest` of the rest.
+    """
 
     wire_type: ClassVar[str] = "planner.flow.requested"
+    wire_version: ClassVar[int] = 2
     request: ShortText
     session: ShortText
     designation: Designation | None = None
     flow: ShortText = ""
     visitor: Visitor
+    digest: ShortText
     deadline_us: Micros
 
 
@@ -114,11 +132,53 @@ class FlowLocated(Contract):
     """The flow that was asked for; `slug` None if there is none."""
 
     wire_type: ClassVar[str] = "planner.flow.located"
+    wire_version: ClassVar[int] = 2
     request: ShortText
     session: ShortText
+    digest: ShortText
     slug: ShortText | None
     brand: BrandFacts | None = None
     verdicts: tuple[VerdictReached, ...] = ()
 
 
-CODEC = Codec((PlanRequested, PlanMade, PlanRefused, FlowRequested, FlowLocated))
+def plan_digest(flow: str, visitor: Visitor, context: Plain, obligations: tuple[str, ...]) -> str:
+    """Which plan is asked for: SHA-256 in hex over the canonical bytes of what it may depend on."""
+    return _digest(flow, visitor.model_dump(), context, obligations)
+
+
+def location_digest(designation: Designation | None, flow: str, visitor: Visitor) -> str:
+    """Which flow is asked for, likewise."""
+    return _digest(designation, flow, visitor.model_dump())
+
+
+def digest_of(asked: PlanRequested | FlowRequested) -> str:
+    """The digest that this question has to carry."""
+    match asked:
+        case PlanRequested():
+            return plan_digest(asked.flow, asked.visitor, asked.context, asked.obligations)
+        case FlowRequested():
+            return location_digest(asked.designation, asked.flow, asked.visitor)
+        case _:
+            assert_never(asked)
+
+
+def _digest(*asked: Any) -> str:
+    return hashlib.sha256(wire.pack(asked)).hexdigest()
+
+
+def _plan_requested_2(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**body, "digest": _digest(body["flow"], body["visitor"], body["context"], body["obligations"])}
+
+
+def _flow_requested_2(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**body, "digest": _digest(body["designation"], body["flow"], body["visitor"])}
+
+
+CODEC = Codec(
+    (PlanRequested, PlanMade, PlanRefused, FlowRequested, FlowLocated),
+    {
+        (PlanRequested.wire_type, 1): _plan_requested_2,
+        (FlowRequested.wire_type, 1): _flow_requested_2,
+        **{(answer.wire_type, 1): upcasters.planner_answer_2 for answer in (PlanMade, PlanRefused, FlowLocated)},
+    },
+)

@@ -77,13 +77,18 @@ class StageSkipped(Value):
 
 
 class StageGuarded(Value):
-    """A guard said that this stage has to run for this subject: no restart drops it any more."""
+    """A guard said that this stage has to run for this subject: no restart drops it any more.
+
+    `verdict` is what it said when the stage was reached. One that is asked while planning only has said it then: `planned`
+    is the request of that verdict, which came with the run's plan.
+    """
 
     event: Literal["stage.guarded"] = "stage.guarded"
     run: ShortText
     binding: ShortText
     subject: ShortText
-    verdict: VerdictReached
+    verdict: VerdictReached | None = None
+    planned: ShortText = ""
 
 
 class StageChallenged(Value):
@@ -175,24 +180,10 @@ class SessionEnded(Value):
 
 
 Event = Annotated[
-    SessionStarted
-    | RunStarted
-    | RunRefused
-    | RunReplanned
-    | StageSkipped
-    | StageGuarded
-    | StageChallenged
-    | AnswerRefused
-    | StagePassed
-    | RunDenied
-    | RunFinished
-    | RunCancelled
-    | CounterSet
-    | LoggedIn
-    | LoggedOut
-    | SessionEnded,
+    SessionStarted | RunStarted | RunRefused | RunReplanned | StageSkipped | StageGuarded | StageChallenged | AnswerRefused
+    | StagePassed | RunDenied | RunFinished | RunCancelled | CounterSet | LoggedIn | LoggedOut | SessionEnded,
     Field(discriminator="event"),
-]
+]  # fmt: skip
 
 
 class AskRecord(Value):

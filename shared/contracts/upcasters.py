@@ -7,15 +7,22 @@ Body = Mapping[str, Any]
 
 
 def session_advanced_2(body: Body) -> Body:
-    """Version 2: a log-out names its run. Before, it followed what else that run did in the same transition."""
-    return {**body, "events": tuple(_with_run_of_log_out(body["events"]))}
+    """Version 2: a log-out names its run (before, it followed what else that run did in the same transition); a refusal of
+    the planner says what it answers; a guard's yes may be the plan's."""
+    return {**body, "events": tuple(_events_2(body["events"]))}
 
 
-def _with_run_of_log_out(events: Any) -> Iterator[Body]:
+def _events_2(events: Any) -> Iterator[Body]:
     run = ""
     for event in events:
         run = event.get("run", run)
-        yield {**event, "run": run} if event["event"] == "session.logged_out" else event
+        match event["event"]:
+            case "session.logged_out":
+                yield {**event, "run": run}
+            case "run.refused":
+                yield {**event, "refusal": planner_answer_2(event["refusal"])}
+            case _:
+                yield event
 
 
 def session_state_2(body: Body) -> Body:
@@ -23,3 +30,8 @@ def session_state_2(body: Body) -> Body:
     since; and no rotation but the newest was ever told to anybody again."""
     answered = tuple({**one, "rotation": body["rotation"]} for one in body["answered"])
     return {**body, "answered": answered, "logged_out": ""}
+
+
+def planner_answer_2(body: Body) -> Body:
+    """Version 2: an answer says what question it is to, by digest. Nobody knows that of an older one: it settles none."""
+    return {**body, "digest": ""}

@@ -9,13 +9,14 @@ from typing import Any, Final, assert_never
 
 from services.executor.application import views
 from services.executor.application.decision import Decision
-from services.executor.application.questions import Planner, Policy, reach_question
+from services.executor.application.obligations import is_founded, kept_for, oblige, oblige_planned, subject_of
+from services.executor.application.questions import Planner, Policy, plan_question, reach_question
 from services.executor.domain.destinations import Failed, Redirect, destination, outer_destination
 from services.executor.domain.destinations import Refused as BadDestination
-from services.executor.domain.session import obligation, obliged
+from services.executor.domain.session import obligation
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
-from shared.contracts.planner import PlanMade, PlanRefused, PlanRequested
+from shared.contracts.planner import PlanMade, PlanRefused
 from shared.flows.effects import Answer
 from shared.flows.fields import Cleaned, Field, Problem
 from shared.flows.registry import Registry
@@ -55,6 +56,7 @@ class Cursor:
         decision.record(
             s.RunStarted(run=run, plan=made.plan, visitor=visitor, login=login, query=decision.step.query, verdicts=made.verdicts)
         )
+        oblige_planned(decision)
         await self.reach(decision)
         return None
 
@@ -117,9 +119,10 @@ class Cursor:
     async def _wanted(self, decision: Decision) -> bool:
         """Ask the guard of the stage that was reached; False if it was skipped. An error keeps the stage (rule 9)."""
         run, stage = decision.current, decision.current.stages[0]
+        subject = subject_of(run)
         if not (stage.re_evaluate and stage.guard.bindings):
+            oblige(decision, stage, subject)
             return True
-        subject = _subject(run)
         deadline = decision.at_us + 2 * SECOND
         verdict = await self._policy.decide(reach_question(decision.do.new_id("verdict"), decision.state.session, run, stage, deadline))
         bound = obligation(stage.binding, subject) in decision.state.obligations
@@ -192,33 +195,30 @@ class Cursor:
         run = decision.current
         decision.restarted = True
         context = run.context if run.stages[0].invalid_response_action == "restart_with_context" else {}
-        made = await self._plan(decision, run.run, run.visitor, context)
+        made = await self._plan(decision, run.run, run.visitor, context, run.context)
         if isinstance(made, PlanRefused):
             return self._refuse(decision, run.run, made, _person(run))
         decision.record(s.RunReplanned(run=run.run, plan=made.plan, context=context, verdicts=made.verdicts))
+        oblige_planned(decision)
         return await self.reach(decision)
 
     # --- plans and ends ---
 
-    async def _plan(self, decision: Decision, run: str, visitor: Visitor, context: dict[str, Any]) -> PlanMade | PlanRefused:
-        subject = _subject_of(context, visitor)
-        kept = obliged(decision.state.obligations, subject)
-        made = await self._planner.plan(
-            PlanRequested(
-                request=decision.do.new_id("plan"),
-                session=decision.state.session,
-                run=run,
-                flow=decision.step.flow,
-                visitor=visitor,
-                context=context,
-                obligations=kept,
-                deadline_us=decision.at_us + 2 * SECOND,
-            )
+    async def _plan(
+        self, decision: Decision, run: str, visitor: Visitor, context: dict[str, Any], before: Mapping[str, Any] | None = None
+    ) -> PlanMade | PlanRefused:
+        """`before` is the context until now, of a run that starts over."""
+        kept = kept_for(decision.state, visitor, context, before or {})
+        question = plan_question(
+            decision.do.new_id("plan"), decision.state.session, run, decision.step.flow, visitor, context, kept, decision.at_us + 2 * SECOND
         )
+        made = await self._planner.plan(question)
         if isinstance(made, PlanRefused) and made.reason == "unknown_flow":
             raise UnknownFlow(decision.step.flow)
         if isinstance(made, PlanRefused) and made.reason == "error":
             raise PlanningFailed("the planner could not decide")
+        if isinstance(made, PlanMade) and not is_founded(made, kept):
+            raise PlanningFailed("a plan without the verdicts that it goes by")
         return made
 
     @staticmethod
@@ -263,17 +263,6 @@ def _arrive(decision: Decision, run: str, flow: Any) -> None:
 
 def _count(decision: Decision, counters: Mapping[str, int]) -> None:
     decision.record(*(s.CounterSet(name=name, value=value) for name, value in counters.items()))
-
-
-def _subject(run: s.RunState) -> str:
-    return _subject_of(run.context, run.visitor)
-
-
-def _subject_of(context: Mapping[str, Any], visitor: Visitor) -> str:
-    pending = context.get("pending_user")
-    if isinstance(pending, Mapping):
-        return str(pending.get("uid") or pending.get("username"))
-    return visitor.user.uid if visitor.user else "anonymous"
 
 
 def _person(run: s.RunState) -> str:

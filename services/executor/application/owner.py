@@ -29,7 +29,7 @@ from shared.contracts.codec import Received
 from shared.contracts.envelope import Envelope
 from shared.contracts.errors import BadSeal
 from shared.contracts.people import Visitor
-from shared.contracts.planner import FlowRequested
+from shared.contracts.planner import FlowRequested, location_digest
 from shared.contracts.sessions import SessionAdvanced, SessionState
 from shared.contracts.steps import StepReplied, StepRequested
 from shared.flows.fields import clean
@@ -263,7 +263,8 @@ class Owner:
         visitor = Visitor(address=step.address, user_agent=step.user_agent, host=step.host, secure=step.secure)
         question = FlowRequested(
             request=derived_id(self._parts.secret_key, step.session, "locate", step.command), session=step.session,
-            designation=step.designation, visitor=visitor, deadline_us=step.deadline_us,
+            designation=step.designation, visitor=visitor, digest=location_digest(step.designation, "", visitor),
+            deadline_us=step.deadline_us,
         )  # fmt: skip
         return replying.located(step, (await self._parts.planner.locate(question)).slug)
 

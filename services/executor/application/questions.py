@@ -4,9 +4,10 @@ A question's id is derived from the step, so that a step that runs again asks th
 its answer counts for that id and that digest only.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
-from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlannedStage, PlanRefused, PlanRequested
+from shared.contracts.people import Visitor
+from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlannedStage, PlanRefused, PlanRequested, plan_digest
 from shared.contracts.policy import Facts, VerdictReached, VerdictRequested, facts_digest
 from shared.contracts.sessions import RunState
 
@@ -29,6 +30,23 @@ class Policy(Protocol):
     async def decide(self, question: VerdictRequested) -> VerdictReached:
         """A verdict, with its reasons."""
         ...
+
+
+def plan_question(
+    request: str,
+    session: str,
+    run: str,
+    flow: str,
+    visitor: Visitor,
+    context: dict[str, Any],
+    obligations: tuple[str, ...],
+    deadline_us: int,
+) -> PlanRequested:
+    """Which stages does this flow have for this visitor, with this context?"""
+    return PlanRequested(
+        request=request, session=session, run=run, flow=flow, visitor=visitor, context=context, obligations=obligations,
+        digest=plan_digest(flow, visitor, context, obligations), deadline_us=deadline_us,
+    )  # fmt: skip
 
 
 def reach_question(request: str, session: str, run: RunState, stage: PlannedStage, deadline_us: int) -> VerdictRequested:

@@ -38,15 +38,17 @@ class _Answers:
     def __init__(self, recorded: s.SessionAdvanced) -> None:
         self._plans = iter([e for e in recorded.events if isinstance(e, s.RunStarted | s.RunReplanned | s.RunRefused)])
         self._verdicts: Iterator[VerdictReached] = iter(
-            [e.verdict for e in recorded.events if isinstance(e, s.StageSkipped | s.StageGuarded)]
+            [e.verdict for e in recorded.events if isinstance(e, s.StageSkipped | s.StageGuarded) and e.verdict]
         )
 
     async def plan(self, question: PlanRequested) -> PlanMade | PlanRefused:
         match next(self._plans, None):
             case s.RunRefused() as refused:
+                if refused.refusal.digest not in ("", question.digest):
+                    raise ReplayDiffers("another plan is wanted than was")
                 return refused.refusal
             case s.RunStarted() | s.RunReplanned() as planned:
-                ids = {"request": question.request, "session": question.session, "run": question.run}
+                ids = {"request": question.request, "session": question.session, "run": question.run, "digest": question.digest}
                 return PlanMade(**ids, plan=planned.plan, verdicts=planned.verdicts)
             case None:
                 raise ReplayDiffers("a plan is wanted that was not")

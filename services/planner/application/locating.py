@@ -36,7 +36,9 @@ class Locator:
             questions = Questions(policy, self.clock, asked.request, asked.session, "", asked.deadline_us)
             flow = self._named(brand, asked.designation) or await self._first(questions, asked.visitor, asked.designation, verdicts)
         slug = None if flow is None else flow.facts.slug
-        return FlowLocated(request=asked.request, session=asked.session, slug=slug, brand=facts_of(brand), verdicts=tuple(verdicts))
+        return FlowLocated(
+            request=asked.request, session=asked.session, digest=asked.digest, slug=slug, brand=facts_of(brand), verdicts=tuple(verdicts)
+        )
 
     def _named(self, brand: BrandBody, designation: Designation) -> FlowBody | None:
         pk = defaults.named_by(brand, designation)

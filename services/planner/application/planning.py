@@ -6,6 +6,7 @@ visitors (observed-behaviour 24).
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,7 +59,7 @@ class Planner:
             plan, verdicts = await self._planned(asked, policy, flow, brand)
         except _Refused as refused:
             return _refusal(asked, refused, flow, brand)
-        return PlanMade(request=asked.request, session=asked.session, run=asked.run, plan=plan, verdicts=verdicts)
+        return PlanMade(request=asked.request, session=asked.session, run=asked.run, digest=asked.digest, plan=plan, verdicts=verdicts)
 
     async def _planned(
         self, asked: PlanRequested, policy: Policy, flow: FlowBody, brand: BrandBody
@@ -69,13 +70,14 @@ class Planner:
             raise _Refused("not_applicable", (NOT_APPLICABLE,))
         questions = Questions(policy, self.clock, asked.request, asked.session, asked.run, asked.deadline_us)
         verdicts = await self._applies(asked, questions, flow, user)
-        bindings, more = await self._selected(asked, questions, flow, user, verdicts)
-        verdicts += more
+        bindings, said = await self._selected(asked, questions, flow, user, verdicts)
+        verdicts += tuple(said.values())
         if not bindings:
             raise _Refused("empty", verdicts=verdicts)
         if len(bindings) > MAX_STAGES:
             raise _Refused("too_long", verdicts=verdicts)
-        return await self._composed(flow, definition, brand, bindings, verdicts), verdicts
+        evidence = {binding: verdict.request for binding, verdict in said.items()}
+        return await self._composed(flow, definition, brand, bindings, evidence, verdicts), verdicts
 
     async def _applies(
         self, asked: PlanRequested, questions: Questions, flow: FlowBody, user: UserFacts | None
@@ -95,28 +97,34 @@ class Planner:
 
     async def _selected(
         self, asked: PlanRequested, questions: Questions, flow: FlowBody, user: UserFacts | None, before: tuple[VerdictReached, ...]
-    ) -> tuple[tuple[StageBinding, ...], tuple[VerdictReached, ...]]:
-        """The bindings that are planned, and the verdicts that say so. Messages of verdicts are dropped here (2.4)."""
+    ) -> tuple[tuple[StageBinding, ...], dict[str, VerdictReached]]:
+        """The bindings that are planned, and the verdicts that say so, by binding. Their messages are dropped here (2.4)."""
         guarded = selection.asked_now(flow)
         asking = (questions.ask("plan", binding.guard, asked.visitor, user, asked.context, planned=True) for binding in guarded)
         answers = await asyncio.gather(*asking, return_exceptions=True)
-        verdicts: list[VerdictReached] = []
-        for answer in answers:
+        said: dict[str, VerdictReached] = {}
+        for binding, answer in zip(guarded, answers, strict=True):
             if isinstance(answer, Unavailable):
                 raise _Refused("error", verdicts=before)
             if isinstance(answer, BaseException):
                 raise answer
-            verdicts.append(answer)
-        outcomes = {binding.pk: verdict.outcome for binding, verdict in zip(guarded, verdicts, strict=True)}
-        return selection.kept(flow, outcomes, asked.obligations), tuple(verdicts)
+            said[binding.pk] = answer
+        outcomes = {binding: verdict.outcome for binding, verdict in said.items()}
+        return selection.kept(flow, outcomes, asked.obligations), said
 
     async def _composed(
-        self, flow: FlowBody, definition: str, brand: BrandBody, bindings: tuple[StageBinding, ...], verdicts: tuple[VerdictReached, ...]
+        self,
+        flow: FlowBody,
+        definition: str,
+        brand: BrandBody,
+        bindings: tuple[StageBinding, ...],
+        evidence: Mapping[str, str],
+        verdicts: tuple[VerdictReached, ...],
     ) -> Plan:
         latest = self.clock.monotonic() + BEHIND_S
         while True:
             try:
-                return self.composer.plan(flow, definition, brand, bindings)
+                return self.composer.plan(flow, definition, brand, bindings, evidence)
             except Missing as missing:
                 left = latest - self.clock.monotonic()
                 if left <= 0 or not await self.catalog.changed(left):
@@ -129,7 +137,7 @@ class Planner:
 
 def _refusal(asked: PlanRequested, refused: _Refused, flow: FlowBody | None, brand: BrandBody) -> PlanRefused:
     return PlanRefused(
-        request=asked.request, session=asked.session, run=asked.run, reason=refused.reason, messages=refused.messages,
+        request=asked.request, session=asked.session, run=asked.run, digest=asked.digest, reason=refused.reason, messages=refused.messages,
         flow=None if flow is None else flow.facts, brand=facts_of(brand), verdicts=refused.verdicts,
     )  # fmt: skip
 

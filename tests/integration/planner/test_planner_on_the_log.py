@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from shared.contracts.codec import encode
 from shared.contracts.model import Contract
-from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlanRefused, PlanRequested
+from shared.contracts.planner import FlowLocated, PlanMade, PlanRefused, PlanRequested
 from shared.contracts.policy import VerdictReached
 from shared.contracts.topics import PLAN_REQUESTS, POLICY_REQUESTS
 from shared.kernel.ids import new_session_id
@@ -18,7 +18,7 @@ from shared.messaging.log import Message, TopicPartition
 from shared.telemetry import propagation
 from shared.telemetry.tracing import Tracing
 from tests.integration.planner.support import CLOCK, Answerer, running
-from tests.unit.planner.support import SESSION, ScriptedPolicy, bound, flow, stage, visitor
+from tests.unit.planner.support import SESSION, ScriptedPolicy, bound, flow, location, plan_request, stage, visitor
 
 A, B = stage("a"), stage("b")
 ASKING = flow("asking", bound("b1", A, 1, "p", evaluate_on_plan=True), bound("b2", B, 2), policies=("q",))
@@ -27,8 +27,8 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def request(slug: str, name: str = "r1", session: str = SESSION, seconds: float = 60, **more: Any) -> PlanRequested:
-    deadline = CLOCK.now_us() + round(seconds * 1e6)
-    return PlanRequested(request=name, session=session, run="run1", flow=slug, visitor=visitor(), deadline_us=deadline, **more)
+    asked = plan_request(slug, **more)
+    return asked.model_copy(update={"request": name, "session": session, "deadline_us": CLOCK.now_us() + round(seconds * 1e6)})
 
 
 def is_plan(body: Contract) -> list[str]:
@@ -100,12 +100,12 @@ async def test_a_policy_service_that_is_away_costs_at_most_the_time_out() -> Non
 
 async def test_flows_are_located() -> None:
     async with running(A, B, PLAIN, ASKING) as bench:
-        asked = FlowRequested(request="r1", session=SESSION, designation="authentication", visitor=visitor(), deadline_us=2**60)
+        asked = location(visitor(), 2**60, "authentication")
         membership = await Answerer(bench.log, ScriptedPolicy({"q": "fail"})).join()
         await bench.ask(asked)
         (answer,) = await bench.answers()
         assert isinstance(answer.body, FlowLocated)
-        assert answer.body.slug == "plain"
+        assert (answer.body.slug, answer.body.digest) == ("plain", asked.digest)
         await membership.leave()
 
 
@@ -153,9 +153,16 @@ async def test_what_cannot_be_read_is_dead_lettered_and_the_next_request_answere
         assert all(one.service == "planner" and one.topic == PLAN_REQUESTS for one in refused)
 
 
+async def test_a_question_that_is_not_what_its_digest_says_is_dead_lettered() -> None:
+    async with running(A, PLAIN) as bench:
+        await bench.ask(request("plain", "forged").model_copy(update={"obligations": ("b1",)}))
+        (refused,) = await bench.refused()
+        assert refused.reason == "E_EVT_FIELD"
+
+
 async def test_a_message_of_another_kind_is_dead_lettered_by_its_type() -> None:
     async with running(A, PLAIN) as bench:
-        answer = FlowLocated(request="r", session=SESSION, slug=None)
+        answer = FlowLocated(request="r", session=SESSION, digest="", slug=None)
         await bench.ask(request("plain"))
         (good,) = await bench.answers()
         headers, value = encode(replace(good.envelope, type=FlowLocated.wire_type), answer)

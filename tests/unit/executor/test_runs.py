@@ -44,7 +44,7 @@ async def test_a_restart_that_is_refused_is_recorded_with_its_refusal_and_decide
         browser = world.browser()
         await browser.get("f")
         world.planner.refusals["f"] = PlanRefused(
-            request="r", session=browser.session, run="r", reason="not_applicable", messages=("not you",), flow=flow("f")
+            request="r", session=browser.session, run="r", digest="", reason="not_applicable", messages=("not you",), flow=flow("f")
         )
         reply = await browser.post({"password": "x"}, "f")
         assert reply.view and (reply.view.kind, reply.view.message) == ("denied", "not you")

@@ -109,15 +109,15 @@ class FixedPlanner:
     async def plan(self, question: PlanRequested) -> PlanMade | PlanRefused:
         self.asked.append(question)
         if question.flow in self.refusals:
-            return self.refusals[question.flow].model_copy(update={"request": question.request})
-        ids = {"request": question.request, "session": question.session, "run": question.run}
+            return self.refusals[question.flow].model_copy(update={"request": question.request, "digest": question.digest})
+        ids = {"request": question.request, "session": question.session, "run": question.run, "digest": question.digest}
         if question.flow not in self.flows:
             return PlanRefused.model_validate({**ids, "reason": "unknown_flow"})
         plan = Plan(flow=flow(question.flow), definition="h", brand=BRAND, stages=tuple(self.flows[question.flow]))
         return PlanMade.model_validate({**ids, "plan": plan.model_dump()})
 
     async def locate(self, question: FlowRequested) -> FlowLocated:
-        return FlowLocated(request=question.request, session=question.session, slug="login")
+        return FlowLocated(request=question.request, session=question.session, digest=question.digest, slug="login")
 
 
 BRAND = BrandFacts(pk="b", domain="d", title="t")

@@ -11,6 +11,7 @@ from shared.contracts.codec import encode
 from shared.contracts.definitions import (
     BodyPublished,
     BrandBody,
+    Designation,
     FlowBody,
     FlowFacts,
     Guard,
@@ -26,7 +27,7 @@ from shared.contracts.definitions import (
 from shared.contracts.envelope import Envelope
 from shared.contracts.model import Contract, Value
 from shared.contracts.people import UserFacts, Visitor
-from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlanRefused, PlanRequested
+from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlanRefused, PlanRequested, location_digest, plan_digest
 from shared.contracts.policy import BindingResult, Outcome, VerdictReached, VerdictRequested, facts_digest
 from shared.contracts.topics import DEFINITIONS
 from shared.flows.definitions import Definitions
@@ -156,9 +157,10 @@ class ScriptedPolicy:
 def plan_request(
     slug: str, who: Visitor | None = None, context: dict[str, Any] | None = None, obligations: tuple[str, ...] = ()
 ) -> PlanRequested:
+    who, context = who or visitor(), context or {}
     return PlanRequested(
-        request="r1", session=SESSION, run="run1", flow=slug, visitor=who or visitor(), context=context or {},
-        obligations=obligations, deadline_us=CLOCK.now_us() + 15_000_000,
+        request="r1", session=SESSION, run="run1", flow=slug, visitor=who, context=context, obligations=obligations,
+        digest=plan_digest(slug, who, context, obligations), deadline_us=CLOCK.now_us() + 15_000_000,
     )  # fmt: skip
 
 
@@ -167,6 +169,13 @@ async def planned(catalog: Published, asked: PlanRequested, policy: ScriptedPoli
     return await planner.plan(asked, policy or ScriptedPolicy())
 
 
+def location(who: Visitor, deadline_us: int, designation: Designation | None = None, flow: str = "") -> FlowRequested:
+    return FlowRequested(
+        request="r1", session=SESSION, designation=designation, flow=flow, visitor=who, digest=location_digest(designation, flow, who),
+        deadline_us=deadline_us,
+    )  # fmt: skip
+
+
 async def located(catalog: Published, policy: ScriptedPolicy | None = None, host: str = "x.example", **asked: Any) -> FlowLocated:
-    request = FlowRequested(request="r1", session=SESSION, visitor=visitor(host=host), deadline_us=CLOCK.now_us() + 15_000_000, **asked)
+    request = location(visitor(host=host), CLOCK.now_us() + 15_000_000, **asked)
     return await Locator(catalog, CLOCK).locate(request, policy or ScriptedPolicy())

@@ -30,14 +30,14 @@ class Asking:
 
     async def plan(self, question: p.PlanRequested) -> p.PlanMade | p.PlanRefused:
         """See `questions.Planner.plan`."""
-        reply = await self._asked(self._plans, topics.PLAN_REQUESTS, question.request, "", question.session, question)
+        reply = await self._asked(self._plans, topics.PLAN_REQUESTS, question.request, question.digest, question.session, question)
         if isinstance(reply, p.FlowLocated):
             raise TypeError("a location for a plan")
         return reply
 
     async def locate(self, question: p.FlowRequested) -> p.FlowLocated:
         """See `questions.Planner.locate`."""
-        reply = await self._asked(self._plans, topics.PLAN_REQUESTS, question.request, "", question.session, question)
+        reply = await self._asked(self._plans, topics.PLAN_REQUESTS, question.request, question.digest, question.session, question)
         if not isinstance(reply, p.FlowLocated):
             raise TypeError("a plan for a location")
         return reply
@@ -71,7 +71,7 @@ class Asking:
         if record.topic == topics.PLANS:
             made = p.CODEC.decode(record).body
             if isinstance(made, p.PlanMade | p.PlanRefused | p.FlowLocated):
-                self._plans.settle(made.request, "", made)
+                self._plans.settle(made.request, made.digest, made)
             return
         reached = policy.CODEC.decode(record).body
         if isinstance(reached, policy.VerdictReached):

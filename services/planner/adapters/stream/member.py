@@ -13,11 +13,11 @@ from services.planner.adapters.stream.conversation import Conversation
 from services.planner.application.locating import Locator
 from services.planner.application.planning import Planner
 from shared.contracts.codec import Received
-from shared.contracts.errors import UnknownType
+from shared.contracts.errors import BadField, UnknownType
 from shared.contracts.model import Contract
 from shared.contracts.placement import check_session
 from shared.contracts.planner import CODEC as PLANNER
-from shared.contracts.planner import FlowRequested, PlanMade, PlanRefused, PlanRequested
+from shared.contracts.planner import FlowRequested, PlanMade, PlanRefused, PlanRequested, digest_of
 from shared.contracts.policy import CODEC as POLICY
 from shared.contracts.policy import VerdictReached
 from shared.contracts.topics import PLAN_REQUESTS, TOPICS, VERDICTS
@@ -112,6 +112,8 @@ def _decoded(record: Record) -> Received[Contract]:
     match body:
         case PlanRequested() | FlowRequested() if record.topic == PLAN_REQUESTS:
             check_session(body.session, received.envelope.subject, record.partition)
+            if body.digest != digest_of(body):
+                raise BadField("digest")
         case VerdictReached() if record.topic == VERDICTS:
             check_session(body.session, received.envelope.subject, record.partition)
         case _:
@@ -121,4 +123,6 @@ def _decoded(record: Record) -> Received[Contract]:
 
 def _too_large(made: PlanMade) -> PlanRefused:
     plan = made.plan
-    return PlanRefused(request=made.request, session=made.session, run=made.run, reason="error", flow=plan.flow, brand=plan.brand)
+    return PlanRefused(
+        request=made.request, session=made.session, run=made.run, digest=made.digest, reason="error", flow=plan.flow, brand=plan.brand
+    )
