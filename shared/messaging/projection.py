@@ -40,14 +40,6 @@ class Projection:
         """Begin to read; a log that is away is waited for."""
         self._task = asyncio.create_task(self._follow(), name=f"projection of {self._topic}")
 
-    async def wait_ready(self, timeout_s: float) -> None:
-        """Until `ready`; `Unavailable` when that takes longer."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self.ready.wait()
-        except TimeoutError as error:
-            raise Unavailable(f"{self._topic} is not read to its end yet") from error
-
     def fetched_age(self) -> float:
         """Seconds since the log last answered; since the start, while the beginning is still being read."""
         return self._clock.monotonic() - self._began if self._tail is None else self._tail.fetched_age()

@@ -8,7 +8,6 @@ import pytest
 from shared.contracts.errors import BadSyntax
 from shared.contracts.topics import DEAD_LETTERS, STATE, TOKENS, TOPICS
 from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Unavailable
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.embedded import EmbeddedLog
 from shared.messaging.embedded_subscription import EmbeddedTail
@@ -64,14 +63,14 @@ async def test_ready_means_that_all_that_was_there_is_applied(log: EmbeddedLog, 
         await put(log, value)
     assert await projection.lag() == 3
     await projection.start()
-    await projection.wait_ready(PATIENT_S)
+    await asyncio.wait_for(projection.ready.wait(), PATIENT_S)
     assert seen.values == [b"a", b"b", None]
     assert await projection.lag() == 0
 
 
 async def test_it_follows(log: EmbeddedLog, seen: Seen, projection: Projection) -> None:
     await projection.start()
-    await projection.wait_ready(PATIENT_S)
+    await asyncio.wait_for(projection.ready.wait(), PATIENT_S)
     await put(log, b"a")
     await asyncio.wait_for(seen.changed.wait(), PATIENT_S)
     assert seen.values == [b"a"]
@@ -82,7 +81,7 @@ async def test_an_emptied_topic_is_ready_at_once(log: EmbeddedLog, seen: Seen, p
     await put(log, b"a")
     log._partitions[TOKENS][0].keep([])
     await projection.start()
-    await projection.wait_ready(PATIENT_S)
+    await asyncio.wait_for(projection.ready.wait(), PATIENT_S)
     assert seen.values == []
 
 
@@ -90,7 +89,7 @@ async def test_bad_records_are_dead_lettered_and_passed(log: EmbeddedLog, seen: 
     for value in (b"a", b"bad", b"worse", b"b"):
         await put(log, value)
     await projection.start()
-    await projection.wait_ready(PATIENT_S)
+    await asyncio.wait_for(projection.ready.wait(), PATIENT_S)
     assert seen.values == [b"a", b"b"]
     assert await log.bounds(TopicPartition(DEAD_LETTERS, 0)) == (0, 2)
     assert projection.failure is None
@@ -102,19 +101,14 @@ async def test_all_partitions_are_read(log: EmbeddedLog, seen: Seen) -> None:
         await log.append(Message(STATE, number, b"k", b"%d" % number))
     projection = Projection(log, STATE, seen.apply, DeadLetters(log, "worker", clock), clock)
     await projection.start()
-    await projection.wait_ready(PATIENT_S)
+    await asyncio.wait_for(projection.ready.wait(), PATIENT_S)
     assert seen.values == [b"%d" % number for number in range(12)]
     await projection.stop()
 
 
-async def test_not_ready_in_time_is_unavailable(projection: Projection) -> None:
-    with pytest.raises(Unavailable):
-        await projection.wait_ready(0.01)
-
-
 async def test_a_closed_log_shows_as_failure(log: EmbeddedLog, projection: Projection) -> None:
     await projection.start()
-    await projection.wait_ready(PATIENT_S)
+    await asyncio.wait_for(projection.ready.wait(), PATIENT_S)
     await log.close()
     async with asyncio.timeout(PATIENT_S):
         while projection.failure is None:  # noqa: ASYNC110 - nothing tells
@@ -127,7 +121,7 @@ async def test_a_tail_that_breaks_is_gone_on_with(
     log: EmbeddedLog, seen: Seen, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await projection.start()
-    await projection.wait_ready(PATIENT_S)
+    await asyncio.wait_for(projection.ready.wait(), PATIENT_S)
     await put(log, b"a")
     await asyncio.wait_for(seen.changed.wait(), PATIENT_S)
     seen.changed.clear()
