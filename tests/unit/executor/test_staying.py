@@ -70,6 +70,21 @@ async def test_a_worker_that_lost_the_log_is_replaced_until_one_can_join() -> No
     assert crew.came[2].did == ["start", "stop"]
 
 
+async def test_a_log_that_goes_away_at_the_start_is_waited_for_as_later() -> None:
+    crew = Crew(False, False, True)
+    worker = StayingWorker(crew)
+    await worker.start()
+    assert [worker.joined] == [False]
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(PATIENT_S):
+        while not worker.joined:  # noqa: ASYNC110 -- nothing tells
+            await asyncio.sleep(0.001)
+    assert [came.did[0] for came in crew.came] == ["start"] * 3
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await worker.stop()
+
+
 @pytest.mark.parametrize("failure", [LogDiverged("s 1"), KeyError("a mistake"), LogClosed()])
 async def test_what_waiting_does_not_mend_ends_it(failure: Exception) -> None:
     crew = Crew(True)

@@ -36,11 +36,15 @@ class StayingWorker:
     def __init__(self, new: Callable[[], Replaceable]) -> None:
         self._new = new
         self._worker = new()
+        self._away: Unavailable | None = None
         self._stopped = False
 
     async def start(self) -> None:
-        """Join the group."""
-        await self._worker.start()
+        """Join the group; where the log is away, `run` does that when it comes."""
+        try:
+            await self._worker.start()
+        except Unavailable as away:
+            self._away = away
 
     async def stop(self) -> None:
         """Leave the group, for good."""
@@ -52,7 +56,7 @@ class StayingWorker:
         pause = FIRST_PAUSE_S
         while not self._stopped:
             await asyncio.sleep(LOOK_S)
-            failure = self._worker.failure
+            failure = self._failure
             if failure is None:
                 pause = FIRST_PAUSE_S if self._worker.assigned_once else pause
                 continue
@@ -73,9 +77,13 @@ class StayingWorker:
             logger.warning("the group cannot be joined yet: %s", away)
             await worker.stop()
         else:
-            self._worker = worker
+            self._worker, self._away = worker, None
             if self._stopped:  # meanwhile
                 await worker.stop()
+
+    @property
+    def _failure(self) -> BaseException | None:
+        return self._away or self._worker.failure
 
     @property
     def caught_up(self) -> bool:
@@ -85,7 +93,7 @@ class StayingWorker:
     @property
     def joined(self) -> bool:
         """Whether the membership goes on."""
-        return self._worker.failure is None
+        return self._failure is None
 
     def held(self) -> list[TopicPartition]:
         """See `Worker.held`."""
