@@ -1,1 +1,1 @@
-"""The command line and the one-process runtime: the only code that sees all four services."""
+"""The command line, and all services in one process: nothing else imports more than one of them."""

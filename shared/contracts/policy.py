@@ -10,7 +10,7 @@ from shared.contracts.model import Contract, Micros, Plain, ShortText, Text, Val
 from shared.contracts.people import UserFacts, Visitor
 
 Outcome = Literal["pass", "fail", "error"]
-"""A verdict's outcome. An error is not false: it can lengthen a plan or end a flow, never remove a stage (architecture §4.9)."""
+"""A verdict's outcome. An error is not false: it may keep a stage or stop a flow, and removes nothing (architecture §4.9)."""
 Purpose = Literal["flow", "plan", "reach"]
 """What the guard guards: the whole flow, a stage while planning, a stage about to be shown."""
 

@@ -1,4 +1,4 @@
-"""Every stage and policy type of this release, found at start-up; a name clash is an error that names both files."""
+"""Every stage and policy type of this release, found at start-up. Two of one name are refused, both files named."""
 
 import importlib
 import inspect

@@ -1,8 +1,8 @@
 """What a stage type is.
 
 A new stage type is one file in `stage_types/`: its configuration (a pydantic model, from which the REST API, the
-OpenAPI text and the checks of imports are made), the fields of its answer, and the two questions below. A stage is
-straight-line code; everything it wants from the world goes through `do`, so it runs live, in a replay and in a test.
+OpenAPI text and the checks of imports are made), the fields of its answer, and the two questions below. Its code has
+no callbacks and no states of its own: `do` is its only way to the world, so that the same code runs live, in a replay and in a test.
 """
 
 from abc import ABC, abstractmethod

@@ -1,7 +1,7 @@
 """Ids: random ones are made once at the edge, all others are derived, so that a second run draws the same.
 
-A session id begins with the partition that its records go to (architecture §2), so no two hash functions have to
-agree and the partition count can grow while sessions run: `07.3q2-7w...`.
+A session id begins with the partition that its records go to (architecture §2), so nobody has to hash as
+somebody else does, and partitions can be added under running sessions: `07.3q2-7w...`.
 """
 
 import base64

@@ -111,7 +111,7 @@ async def _answer(decision: Decision, cursor: Cursor, read: Reading) -> Handled:
     addressed = _addressed(decision.state, step)
     older = addressed is not None and shown is not None and shown.transition != addressed.head and shown.version < addressed.version
     if addressed and older and addressed.view:
-        # The current state, or the end, again; nothing counted. A cancelled run has none: its flow begins anew.
+        # Shows what there is now, counts nothing. A cancelled run has none: its flow begins anew.
         return Current(addressed.run)
     deliver = shown is None or (addressed is not None and shown.transition == addressed.head)
     run = _continued(decision)

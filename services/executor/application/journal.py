@@ -1,7 +1,7 @@
 """The sessions topic of one partition: append transitions, and learn which are accepted (architecture §4.2).
 
-The owner folds only what it knows to be in the log in this order. An acknowledged offset that directly follows the last
-known one proves it without waiting; anything else waits until the record was read back.
+The owner folds only what it knows to be in the log in this order. If the acknowledged offset is the
+very next one that is so; if it is not, the record has to be read back first.
 """
 
 import asyncio

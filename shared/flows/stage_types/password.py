@@ -31,7 +31,7 @@ class PasswordConfig(StageConfig):
 
 
 class PasswordStage(Stage[PasswordConfig]):
-    """Checks the password of the pending user."""
+    """Takes a password and has the directory verify it."""
 
     name = "password"
     app = "authentik_stages_password"
