@@ -77,6 +77,8 @@ def _part(name: str, part: dict[str, Any]) -> str:
             return f"shows={component or kind}{f' to={_short(to)}' if to else ''}"
         case {"method": method, "subject": subject}:
             return f"{name}={method} by={subject[:ID_MAX]}"
+        case {"login": login, "username": username, "address": address}:
+            return f"{name}={_short(username)}@{_short(address)} ({login[:ID_MAX]})"
         case {"login": login, "username": username}:
             return f"{name}={_short(username)} ({login[:ID_MAX]})"
         case {"user": user, "address": address, "host": _}:

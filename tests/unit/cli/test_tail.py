@@ -159,3 +159,11 @@ def test_large_parts_are_told_by_what_matters(written: Callable[..., None], caps
     assert 'run=run-1 binding=01234567 evidence=password by=u context={"is_redirected":true}' in stage
     assert "kind=" not in stage
     assert "name=failures value=0" in counter
+
+
+def test_a_log_in_is_told_with_its_address(written: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    facts = {"username": "alice", "login": "0123456789", "methods": ("password",), "address": "192.0.2.1", "user_agent": "curl"}
+    written(message(DIRECTORY_EVENTS, "1", 0, UserChanged(user=1, what="logged_in", at_us=1, facts=facts)))
+    (line,) = shown(capsys, DIRECTORY_EVENTS)
+    assert "what=logged_in" in line
+    assert "facts=alice@192.0.2.1 (01234567)" in line
