@@ -15,7 +15,7 @@ from shared.kernel.settings import CommonSettings
 from shared.postgres.server import EmbeddedPostgres
 from sluice.data_folder import DataFolder
 
-STARTING_S: Final = 15.0  # somebody else may be starting or stopping it
+STARTING_S: Final = 60.0  # somebody else may be starting or stopping it
 RETRY_S: Final = 0.1
 
 

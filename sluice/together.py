@@ -28,7 +28,7 @@ from shared.runtime.telemetry import ProcessTelemetry
 from sluice.data_folder import DataFolder
 from sluice.welcome import welcome
 
-READY_S: Final = 30.0
+READY_S: Final = 120.0  # a part that fails is told at once; a slow machine takes its time
 POLL_S: Final = 0.01
 
 

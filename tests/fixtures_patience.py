@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from services.catalog.application.editing import Editing
+from services.executor.adapters.directory.directory import open_directory
 from shared.postgres.pool import open_pool
 
 PATIENT_S: Final = 60.0
@@ -33,8 +34,9 @@ LIMITS: Final = {
 def _patient(patch: pytest.MonkeyPatch) -> None:
     for name, limit in LIMITS.items():
         patch.setattr(name, limit)
-    # Those two took theirs over as a default when they were defined.
-    patch.setattr(open_pool, "__kwdefaults__", {**(open_pool.__kwdefaults__ or {}), "limit_s": PATIENT_S})
+    # These took theirs over as a default when they were defined.
+    for opens in (open_pool, open_directory):
+        patch.setattr(opens, "__kwdefaults__", {**(opens.__kwdefaults__ or {}), "limit_s": PATIENT_S})
     patch.setattr(Editing.__init__, "__defaults__", (PATIENT_S,))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Final
 
 from services.executor.adapters.directory.bootstrap_admin import Bootstrapped, ensure_admin
 from services.executor.adapters.directory.directory import open_directory
@@ -14,6 +15,9 @@ from services.executor.domain.passwords import TARGET, TEST_TARGET
 from services.executor.settings import Settings
 from shared.kernel.clock import Clock, SystemClock
 from shared.postgres.pool import Database
+
+LIMIT_S: Final = 20.0
+"""How long one change may take: who sits at a terminal, or starts a process, waits longer than a visitor."""
 
 
 class Administration:
@@ -58,7 +62,7 @@ class Administration:
 async def administration(dsn: str, settings: Settings) -> AsyncIterator[Administration]:
     """The users in this database, migrated before the first use."""
     clock = SystemClock()
-    database = await open_directory(dsn, size=1)
+    database = await open_directory(dsn, size=1, limit_s=LIMIT_S)
     hashes = HashPool(clock, TEST_TARGET if settings.hash_test_cost else TARGET)
     try:
         yield Administration(database, Users(database, hashes, clock), clock)

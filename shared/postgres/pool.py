@@ -21,6 +21,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProx
 Row: TypeAlias = asyncpg.Record
 
 TIMEOUT: Final = 1.0  # s, for all that one caller does with a connection (architecture §4.14)
+CONNECT_TIMEOUT: Final = 10.0  # s, outside the pool: who waits for it has a limit of their own, or nobody waits
 MIGRATION_TIMEOUT: Final = 60.0  # s; a start is no request, and another process may be migrating
 KEEP_IDLE: Final = 300.0  # s
 
@@ -214,7 +215,7 @@ async def open_pool(dsn: str, *, schema: str, size: int = 8, migrations: Sequenc
 async def _connect(dsn: str, schema: str, statement_timeout_s: float) -> "asyncpg.Connection[asyncpg.Record]":
     try:
         connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-            dsn, timeout=TIMEOUT, command_timeout=2 * statement_timeout_s, server_settings=_session(schema, statement_timeout_s)
+            dsn, timeout=CONNECT_TIMEOUT, command_timeout=2 * statement_timeout_s, server_settings=_session(schema, statement_timeout_s)
         )
     except ssl.SSLCertVerificationError:  # a ValueError too
         raise

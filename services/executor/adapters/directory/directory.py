@@ -16,16 +16,16 @@ from shared.flows.orders import Order
 from shared.kernel.clock import Clock
 from shared.postgres.migrations import MigrationSet
 from shared.postgres.outbox import OUTBOX
-from shared.postgres.pool import Database, open_pool
+from shared.postgres.pool import TIMEOUT, Database, open_pool
 
 SCHEMA: Final = "executor"
 LIMITS: Final = GuessLimits()
 DIRECTORY: Final = MigrationSet.load("directory", files("services.executor.migrations"))
 
 
-async def open_directory(dsn: str, *, schema: str = SCHEMA, size: int = 8) -> Database:
+async def open_directory(dsn: str, *, schema: str = SCHEMA, size: int = 8, limit_s: float = TIMEOUT) -> Database:
     """The directory's database, migrated before its first use; returns at once, whether PostgreSQL is there or not."""
-    return await open_pool(dsn, schema=schema, size=size, migrations=(OUTBOX, DIRECTORY))
+    return await open_pool(dsn, schema=schema, size=size, migrations=(OUTBOX, DIRECTORY), limit_s=limit_s)
 
 
 class PostgresDirectory:
