@@ -28,8 +28,10 @@ from shared.messaging.log import Record
 fetcher.MemoryRecords = ReadableRecords
 kafka_logging.install()
 
-# aiokafka keeps one fetch in flight per broker: a partition that is resumed meanwhile waits until it has ended
-FETCH_WAIT_MS = 250
+# How long a broker holds a fetch that finds nothing. aiokafka keeps one in flight per broker, so a member's partition that is
+# resumed waits until it has ended; a tail resumes nothing, and its idle fetches are most of what an idle edge costs.
+MEMBER_WAIT_MS = 250
+TAIL_WAIT_MS = 500
 SESSION_TIMEOUT_MS = 6_000
 HEARTBEAT_MS = 500
 # how long the group waits for a member that is still revoking; longer than a hand-over, within a takeover of 10 s
@@ -97,7 +99,7 @@ def new_consumer(brokers: Brokers, group: str | None = None, request_timeout_ms:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_uncommitted",
-        fetch_max_wait_ms=FETCH_WAIT_MS,
+        fetch_max_wait_ms=MEMBER_WAIT_MS if group else TAIL_WAIT_MS,
         partition_assignment_strategy=(RangePartitionAssignor,),
         session_timeout_ms=SESSION_TIMEOUT_MS,
         heartbeat_interval_ms=HEARTBEAT_MS,
