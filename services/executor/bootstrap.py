@@ -142,8 +142,8 @@ class EdgeRole:
 
     @property
     def failure(self) -> BaseException | None:
-        """Why following a topic ended by itself."""
-        return self._tokens.failure or self._keys.failure or self._revocations.failure
+        """Why following a topic, or listening, ended by itself."""
+        return self._tokens.failure or self._keys.failure or self._revocations.failure or self._edge.failure
 
 
 class Executor:

@@ -188,3 +188,21 @@ async def test_a_page_whose_step_the_log_did_not_acknowledge_says_so_and_is_aske
         answer = await browser.get(page)
         assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     assert (await browser.get(page)).status == 200
+
+
+@pytest.mark.parametrize("listener", ["_replies", "_facts"])
+async def test_a_listener_that_ends_by_itself_is_the_edges_failure(
+    rig: Rig, browser: Browser, monkeypatch: pytest.MonkeyPatch, listener: str
+) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    assert rig.edge.failure is None
+    part = getattr(rig.edge, listener)
+    monkeypatch.setattr(part, "_hand_out" if listener == "_replies" else "_changed", broken)
+    place = (REPLIES, part.partition) if listener == "_replies" else (DIRECTORY_EVENTS, 0)
+    await rig.log.append(Message(*place, b"x", b"anything", ()))
+    async with asyncio.timeout(PATIENT_S):
+        while rig.edge.failure is None:
+            await asyncio.sleep(0.01)
+    assert isinstance(rig.edge.failure, ZeroDivisionError)

@@ -116,3 +116,12 @@ def test_parts_of_a_proof_cannot_be_moved() -> None:
     assert ring.proof(b"ab", b"c") != ring.proof(b"a", b"bc")
     with pytest.raises(ValueError, match="16 bytes"):
         KeyRing((b"short",), "test")
+
+
+def test_only_what_we_made_is_remembered() -> None:
+    cookies = Cookies(EdgeSettings((b"k" * 32,)))
+    for made_up in ("", "x", "A" * 16_000, cookies.step("s", "f", Shown(run="r", transition="t", version=1))):
+        assert cookies._opened(made_up) is None
+    assert cookies._known.cache_info().currsize == 0
+    assert cookies._opened(cookies.session("03." + "s" * 22, 1, None)) is not None
+    assert cookies._known.cache_info().currsize == 1

@@ -54,6 +54,10 @@ class Jar:
     command: str | None
 
 
+class _NotOurs(Exception):
+    """A session cookie that we did not make, or cannot read; raised, because a cache keeps what is returned."""
+
+
 class Cookies:
     """Reads, makes and proves the cookies of one deployment."""
 
@@ -65,8 +69,9 @@ class Cookies:
         self._same_site = settings.same_site
         self._sessions = KeyRing(settings.secrets, "cookie/session/1")
         self._steps = KeyRing(settings.secrets, "cookie/step/1")
-        # Gateways ask for the same logins all the time, and the same value has the same meaning.
-        self._opened = lru_cache(maxsize=settings.checked_logins)(self._open)
+        # Gateways ask for the same logins all the time, and the same value has the same meaning. Only what we made is kept: of
+        # what others make up there is no end, and each would be held with all its kilobytes.
+        self._known = lru_cache(maxsize=settings.checked_logins)(self._open)
 
     def read(self, request: web.Request, client: Client, path: str) -> Jar:
         """The cookies of a request. Two of one name are refused and both are cleared; broken ones count as none."""
@@ -127,17 +132,23 @@ class Cookies:
         """`Set-Cookie` of a command whose answer is still to come on this path; None deletes it."""
         return self._line(client, COMMAND, command or "", path=path, max_age=COMMAND_AGE_S if command else 0)
 
-    def _open(self, value: str) -> SessionCookie | None:
+    def _opened(self, value: str) -> SessionCookie | None:
+        try:
+            return self._known(value)
+        except _NotOurs:
+            return None
+
+    def _open(self, value: str) -> SessionCookie:
         raw = _raw(value)
         if raw is None or not self._sessions.holds(raw[:MAC_BYTES], raw[MAC_BYTES:]):
-            return None
+            raise _NotOurs
         try:
             body: dict[str, Any] = wire.unpack(raw[MAC_BYTES:], _MAX_VALUE)
             login = None if body["login"] is None else LoginClaims.model_validate(body["login"])
             partition_of(body["session"])
             return SessionCookie(body["session"], body["rotation"], login, value)
         except (BadRecord, KeyError, ValidationError, ValueError):
-            return None  # of another release: its claims mean nothing to us
+            raise _NotOurs from None  # of another release: its claims mean nothing to us
 
     def _line(self, client: Client, name: str, value: str, *, path: str = "/", max_age: int | None = None, http_only: bool = True) -> str:
         secure = client.secure or self._always_secure

@@ -75,6 +75,11 @@ class Edge:
         await self._facts.stop()
         await self._replies.stop()
 
+    @property
+    def failure(self) -> BaseException | None:
+        """Why it does not listen any more."""
+        return self._replies.failure or self._facts.failure
+
     def routes(self) -> Iterable[web.RouteDef]:
         """All routes of visitors."""
         return [*(route for part in self._parts for route in part.routes()), *files.routes()]

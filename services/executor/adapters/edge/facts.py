@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from contextlib import suppress
 from typing import Final
 
 from services.executor.application.ports import Logins
@@ -43,10 +42,15 @@ class Facts:
         """Stop listening."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)  # why it ended is `failure`, and told already
         if self._tail is not None:
             await self._tail.close()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why listening ended by itself, which it never should."""
+        task = self._task
+        return task.exception() if task is not None and task.done() and not task.cancelled() else None
 
     async def of(self, user: int) -> UserFacts | None:
         """The user's facts, None if they are gone; `Unavailable` when they are not known and PostgreSQL is away."""

@@ -59,6 +59,12 @@ class Replies:
         """Whether replies arrive: a step that is asked for now would be answered."""
         return self._tail is not None and self._tail.fetched_age() <= MAX_AGE_S
 
+    @property
+    def failure(self) -> BaseException | None:
+        """Why listening ended by itself, which it never should."""
+        task = self._task
+        return task.exception() if task is not None and task.done() and not task.cancelled() else None
+
     async def start(self) -> None:
         """Listen from now on. Where the log is away, nothing is asked until it comes."""
         with suppress(Unavailable):
@@ -69,8 +75,7 @@ class Replies:
         """Stop listening; whoever still waits is left to their time-out."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)  # why it ended is `failure`, and told already
         if self._tail is not None:
             await self._tail.close()
             self._tail = None
