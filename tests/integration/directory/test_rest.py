@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from services.executor.adapters.directory.naming import NewUser
 from services.executor.adapters.directory.rest import UsersApi
@@ -167,6 +168,28 @@ async def test_bodies_that_are_no_json_object_are_refused(client: Client) -> Non
     async with client.post(ROOT, data={"a": "b"}) as answer:
         assert answer.status == 415
         assert await answer.json() == {"detail": 'Unsupported media type "application/x-www-form-urlencoded" in request.'}
+
+
+@pytest.mark.parametrize(
+    ("pk", "status", "detail"),
+    [
+        ("0", 404, "Not found."),
+        ("99999999999999999999", 404, "Not found."),
+        ("-1", 400, "Not a valid number."),
+        ("01", 400, "Not a valid number."),
+        ("1e3", 400, "Not a valid number."),
+        ("%EF%BC%91", 400, "Not a valid number."),
+        ("1%0A", 400, "Not a valid number."),
+    ],
+)
+async def test_a_number_is_written_in_one_way(client: Client, pk: str, status: int, detail: str) -> None:
+    async with client.get(URL(f"{ROOT}{pk}/", encoded=True)) as answer:
+        assert (answer.status, await answer.json()) == (status, {"detail": detail})
+
+
+async def test_a_parameter_that_comes_twice_is_refused(client: Client) -> None:
+    async with client.get(f"{ROOT}?username=plain&username=root") as answer:
+        assert (answer.status, await answer.json()) == (400, {"username": ["Only one value is allowed."]})
 
 
 async def test_no_body_is_an_empty_one_and_null_is_none(client: Client) -> None:

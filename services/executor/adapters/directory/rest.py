@@ -1,6 +1,7 @@
 """`/api/v3/core/users/`: users for administrators with a superuser's bearer token, as authentik 2024.8.3 answers."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Protocol
 
@@ -19,6 +20,8 @@ PAGE_SIZE_MAX: Final = 100
 _LIST_ALLOW: Final = {"Allow": "GET, POST, HEAD, OPTIONS"}
 _ONE_ALLOW: Final = {"Allow": "GET, DELETE, HEAD, OPTIONS"}
 _POST_ALLOW: Final = {"Allow": "POST, OPTIONS"}
+
+_NUMBER: Final = re.compile(r"(?:0|[1-9][0-9]*)\Z")
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -44,7 +47,7 @@ class UsersApi:
 
     def routes(self) -> Iterable[web.RouteDef]:
         """The routes; `/api/v3/core/users/me/` is the edge's."""
-        one = "/api/v3/core/users/{pk:[0-9]{1,10}}/"
+        one = "/api/v3/core/users/{pk:[^/]+}/"
         return (
             web.get("/api/v3/core/users/", self._guarded(self.list, _LIST_ALLOW)),
             web.post("/api/v3/core/users/", self._guarded(self.create, _LIST_ALLOW)),
@@ -59,6 +62,7 @@ class UsersApi:
     async def list(self, request: web.Request) -> web.Response:
         """Users by name, a page at a time, or the one with `?username=`. Other filters are ignored, as authentik does."""
         number, size = _number(request, "page", 1, 2**31), _number(request, "page_size", PAGE_SIZE, PAGE_SIZE_MAX)
+        _check_single(request)
         wanted = request.query.getall("username", [])
         if wanted and wanted[-1]:
             found = await self._users.named(wanted[-1])
@@ -137,10 +141,19 @@ class UsersApi:
 
 
 def _pk(request: web.Request) -> int:
-    pk = int(request.match_info["pk"])
-    if pk >= 2**31:
+    text = request.match_info["pk"]
+    if not _NUMBER.match(text):
+        raise Answered(400, "Not a valid number.")  # security reference 7.1, H30
+    if len(text) > 10 or (pk := int(text)) >= 2**31:
         raise _not_found()
     return pk
+
+
+def _check_single(request: web.Request) -> None:
+    """`UserRefused` for a parameter that comes twice: which of them would count? (security reference 7.1, H34)"""
+    doubled = sorted({name for name in request.query if len(request.query.getall(name)) > 1})
+    if doubled:
+        raise UserRefused({doubled[0][:100]: ("Only one value is allowed.",)})
 
 
 def _not_found() -> Answered:
