@@ -1,6 +1,7 @@
 """Chromium without JavaScript, and one of its tabs as its visitor has it: what is there to read, to fill in, to press."""
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +16,18 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-WAIT_S: Final = 15.0
+WAIT_S: Final = 60.0
 NO_SCRIPT: Final = {"profile.managed_default_content_settings.javascript": 2}
 FLAGS: Final = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-proxy-server",
     "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-_ANOTHER_IS_HERE: Final = "return performance.timeOrigin !== arguments[0] && document.readyState === 'complete'"
+_ANOTHER_IS_HERE: Final = """
+return performance.timeOrigin !== arguments[0] && document.readyState === 'complete'
+  && !document.querySelector('meta[http-equiv=refresh]');
+"""
+"""A page that says "still working", as on a slow machine, goes on by itself: it is not yet the one that is waited for."""
+_STATUS: Final = "return performance.getEntriesByType('navigation')[0]?.responseStatus"
 
 
 def missing() -> str:
@@ -74,6 +80,7 @@ class Tab:
     def open(self, path: str) -> None:
         """Go there, as by the address bar."""
         self.driver.get(self._base_url + path)
+        self._arrived(0)
 
     @property
     def path(self) -> str:
@@ -116,9 +123,12 @@ class Tab:
         """Do something that leads to another page, and wait for that page."""
         old = self.measured("return performance.timeOrigin")
         act()
+        self._arrived(old)
+
+    def _arrived(self, old: float) -> None:
         # While one page goes and the next one comes, Chromium's driver may know neither.
         wait = WebDriverWait(self._driver, WAIT_S, ignored_exceptions=(WebDriverException,))
-        wait.until(lambda driver: driver.execute_script(_ANOTHER_IS_HERE, old))
+        wait.until(lambda driver: driver.execute_script(_ANOTHER_IS_HERE, old) and not _told_to_come_back(driver))
 
     def form(self) -> Form:
         """The form that is shown."""
@@ -144,6 +154,15 @@ class Tab:
     def measured(self, script: str) -> Any:
         """What a script of the test returns; it runs by the debugger, beside a page that may run none."""
         return self.driver.execute_script(script)
+
+
+def _told_to_come_back(driver: Chrome) -> bool:
+    """Whether this page is a 503; if so, it is asked for again, as a person would after a while."""
+    if driver.execute_script(_STATUS) != 503:
+        return False
+    time.sleep(1)
+    driver.refresh()
+    return True
 
 
 def fresh_tab(driver: Chrome, base_url: str) -> Tab:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from tests.e2e.browser.chromium import Form
 
-TIMEOUT_S: Final = 10.0
+TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,4 +154,4 @@ def _configure(cluster: Cluster, *settings: str) -> None:
         await connection.close()
 
     asyncio.run(apply())
-    time.sleep(0.5)  # every backend reads its settings anew, between two statements
+    time.sleep(2)  # every backend reads its settings anew, between two statements

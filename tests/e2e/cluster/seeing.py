@@ -14,18 +14,18 @@ from typing import Any, TypeVar
 from tests.e2e.visitor import AUTHENTICATION, Answer, Visitor
 
 T = TypeVar("T")
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 LOGIN = f"/api/v3/flows/executor/{AUTHENTICATION}/?query="
 ME = "/api/v3/core/users/me/"
 IDENTIFICATION, PASSWORD, DONE = "ak-stage-identification", "ak-stage-password", "xak-flow-redirect"
 
 
-def eventually(ask: Callable[[], T], good: Callable[[T], bool], patience_s: float = PATIENCE_S) -> T:
+def eventually(ask: Callable[[], T], good: Callable[[T], bool], patience_s: float = PATIENCE_S, pause_s: float = 0.2) -> T:
     """Ask again, as a browser's reload does, until the answer is good."""
     deadline = time.monotonic() + patience_s
     while not good(answer := ask()):
         assert time.monotonic() < deadline, answer
-        time.sleep(0.2)
+        time.sleep(pause_s)
     return answer
 
 
