@@ -24,6 +24,7 @@ from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log, ReadableLog, TopicPartition
 from shared.postgres.pool import Database, open_pool
 from shared.postgres.relay import Relay
+from shared.telemetry.metrics import count_dead_letter
 from shared.telemetry.propagation import current_traceparent
 from shared.web.tokens import TokenProjection
 
@@ -139,7 +140,7 @@ async def build(settings: Settings, log: Log, clock: Clock) -> Catalog:
         raise Misconfigured(f"{variable('database')}: the catalog needs it")
     database = await open_pool(settings.database.get_secret_value(), schema=SCHEMA, size=4, migrations=MIGRATIONS, limit_s=LIMIT_S)
     store = PostgresStore(database, clock, random_id, current_traceparent)
-    tokens = TokenProjection(log, DeadLetters(log, "catalog", clock), clock)
+    tokens = TokenProjection(log, DeadLetters(log, SCHEMA, clock, count_dead_letter), clock)
     return Catalog(database, log, store, Applying(store, new_pk), Editing(store, new_pk), Relay(database, log, clock), tokens)
 
 

@@ -49,14 +49,18 @@ class _Unwritten:
 
 
 class Finisher:
-    """Has orders done and states written, for one partition."""
+    """Has orders done and states written, for one partition. `failed` is told of a state that the log will never take."""
 
-    def __init__(self, log: Log, directory: Directory, states: SessionStates, partition: int, done: Callable[[int], None]) -> None:
+    def __init__(
+        self, log: Log, directory: Directory, states: SessionStates, partition: int, done: Callable[[int], None],
+        failed: Callable[[Exception], None],
+    ) -> None:  # fmt: skip
         self._log = log
         self._directory = directory
         self._states = states
         self._partition = partition
         self._done = done
+        self._failed = failed
         self._unwritten: dict[str, _Unwritten] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -111,6 +115,8 @@ class Finisher:
             except LogUnavailable:
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+            except Exception as error:  # noqa: BLE001 - told to the worker, which ends with it: the next owner folds it anew
+                return self._failed(error)
             else:
                 written = version
                 for done in [one for one in unwritten.waiting if one[0] <= written]:
@@ -119,6 +125,7 @@ class Finisher:
         unwritten.writing = False
         if not unwritten.waiting:
             del self._unwritten[session]
+        return None
 
     def _message(self, state: s.SessionState) -> Message:
         envelope = Envelope(

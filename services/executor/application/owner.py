@@ -1,14 +1,13 @@
 """The owner of one partition of sessions: takes steps, decides, writes transitions, has their orders done, replies.
 
-Sessions run concurrently, the steps of one session in order. Everything here is at least once: a step's offset is
-committed when all that it led to is in the log, and a step whose transition exists is answered again, never run again
-(architecture §4).
+Sessions run concurrently, the steps of one session in order. Everything here may come twice: a step counts as done only
+with its consequences in the log, and one that has its transition already gets the same answer and does not run (architecture §4).
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,6 +46,9 @@ GROUP: Final = "executor"
 ATTEMPTS: Final = 3
 CATCH_UP_S: Final = 1.0
 RETRY_S: Final = 0.2
+IN_HAND: Final = 256
+"""Steps of one partition that may wait at a time; each can hold an answer of 64 KiB. To pause the group instead would also hold
+back the plans and verdicts that these steps wait for."""
 Job = Callable[[], Awaitable[None]]
 
 
@@ -76,23 +78,36 @@ class Owner:
         self._dead_letters = dead_letters
         self.states = SessionStates()
         self.journal = Journal(parts.log, TopicPartition(topics.SESSIONS, partition), self.states, self._unawaited, marks)
-        self._finisher = Finisher(parts.log, parts.directory, self.states, partition, self.journal.done)
+        self._finisher = Finisher(parts.log, parts.directory, self.states, partition, self.journal.done, self._failed)
         self._queues: dict[str, deque[Job]] = {}
         self._unfinished: dict[str, deque[tuple[Envelope, SessionAdvanced, int]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._in_hand = 0
         self._stopped = False
 
     # --- taking work ---
 
     def take_step(self, record: Record, received: Received[Any]) -> None:
-        """Queue a step behind what its session is doing."""
+        """Queue a step behind what its session is doing; one too many is told to come back, and nothing of it is kept."""
+        step = received.body
+        if self._stopped:
+            return None
+        if self._in_hand >= IN_HAND:
+            reply = replying.stopped(step, "busy", "worker_full", retry_after_s=1)
+            metrics().step("", reply.outcome, 0.0)
+            self._spawn(self._send(step.model_copy(update={"sealed": None}), reply))
+            return self._marks.done(record)
 
         async def work() -> None:
-            with processing(record, received.envelope, GROUP):
-                await self._step(record, received.body)
+            try:
+                with processing(record, received.envelope, GROUP):
+                    await self._step(record, step)
+            finally:
+                self._in_hand -= 1
             self._marks.done(record)
 
-        self.submit(received.body.session, work)
+        self._in_hand += 1
+        return self.submit(step.session, work)
 
     async def stop(self) -> None:
         """Drop what is held, take nothing more: unfinished steps are somebody else's now."""
@@ -111,7 +126,10 @@ class Owner:
             queue.append(job)
             return
         self._queues[session] = deque((job,))
-        task = asyncio.create_task(self._drain(session))
+        self._spawn(self._drain(session))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -121,9 +139,12 @@ class Owner:
             while queue:
                 await queue.popleft()()
         except Exception as error:  # noqa: BLE001 - told to the worker, which ends with it: what is queued comes again
-            self._parts.failed(self.partition, error)
+            self._failed(error)
         finally:
             del self._queues[session]
+
+    def _failed(self, error: Exception) -> None:
+        self._parts.failed(self.partition, error)
 
     # --- one step ---
 

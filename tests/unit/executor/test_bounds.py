@@ -1,9 +1,16 @@
 """What a visitor sends or repeats stays within its bounds: whose cookie, how long, how many, how much."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
+from services.executor.application import owner
 from services.executor.domain.session import MAX_BYTES, obligation, obliged
+from shared.contracts import topics
+from shared.messaging.log import Message, Refused
 from tests.unit.executor.test_steps import log_in
+from tests.unit.executor.test_trouble import until
 from tests.unit.executor.world import World, stage
 
 
@@ -48,3 +55,49 @@ async def test_a_session_that_grows_too_large_takes_no_further_step_and_stays_as
         refused = await world.ask(browser.compose("start", "large", None))
         assert (refused.outcome, refused.reason, refused.session_over) == ("refused", "session_full", True)
         assert (await browser.post({}, "small")).advanced
+
+
+async def test_a_step_too_many_is_told_to_come_back_and_is_taken_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, "IN_HAND", 2)
+    async with World() as world:
+        go_on, plan, asked = asyncio.Event(), world.planner.plan, []
+
+        async def slow(question: Any) -> Any:
+            asked.append(question)
+            await go_on.wait()
+            return await plan(question)
+
+        monkeypatch.setattr(world.planner, "plan", slow)
+        browsers = [world.browser() for _ in range(3)]
+        steps = [browser.compose("start", "login", None) for browser in browsers]
+        held = [asyncio.create_task(world.ask(step)) for step in steps[:2]]
+        await until(lambda: len(asked) == 2)
+        refused = await world.ask(steps[2])
+        assert (refused.outcome, refused.reason, refused.retry_after_s) == ("busy", "worker_full", 1)
+        go_on.set()
+        assert [reply.outcome for reply in await asyncio.gather(*held)] == ["accepted", "accepted"]
+        assert (await world.ask(steps[2])).outcome == "accepted"
+
+
+class StatesRefused:
+    """A log that takes no state, and never will."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def append(self, message: Message) -> int:
+        if message.topic == topics.STATE:
+            raise Refused("too large")
+        offset: int = await self._log.append(message)
+        return offset
+
+
+async def test_a_state_that_the_log_never_takes_ends_the_worker() -> None:
+    async with World(workers=0) as world:
+        worker = await world.add_worker(StatesRefused)
+        await world.browser().get()
+        await until(lambda: worker.failure is not None)
+        assert isinstance(worker.failure, Refused)
