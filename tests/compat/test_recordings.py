@@ -25,6 +25,9 @@ SCENARIOS = (
     "auth-content-types",
     "next-hostile",
     "invalidation",
+    "authreq",
+    "ident-options",
+    "linked-flows",
 )
 PASSWORD = "akadmin-of-the-recordings"
 

@@ -1,15 +1,20 @@
 """What the corpus is sent to: the edge in this process with a worker by script, and a whole `sluice up`."""
 
 import json
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import pytest
 
+from shared.contracts.topics import SESSIONS
+from shared.messaging.sqlite_schema import connect_reader
 from tests.e2e.sluice_process import SluiceUp
+from tests.e2e.visitor import Visitor
 from tests.integration.edge.conftest import (  # noqa: F401 - fixtures are found by name
     Rig,
     clients,
@@ -18,11 +23,19 @@ from tests.integration.edge.conftest import (  # noqa: F401 - fixtures are found
     rig,
 )
 
+ONE_STEP: Final = "o-next-hostile-f"
+READY_S: Final = 10.0
+
 
 class Target(Protocol):
     """Something that answers HTTP and tells of its security records."""
 
     name: str
+
+    @property
+    def token(self) -> str:
+        """A superuser's bearer token."""
+        ...
 
     @property
     def address(self) -> tuple[str, int]: ...
@@ -32,7 +45,7 @@ class Target(Protocol):
         ...
 
     def transitions(self) -> int:
-        """How many transitions were written; 0 where nobody can see."""
+        """How many transitions were written."""
         ...
 
 
@@ -40,6 +53,7 @@ class Target(Protocol):
 class EdgeTarget:
     rig: Rig
     name: str = "edge"
+    token: str = "good-token"
 
     @property
     def address(self) -> tuple[str, int]:
@@ -58,6 +72,10 @@ class ProcessTarget:
     name: str = "sluice_up"
 
     @property
+    def token(self) -> str:
+        return self.process.token
+
+    @property
     def address(self) -> tuple[str, int]:
         parts = urlsplit(self.process.base_url)
         return parts.hostname or "", parts.port or 0
@@ -67,14 +85,35 @@ class ProcessTarget:
         return [line for line in lines if str(json.loads(line).get("logger", "")).startswith("security.")]
 
     def transitions(self) -> int:
-        return 0
+        with closing(connect_reader(self.process.data / "log.sqlite")) as log:
+            [count] = log.execute("select count(*) from records where topic = ?", (SESSIONS,)).fetchone()
+        return int(count)
 
 
 @pytest.fixture(scope="session")
 def sluice_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SluiceUp]:
     folder: Path = tmp_path_factory.mktemp("corpus") / "data"
-    with SluiceUp(folder) as process:
+    with SluiceUp(folder, {"SLUICE_BOOTSTRAP_PASSWORD": "akadmin-of-the-corpus"}) as process:
+        make_flow_of_one_step(process)
         yield process
+
+
+def make_flow_of_one_step(process: SluiceUp) -> None:
+    """The flow at whose end `next` counts; returns once a visitor can run it."""
+    admin = Visitor(process.base_url)
+
+    def made(path: str, **body: object) -> str:
+        answer = admin.ask(f"/api/v3/{path}", body, process.token)
+        assert answer.status == 201, answer
+        return str(answer.json()["pk"])
+
+    flow = made("flows/instances/", name=ONE_STEP, slug=ONE_STEP, title=ONE_STEP, designation="stage_configuration")
+    stage = made("stages/dummy/", name=ONE_STEP)
+    made("flows/bindings/", target=flow, stage=stage, order=0)
+    deadline = time.monotonic() + READY_S
+    while Visitor(process.base_url).ask(f"/api/v3/flows/executor/{ONE_STEP}/").json().get("component") != "ak-stage-dummy":
+        assert time.monotonic() < deadline, "the flow is not there"
+        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 
+from services.executor.adapters.edge.unknown_flows import MISSES
 from tests.e2e.corpus.conftest import Target
 from tests.fixtures_patience import PATIENT_S
 from tests.integration.edge.raw import RawAnswer, send
@@ -27,8 +28,16 @@ FIXED: Final = {
     "17 KiB": "a" * 17 * 1024,
     "5000 bytes": "A" * 5000,
     "3000 bytes": "a" * 3000,
+    "10 KiB": "a" * 10 * 1024,
+    "100 KB": "a" * 100_000,
+    "1 MiB": "a" * 2**20,
+    "1025 bytes": "a" * 1025,
+    "256 emoji": "\U0001f600" * 256,
+    "4000 marks": "\u0301" * 4000,
+    "300 keys": ",".join(f'"k{n}":1' for n in range(300)),
     "50 cookies": "; ".join(f"c{n}=1" for n in range(50)),
 }
+SENT: Final = "Cookie: authentik_session=${authentik_session}; sluice_step=${sluice_step}"
 Row = dict[str, Any]
 
 
@@ -67,7 +76,18 @@ async def patiently(target: Target, request: bytes) -> RawAnswer:
 
 async def started(target: Target) -> dict[str, str]:
     """The cookies of a browser that was shown the first challenge."""
-    answer = await patiently(target, f"GET {API} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    return cookies_of(await patiently(target, f"GET {API} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()))
+
+
+async def named(target: Target) -> dict[str, str]:
+    """The cookies of a browser that is asked for its password."""
+    cookies = await started(target)
+    answer = await patiently(target, request_of({"body": '{"uid_field":"nobody"}', "headers": [SENT]}, cookies))
+    assert answer.status == 302
+    return cookies | cookies_of(answer)
+
+
+def cookies_of(answer: RawAnswer) -> dict[str, str]:
     return dict(re.findall(r"Set-Cookie: (\w+)=([^;\r]*)", answer.head))
 
 
@@ -78,6 +98,8 @@ def check_answer(row: Row, answer: RawAnswer, *, head: bool) -> None:
     assert "Access-Control-Allow-Origin" not in answer.head
     if "component" in row:
         assert json.loads(answer.body)["component"] == row["component"]
+    assert {name: json.loads(answer.body)[name] for name in row.get("json", ())} == row.get("json", {})
+    assert row.get("shows", "").encode() in answer.body
     if answer.status >= 400 and "problem+json" in answer.head and not head:
         members = json.loads(answer.body)
         assert set(members) == MEMBERS
@@ -97,10 +119,23 @@ def check_cookies(row: Row, answer: RawAnswer, variables: dict[str, str]) -> Non
         assert lines == []
 
 
+async def state_before(target: Target, row: Row) -> dict[str, str]:
+    """What the row's request refers to: cookies of what was asked before, and a superuser's token."""
+    match row.get("after"):
+        case "start":
+            cookies = await started(target)
+        case "named":
+            cookies = await named(target)
+            row.setdefault("headers", [SENT])
+        case _:
+            cookies = {}
+    return cookies | {"token": target.token}
+
+
 async def attacked(target: Target, row: Row) -> None:
     if row.get("only", target.name) != target.name:
         pytest.skip(f"only for {row['only']}")
-    variables = await started(target) if row.get("after") == "start" else {}
+    variables = await state_before(target, row)
     records, transitions = len(target.records()), target.transitions()
     answer = await patiently(target, request_of(row, variables))
     check_answer(row, answer, head=row.get("method") == "HEAD")
@@ -145,14 +180,36 @@ async def test_names(target: Target, row: Row) -> None:
 
 
 @pytest.mark.parametrize("row", rows("destinations"))
-async def test_destinations(edge_target: Target, row: Row) -> None:
-    """A flow of one step, finished with this `next`: the worker by script uses the same rule as the real one."""
-    query = quote("next=" + quote(filled(row["next"], {}), safe=""), safe="")
-    raw = f"POST {DUMMY}?query={query} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
-    answer = await send(edge_target.address, raw.encode())
+async def test_destinations(target: Target, row: Row) -> None:
+    """A flow of one step, finished with this `next`."""
+    before = target.transitions()
+    shown = cookies_of(await patiently(target, f"GET {DUMMY} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()))
+    inner = row["query"] if "query" in row else "next=" + quote(filled(row["next"], {}), safe="")
+    asked = {"body": row.get("body", "{}"), "target": f"{DUMMY}?query={quote(inner, safe='')}", "headers": [SENT, *row.get("headers", ())]}
+    answer = await patiently(target, request_of(asked, shown))
     assert (answer.status, "evil" in answer.head) == (200, False)
+    assert len(answer.head) < 4096
     challenge = json.loads(answer.body)
     wanted: Row = {key: row[key] for key in ("to", "component") if key in row}
     if "message" in row:
         wanted = {"component": "ak-stage-access-denied", "error_message": row["message"]}
     assert wanted == {key: challenge[key] for key in wanted}
+    assert target.transitions() == before + 2
+
+
+async def test_guessed_flows(target: Target) -> None:
+    """H40. The last test here: an address that has guessed gets 429 for a minute, except for flows that were shown."""
+    await started(target)
+    before = target.transitions()
+    answer = RawAnswer(0, "", b"", False)
+    for n in range(MISSES + 1):
+        guess = f"GET /api/v3/flows/executor/h40-{n}/ HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        answer = await patiently(target, guess)
+        if answer.status == 429:
+            break
+        assert answer.status == 404
+        assert "Set-Cookie" not in answer.head
+    assert json.loads(answer.body)["error"] == "flow_guessing"
+    assert "Retry-After" in answer.head
+    assert target.transitions() == before
+    assert set(await started(target)) == {"authentik_session", "sluice_step"}
