@@ -1,12 +1,11 @@
 """`planner.requests` and `planner.plans`: from (designation or flow, visitor, context) to a plan. Owned by planner."""
 
 import hashlib
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, assert_never
 
 from pydantic import Field
 
-from shared.contracts import upcasters, wire
+from shared.contracts import wire
 from shared.contracts.codec import Codec
 from shared.contracts.definitions import Designation, FlowFacts, Guard, InvalidResponseAction
 from shared.contracts.model import Contract, Micros, Plain, ShortText, Text, Value
@@ -70,7 +69,6 @@ class PlanRequested(Contract):
     """
 
     wire_type: ClassVar[str] = "planner.plan.requested"
-    wire_version: ClassVar[int] = 2
     request: ShortText
     session: ShortText
     run: ShortText
@@ -86,7 +84,6 @@ class PlanMade(Contract):
     """A plan, with the verdicts that shaped it."""
 
     wire_type: ClassVar[str] = "planner.plan.made"
-    wire_version: ClassVar[int] = 2
     request: ShortText
     session: ShortText
     run: ShortText
@@ -99,7 +96,6 @@ class PlanRefused(Contract):
     """No plan, and why. `flow` and `brand` are absent only if the flow is unknown; `messages` are for the visitor."""
 
     wire_type: ClassVar[str] = "planner.plan.refused"
-    wire_version: ClassVar[int] = 2
     request: ShortText
     session: ShortText
     run: ShortText
@@ -118,7 +114,6 @@ class FlowRequested(Contract):
     """
 
     wire_type: ClassVar[str] = "planner.flow.requested"
-    wire_version: ClassVar[int] = 2
     request: ShortText
     session: ShortText
     designation: Designation | None = None
@@ -132,7 +127,6 @@ class FlowLocated(Contract):
     """The flow that was asked for; `slug` None if there is none."""
 
     wire_type: ClassVar[str] = "planner.flow.located"
-    wire_version: ClassVar[int] = 2
     request: ShortText
     session: ShortText
     digest: ShortText
@@ -166,19 +160,4 @@ def _digest(*asked: Any) -> str:
     return hashlib.sha256(wire.pack(asked)).hexdigest()
 
 
-def _plan_requested_2(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**body, "digest": _digest(body["flow"], body["visitor"], body["context"], body["obligations"])}
-
-
-def _flow_requested_2(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**body, "digest": _digest(body["designation"], body["flow"], body["visitor"])}
-
-
-CODEC = Codec(
-    (PlanRequested, PlanMade, PlanRefused, FlowRequested, FlowLocated),
-    {
-        (PlanRequested.wire_type, 1): _plan_requested_2,
-        (FlowRequested.wire_type, 1): _flow_requested_2,
-        **{(answer.wire_type, 1): upcasters.planner_answer_2 for answer in (PlanMade, PlanRefused, FlowLocated)},
-    },
-)
+CODEC = Codec((PlanRequested, PlanMade, PlanRefused, FlowRequested, FlowLocated))

@@ -8,7 +8,6 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from shared.contracts import upcasters
 from shared.contracts.codec import Codec
 from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Text, Value
 from shared.contracts.people import LoginClaims, Visitor
@@ -225,7 +224,6 @@ class SessionAdvanced(Contract):
     """One accepted step of a session."""
 
     wire_type: ClassVar[str] = "executor.session.advanced"
-    wire_version: ClassVar[int] = 2
     session: ShortText
     command: ShortText
     kind: ShortText
@@ -275,7 +273,6 @@ class SessionState(Contract):
     none: the session ends with it, unless somebody logs in before."""
 
     wire_type: ClassVar[str] = "executor.session.folded"
-    wire_version: ClassVar[int] = 2
     session: ShortText
     version: Count = 0
     head: ShortText = ""
@@ -293,7 +290,4 @@ class SessionState(Contract):
     logged_out: ShortText = ""
 
 
-CODEC = Codec(
-    (SessionAdvanced, SessionState),
-    {(SessionAdvanced.wire_type, 1): upcasters.session_advanced_2, (SessionState.wire_type, 1): upcasters.session_state_2},
-)
+CODEC = Codec((SessionAdvanced, SessionState))

@@ -4,7 +4,6 @@
 
     python -m tests.contract.golden_files            # for messages and versions that have none
     python -m tests.contract.golden_files --replace TYPE...   # before a contract was ever released
-    python -m tests.contract.golden_files --read-anew TYPE... # a new version: what the bytes of older ones read as by now
 
 and never by a test.
 """
@@ -95,17 +94,12 @@ def write(message: type[Contract]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.contract.golden_files")
     parser.add_argument("--replace", nargs="+", default=[], metavar="TYPE", help="write these anew, though they are there; `all` for all")
-    parser.add_argument("--read-anew", nargs="+", default=[], metavar="TYPE", help="write anew what older versions of these read as")
-    arguments = parser.parse_args()
-    replaced = arguments.replace
+    replaced = parser.parse_args().replace
     FOLDER.mkdir(exist_ok=True)
     for message in all_messages():
         if not path_of(message, message.wire_version).exists() or message.wire_type in replaced or "all" in replaced:
             write(message)
             sys.stdout.write(f"{message.wire_type}.v{message.wire_version}\n")
-    for kind, version, path in files():
-        if kind in arguments.read_anew:
-            path.with_suffix(".json").write_text(as_json(read(path, kind, version)))
     return 0
 
 

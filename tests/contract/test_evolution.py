@@ -9,8 +9,6 @@ from shared.contracts import errors, wire
 from shared.contracts.codec import Codec
 from shared.contracts.directory import EVENTS_CODEC, UserChanged
 from shared.contracts.model import Contract
-from shared.contracts.sessions import CODEC as SESSIONS
-from shared.contracts.sessions import LoggedOut, SessionAdvanced
 from tests.contract.golden_files import example_of, record_of
 
 
@@ -80,12 +78,3 @@ def test_only_texts_read_as_unknown(value: Any) -> None:
     body = example_of(UserChanged).model_dump()
     with pytest.raises(errors.BadType):
         EVENTS_CODEC.decode(record_of(wire.pack({**body, "what": value}), UserChanged.wire_type, 1))
-
-
-def test_a_log_out_that_did_not_name_its_run_was_that_of_the_stage_before_it() -> None:
-    out = {"event": "session.logged_out", "login": "l"}
-    other, run = ({"event": "run.cancelled", "run": name, "reason": "login_over"} for name in ("other", "run"))
-    body = {"session": "s", "command": "c", "kind": "start", "at_us": 1, "events": (out, other, run, out), "given": {}}
-    received = SESSIONS.decode(record_of(wire.pack(body), SessionAdvanced.wire_type, 1)).body
-    assert isinstance(received, SessionAdvanced)
-    assert [event.run for event in received.events if isinstance(event, LoggedOut)] == ["", "run"]
