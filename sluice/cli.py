@@ -148,6 +148,34 @@ def users_disable(name: Name) -> None:
     disable(name)
 
 
+@users.command("enable")
+def users_enable(name: Name) -> None:
+    """Let a user log in again who was disabled."""
+    from sluice.users import enable
+
+    enable(name)
+
+
+@users.command("create-token")
+def users_create_token(
+    name: Name,
+    identifier: Annotated[str | None, typer.Option(metavar="ID", help="What to call it; else a name is made up.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, max=36_500, help="For how long; else until it is revoked.")] = None,
+) -> None:
+    """Make a bearer token for the API. Prints it, this once; who has it may do what the user may."""
+    from sluice.users import create_token
+
+    create_token(name, identifier=identifier, days=days)
+
+
+@users.command("revoke-token")
+def users_revoke_token(identifier: Annotated[str, typer.Argument(metavar="IDENTIFIER", help="What the token is called.")]) -> None:
+    """End a bearer token."""
+    from sluice.users import revoke_token
+
+    revoke_token(identifier)
+
+
 @users.command("import")
 def users_import(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV with username,email,name,password.")],

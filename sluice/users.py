@@ -36,6 +36,26 @@ def disable(name: str) -> None:
     typer.echo(f"{name} cannot log in any more; all logins of {name} are over")
 
 
+def enable(name: str) -> None:
+    """Let a user log in again."""
+    _run(lambda users: users.enable(name))
+    typer.echo(f"{name} can log in")
+
+
+def create_token(name: str, *, identifier: str | None, days: int | None) -> None:
+    """Make a bearer token: the token alone on standard output, what it is called on standard error."""
+    made = _run(lambda users: users.create_token(name, identifier=identifier, days=days))
+    typer.echo(made.token)
+    until = "until it is revoked" if days is None else "for a day" if days == 1 else f"for {days} days"
+    typer.echo(f"token {made.identifier} of {name}, good {until}; it is not shown again", err=True)
+
+
+def revoke_token(identifier: str) -> None:
+    """End a bearer token."""
+    _run(lambda users: users.revoke_token(identifier))
+    typer.echo(f"token {identifier} is good no more")
+
+
 def import_file(path: Path) -> None:
     """Make users from a CSV file; exit code 1 if some could not be made."""
     with path.open(encoding="utf-8-sig", newline="") as lines:

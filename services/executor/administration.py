@@ -1,8 +1,11 @@
 """The directory put together for whoever administers users from outside the service: the command line, running beside it or not."""
 
 import asyncio
+import re
+import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 from services.executor.adapters.directory.bootstrap_admin import Bootstrapped, ensure_admin
@@ -10,6 +13,7 @@ from services.executor.adapters.directory.directory import open_directory
 from services.executor.adapters.directory.hashing import HashPool
 from services.executor.adapters.directory.importing import Imported, import_users
 from services.executor.adapters.directory.naming import NewUser, UserRefused
+from services.executor.adapters.directory.tokens import create_token, revoke_token
 from services.executor.adapters.directory.users import StoredUser, Users
 from services.executor.domain.passwords import TARGET, TEST_TARGET
 from services.executor.settings import Settings
@@ -18,6 +22,16 @@ from shared.postgres.pool import Database
 
 LIMIT_S: Final = 20.0
 """How long one change may take: who sits at a terminal, or starts a process, waits longer than a visitor."""
+_DAY_US: Final = 24 * 3600 * 1_000_000
+_NO_SLUG: Final = re.compile(r"[^a-zA-Z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class MadeToken:
+    """A new bearer token, to be shown once, and the identifier by which it is revoked."""
+
+    identifier: str
+    token: str = field(repr=False)
 
 
 class Administration:
@@ -43,6 +57,25 @@ class Administration:
         """Keep a user from logging in; ends all logins."""
         await self._users.set_active((await self._named(name)).pk, active=False)
 
+    async def enable(self, name: str) -> None:
+        """Let a user log in who was disabled; logins that ended stay over, tokens are good again."""
+        await self._users.set_active((await self._named(name)).pk, active=True)
+
+    async def create_token(self, name: str, *, identifier: str | None = None, days: int | None = None) -> MadeToken:
+        """Make a bearer token for a user: good for `days`, None: until it is revoked. Without an `identifier` it gets one."""
+        user = await self._named(name)
+        wanted = f"{_NO_SLUG.sub('-', user.facts.username)}-{secrets.token_hex(4)}" if identifier is None else identifier
+        expires_us = None if days is None else self._clock.now_us() + days * _DAY_US
+        token = await create_token(self._database, self._clock, user.pk, wanted, expires_us=expires_us)
+        if token is None:
+            raise _nobody(name)
+        return MadeToken(wanted, token)
+
+    async def revoke_token(self, identifier: str) -> None:
+        """End a token."""
+        if not await revoke_token(self._database, self._clock, identifier):
+            raise UserRefused({"identifier": (f"there is no token {identifier}",)})
+
     async def import_users(self, lines: Iterable[str]) -> Imported:
         """Make the users of a CSV file; `ImportRefused` if it is none."""
         return await import_users(self._database, self._users, self._clock, lines)
@@ -54,8 +87,12 @@ class Administration:
     async def _named(self, name: str) -> StoredUser:
         found = await self._users.named(name)
         if found is None:
-            raise UserRefused({"username": (f"there is no user {name}",)})
+            raise _nobody(name)
         return found
+
+
+def _nobody(name: str) -> UserRefused:
+    return UserRefused({"username": (f"there is no user {name}",)})
 
 
 @asynccontextmanager
@@ -71,4 +108,4 @@ async def administration(dsn: str, settings: Settings) -> AsyncIterator[Administ
         await database.close()
 
 
-__all__ = ["Administration", "Bootstrapped", "Imported", "NewUser", "administration"]
+__all__ = ["Administration", "Bootstrapped", "Imported", "MadeToken", "NewUser", "administration"]

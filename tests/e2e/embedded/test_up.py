@@ -192,6 +192,8 @@ def test_users_are_made_beside_a_running_sluice_and_without_one(up: SluiceUp) ->
     visitor.log_in("alice", "second")
     up.command("users", "disable", "alice")
     assert Visitor(up.base_url).log_in("alice", "second")["component"] != "xak-flow-redirect"
+    assert up.command("users", "enable", "alice").stdout == "alice can log in\n"
+    assert Visitor(up.base_url).log_in("alice", "second")["component"] == "xak-flow-redirect"
 
 
 def test_users_are_imported_from_csv_with_passwords_and_hashes(running: SluiceUp, tmp_path: Path) -> None:
@@ -254,6 +256,23 @@ def test_flows_are_applied_beside_a_running_sluice_and_the_same_again_changes_no
     refused = running.command("flows", "apply", str(file), check=False)
     assert refused.returncode == 1
     assert str(file) in refused.stderr
+
+
+def test_a_token_is_made_told_once_and_revoked_beside_a_running_sluice(running: SluiceUp) -> None:
+    made = running.command("users", "create-token", "akadmin", "--identifier", "ci", "--days", "1")
+    token = made.stdout.rstrip("\n")
+    assert made.stderr == "token ci of akadmin, good for a day; it is not shown again\n"
+    visitor, users = Visitor(running.base_url), "/api/v3/core/users/?username=akadmin"
+    wait_for(lambda: visitor.patiently(users, token=token).status == 200)
+    again = running.command("users", "create-token", "akadmin", "--identifier", "ci", check=False)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr == "sluice: identifier: Token with this identifier already exists. [E_USER_REFUSED]\n"
+
+    running.command("users", "revoke-token", "ci")
+    wait_for(lambda: visitor.patiently(users, token=token).status == 403)
+    nothing = running.command("users", "revoke-token", "ci", check=False)
+    assert (nothing.returncode, nothing.stderr) == (1, "sluice: identifier: there is no token ci [E_USER_REFUSED]\n")
+    assert token not in running.output + "".join(history(running, "directory.tokens"))
 
 
 def test_the_token_of_the_settings_opens_the_api(running: SluiceUp) -> None:

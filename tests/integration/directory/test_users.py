@@ -7,7 +7,7 @@ import pytest
 from services.executor.adapters.directory.bootstrap_admin import ensure_admin
 from services.executor.adapters.directory.importing import ImportRefused, import_users
 from services.executor.adapters.directory.naming import NewUser, UserRefused
-from services.executor.adapters.directory.tokens import create_token, digest_of, revoke_token
+from services.executor.adapters.directory.tokens import create_token, digest_of, put_token, revoke_token
 from shared.contracts.directory import LoginRevoked, TokenChanged, UserChanged
 from tests.integration.directory.conftest import People
 
@@ -114,37 +114,68 @@ async def test_deleting_revokes_everything_and_the_number_is_never_given_again(p
     assert (await people.make()).pk > alice.pk
 
 
-async def test_a_token_is_kept_as_a_hash_replaced_under_its_name_and_revoked(people: People) -> None:
+async def put(people: People, user: int, token: str, identifier: str = "ci") -> bool:
+    async with people.database.transaction() as connection:
+        return await put_token(connection, people.database.schema, people.clock.now_us(), user, identifier, token)
+
+
+async def test_a_token_is_kept_as_a_hash_and_revoked(people: People) -> None:
     alice = await people.make()
     made = await create_token(people.database, people.clock, alice.pk, "ci", expires_us=5)
     assert made is not None
     assert len(made) == 60
-    again = await create_token(people.database, people.clock, alice.pk, "ci", token="mine")
-    assert again == "mine"
     said = await people.said(TokenChanged)
     assert [(token.hash, token.user, token.username, token.is_superuser, token.expires_us) for token in said] == [
-        (digest_of(made).hex(), alice.pk, "alice", False, 5),
-        (digest_of("mine").hex(), alice.pk, "alice", False, None),
+        (digest_of(made).hex(), alice.pk, "alice", False, 5)
     ]
     assert await revoke_token(people.database, people.clock, "ci")
     assert not await revoke_token(people.database, people.clock, "ci")
-    assert await people.tombstones() == [digest_of(made).hex(), digest_of("mine").hex()]
+    assert await people.tombstones() == [digest_of(made).hex()]
     assert await create_token(people.database, people.clock, 999, "ci") is None
-    bob = await people.make("bob")
-    await create_token(people.database, people.clock, alice.pk, "ci")
-    with pytest.raises(UserRefused, match="identifier"):
-        await create_token(people.database, people.clock, bob.pk, "ci")
 
 
-async def test_a_token_that_is_known_is_told_again_for_a_log_that_lost_it(people: People) -> None:
-    alice = await people.make()
-    for _ in range(2):
-        assert await create_token(people.database, people.clock, alice.pk, "ci", token="mine") == "mine"
-    assert [token.hash for token in await people.said(TokenChanged)] == 2 * [digest_of("mine").hex()]
+async def test_a_token_never_takes_the_place_of_another_one(people: People) -> None:
+    alice, bob = await people.make(), await people.make("bob")
+    results = await asyncio.gather(
+        *(create_token(people.database, people.clock, user, "ci") for user in (alice.pk, alice.pk, bob.pk)), return_exceptions=True
+    )
+    [made] = [result for result in results if isinstance(result, str)]
+    refused = [str(result) for result in results if isinstance(result, UserRefused)]
+    assert refused == 2 * ["identifier: Token with this identifier already exists."]
+    assert [token.hash for token in await people.said(TokenChanged)] == [digest_of(made).hex()]
     assert await people.tombstones() == []
-    bob = await people.make("bob")
+
+
+@pytest.mark.parametrize("identifier", ["", "a b", "a/b", "\u00e4", "a\0", "a\n", "x" * 256])
+async def test_an_identifier_that_is_none_is_refused(people: People, identifier: str) -> None:
+    alice = await people.make()
     with pytest.raises(UserRefused, match="identifier"):
-        await create_token(people.database, people.clock, bob.pk, "ci", token="mine")
+        await create_token(people.database, people.clock, alice.pk, identifier)
+    assert not await revoke_token(people.database, people.clock, identifier)
+
+
+async def test_a_token_of_the_settings_is_replaced_and_told_again_for_a_log_that_lost_it(people: People) -> None:
+    alice = await people.make()
+    for token in ("first", "mine", "mine"):
+        assert await put(people, alice.pk, token)
+    assert [token.hash for token in await people.said(TokenChanged)] == [digest_of(token).hex() for token in ("first", "mine", "mine")]
+    assert await people.tombstones() == [digest_of("first").hex()]
+    assert not await put(people, 999, "other")
+
+
+async def test_processes_that_start_at_once_put_one_token_in_place(people: People) -> None:
+    alice = await people.make()
+    assert await asyncio.gather(*(put(people, alice.pk, "mine") for _ in range(5))) == 5 * [True]
+    assert await people.tombstones() == []
+
+
+async def test_a_token_of_the_settings_is_neither_anybody_elses_nor_another_one(people: People) -> None:
+    alice, bob = await people.make(), await people.make("bob")
+    assert await put(people, alice.pk, "mine")
+    with pytest.raises(UserRefused, match="identifier"):
+        await put(people, bob.pk, "mine")
+    with pytest.raises(UserRefused, match="token: Another token is the same"):
+        await put(people, alice.pk, "mine", "settings")
 
 
 async def test_the_first_administrator_is_made_once(people: People) -> None:

@@ -1,6 +1,7 @@
 """Bearer tokens for the API: shown once, kept as a hash, told to everybody who has to know them by `directory.tokens`."""
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from typing import Final
@@ -19,9 +20,14 @@ _OF_USER: Final = """
 SELECT t.hash, t.expires_us, u.pk, u.username, u.is_superuser, u.is_active
 FROM tokens AS t JOIN users AS u ON u.pk = t.user_pk WHERE u.pk = $1 ORDER BY t.made_us"""
 _INSERT: Final = """
-INSERT INTO tokens (hash, identifier, user_pk, description, made_us, expires_us) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (identifier) DO UPDATE SET hash = excluded.hash, made_us = excluded.made_us, expires_us = excluded.expires_us
-WHERE tokens.user_pk = excluded.user_pk RETURNING hash"""
+INSERT INTO tokens (hash, identifier, user_pk, made_us, expires_us) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING RETURNING hash"""
+_REPLACE: Final = "UPDATE tokens SET hash = $2, made_us = $3, expires_us = NULL WHERE identifier = $1"
+_IS_ANOTHER: Final = "SELECT EXISTS (SELECT FROM tokens WHERE hash = $1 AND identifier <> $2)"
+_LOCK_USER: Final = "SELECT EXISTS (SELECT FROM users WHERE pk = $1 FOR NO KEY UPDATE)"
+
+_IDENTIFIER: Final = re.compile(r"[a-zA-Z0-9_-]{1,255}\Z")
+_TAKEN: Final = "Token with this identifier already exists."
 
 
 def digest_of(token: str) -> bytes:
@@ -37,37 +43,64 @@ async def tokens_of(connection: Connection, user: int, now_us: int) -> Sequence[
 async def create_token(
     database: Database, clock: Clock, user: int, identifier: str, *, token: str | None = None, expires_us: int | None = None
 ) -> str | None:
-    """Make a token, or put another one under its identifier; the token, None if there is no such user."""
+    """Make a token, a random one if none is given; the token, None if there is no such user.
+
+    `UserRefused` if the identifier cannot be one (authentik's are slugs of at most 255 characters) or is taken.
+    """
+    if not _IDENTIFIER.match(identifier):
+        raise UserRefused({"identifier": ("Enter a valid “slug” consisting of letters, numbers, underscores or hyphens.",)})
+    made = token or secrets.token_urlsafe(LENGTH)
     async with database.transaction() as connection:
-        return await put_token(
-            connection, database.schema, clock.now_us(), user, identifier, token or secrets.token_urlsafe(LENGTH), expires_us
-        )
+        if not await connection.fetchval(_LOCK_USER, user):
+            return None
+        await _insert(connection, clock.now_us(), user, identifier, made, expires_us)
+        await append(connection, database.schema, [await _changed(connection, clock.now_us(), user, made)])
+    return made
 
 
-async def put_token(
-    connection: Connection, schema: str, now_us: int, user: int, identifier: str, token: str, expires_us: int | None = None
-) -> str | None:
-    """`create_token` in the caller's transaction. A token that is known is told again: the log may be another one by now."""
-    if not await connection.fetchval("SELECT EXISTS (SELECT FROM users WHERE pk = $1 FOR KEY SHARE)", user):
-        return None
+async def put_token(connection: Connection, schema: str, now_us: int, user: int, identifier: str, token: str) -> bool:
+    """Put a token in place, instead of the one that the user has under this identifier; False if there is no such user.
+
+    A token that is known is told again: the log may be another one by now. `UserRefused` if the identifier is somebody
+    else's, or the token one under another identifier.
+    """
+    if not await connection.fetchval(_LOCK_USER, user):
+        return False
+    if await connection.fetchval(_IS_ANOTHER, digest_of(token), identifier):
+        raise UserRefused({"token": ("Another token is the same.",)})
     old = await connection.fetchrow("SELECT hash, user_pk FROM tokens WHERE identifier = $1 FOR UPDATE", identifier)
-    known = old is not None and old["hash"] == digest_of(token) and old["user_pk"] == user
-    if not known and not await connection.fetchrow(_INSERT, digest_of(token), identifier, user, "", now_us, expires_us):
-        raise UserRefused({"identifier": ("Token with this identifier already exists.",)})
-    said = [] if old is None or known else [token_revoked(old["hash"], now_us)]
-    row = next(row for row in await connection.fetch(_OF_USER, user) if row["hash"] == digest_of(token))
-    await append(connection, schema, [*said, token_changed(_contract(row), now_us)])
-    return token
+    said = []
+    if old is None:
+        await _insert(connection, now_us, user, identifier, token, None)
+    elif old["user_pk"] != user:
+        raise UserRefused({"identifier": (_TAKEN,)})
+    elif old["hash"] != digest_of(token):
+        await connection.execute(_REPLACE, identifier, digest_of(token), now_us)
+        said = [token_revoked(old["hash"], now_us)]
+    await append(connection, schema, [*said, await _changed(connection, now_us, user, token)])
+    return True
 
 
 async def revoke_token(database: Database, clock: Clock, identifier: str) -> bool:
     """End a token; False if there is none of this name."""
+    if not _IDENTIFIER.match(identifier):
+        return False
     async with database.transaction() as connection:
         row = await connection.fetchrow("DELETE FROM tokens WHERE identifier = $1 RETURNING hash", identifier)
         if row is None:
             return False
         await append(connection, database.schema, [token_revoked(row["hash"], clock.now_us())])
         return True
+
+
+async def _insert(connection: Connection, now_us: int, user: int, identifier: str, token: str, expires_us: int | None) -> None:
+    if await connection.fetchrow(_INSERT, digest_of(token), identifier, user, now_us, expires_us) is None:
+        raise UserRefused({"identifier": (_TAKEN,)})
+
+
+async def _changed(connection: Connection, now_us: int, user: int, token: str) -> Message:
+    rows = await connection.fetch(_OF_USER, user)
+    return token_changed(next(_contract(row) for row in rows if row["hash"] == digest_of(token)), now_us)
 
 
 def _contract(row: Row) -> TokenChanged:
