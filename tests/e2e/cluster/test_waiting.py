@@ -19,10 +19,13 @@ from tests.e2e.cluster.seeing import eventually, logged_in
 LIVE, READY = "/-/health/live/", "/-/health/ready/"
 
 
+ASKED = {"catalog": "/api/v3/flows/instances/", "executor": "/api/v3/flows/executor/default-authentication-flow/?query="}
+
+
 def told(port: int, path: str) -> tuple[int, dict[str, bool]]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Authorization": "Bearer somebodys"} if path == ASKED["catalog"] else {})
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read()).get("parts", {})
     finally:
@@ -68,6 +71,8 @@ def test_without_broker_and_database_it_lives_and_says_what_it_waits_for_and_end
         eventually(lambda: process.log.read_text().count("waiting for kafka"), bool)
         time.sleep(2)  # several tries
         assert process.log.read_text().count("waiting for kafka") == 1, process.tail()
+        if service in ASKED:
+            assert told(port, ASKED[service])[0] == 503
         process.signal(signal.SIGTERM)
         assert ended(process) == 0, process.tail()
         assert "Traceback" not in process.log.read_text()
