@@ -37,17 +37,11 @@ class Member:
 
     process: Child
     port: int
-    metrics_port: int
 
     @property
     def url(self) -> str:
         """Its root, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def metrics_url(self) -> str:
-        """Its Prometheus endpoint."""
-        return f"http://127.0.0.1:{self.metrics_port}/metrics"
 
     def is_ready(self) -> bool:
         """Whether it says that it has caught up and takes traffic; False if it says nothing within a second."""
@@ -119,10 +113,10 @@ class Cluster:
         name = name or service
         if name in self.members:
             raise ValueError(f"there is a {name} already")
-        port, metrics_port = self._port(PORTS[service] if name == service else None), free_port()
-        settings = self._settings(service, port, metrics_port) | dict(environment or {})
+        port = self._port(PORTS[service] if name == service else None)
+        settings = self._settings(service, port, free_port()) | dict(environment or {})
         command = [sys.executable, "-m", "sluice", "run", service, *options]
-        member = Member(Child(name, command, self.folder / f"{name}.log", settings), port, metrics_port)
+        member = Member(Child(name, command, self.folder / f"{name}.log", settings), port)
         self.members[name] = member
         member.process.start()
         return member

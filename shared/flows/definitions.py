@@ -36,12 +36,8 @@ _KINDS: dict[str, Kind] = {"flow": "flow", "stage": "stage", "policy": "policy",
 
 @dataclass(slots=True)
 class Definitions:
-    """The current definitions, and every body by its hash. Not for several threads.
+    """The current definitions, and every body by its hash. Not for several threads."""
 
-    `revision` grows with every change that a look-up by name, pk or designation could see; caches compare it.
-    """
-
-    revision: int = 0
     _bodies: dict[str, Value] = field(default_factory=dict)
     _current: dict[_Object, PointerMoved] = field(default_factory=dict)
     _pending: dict[_Object, PointerMoved] = field(default_factory=dict)
@@ -73,7 +69,8 @@ class Definitions:
 
     def flow_by_slug(self, slug: str) -> FlowBody | None:
         """The flow with this slug, as currently published."""
-        return self._named("flow", slug, FlowBody)
+        pk = self._by_name.get(("flow", slug))
+        return None if pk is None else self.flow_by_pk(pk)
 
     def flow_by_pk(self, pk: str) -> FlowBody | None:
         """The flow with this pk, as currently published."""
@@ -96,14 +93,6 @@ class Definitions:
     def stage_by_pk(self, pk: str) -> StageBody | None:
         """A stage as currently published: for stages that name other stages (`references.py`)."""
         return self._at(("stage", pk), StageBody)
-
-    def policy_by_name(self, name: str) -> PolicyBody | None:
-        """A policy as currently published: for expressions that call another policy by name."""
-        return self._named("policy", name, PolicyBody)
-
-    def flow_body(self, content: str) -> FlowBody | None:
-        """The flow body with this content hash, current or not."""
-        return self._body(content, FlowBody)
 
     def stage_body(self, content: str) -> StageBody | None:
         """The stage body with this content hash, current or not."""
@@ -136,10 +125,6 @@ class Definitions:
     def _at(self, what: _Object, kind: type[V]) -> V | None:
         pointer = self._current.get(what)
         return None if pointer is None else self._body(pointer.body, kind)
-
-    def _named(self, which: Kind, name: str, kind: type[V]) -> V | None:
-        pk = self._by_name.get((which, name))
-        return None if pk is None else self._at((which, pk), kind)
 
     def _all(self, which: Kind, kind: type[V]) -> list[V]:
         found = (self._at(what, kind) for what in self._current if what[0] == which)
@@ -175,7 +160,6 @@ class Definitions:
         self._unname(what)
         self._current[what] = pointer
         self._by_name[pointer.kind, pointer.name] = pointer.pk
-        self.revision += 1
 
     def _drop(self, removed: ObjectRemoved) -> None:
         what = (removed.kind, removed.pk)
@@ -184,8 +168,7 @@ class Definitions:
         self._removed[what] = removed.version
         self._pending.pop(what, None)
         self._unname(what)
-        if self._current.pop(what, None):
-            self.revision += 1
+        self._current.pop(what, None)
 
     def _version(self, what: _Object) -> int:
         """The highest version known of an object: the relay may send records again, older ones included."""
@@ -214,8 +197,7 @@ class Definitions:
         self._removed.pop(what, None)
         self._pending.pop(what, None)
         self._unname(what)
-        if self._current.pop(what, None):
-            self.revision += 1
+        self._current.pop(what, None)
 
 
 def _parsed(published: BodyPublished) -> Value:

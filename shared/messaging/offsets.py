@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from shared.messaging.log import Membership, ReadableLog, Record, TopicPartition
+from shared.messaging.log import Record, TopicPartition
 
 
 @dataclass(slots=True)
@@ -50,10 +50,6 @@ class LowWater:
         found = self._places.get(place)
         return None if found is None else found.mark
 
-    def pending(self) -> int:
-        """How many records are begun and not yet done or not yet below the mark."""
-        return sum(len(place.begun) for place in self._places.values())
-
     def take(self) -> dict[TopicPartition, int]:
         """The marks that moved since the last call: what to commit now."""
         moved = {}
@@ -66,12 +62,3 @@ class LowWater:
         """Drop what is held of these partition numbers: they are revoked."""
         gone = frozenset(partitions)
         self._places = {where: place for where, place in self._places.items() if where.partition not in gone}
-
-
-async def lag(log: ReadableLog, membership: Membership, places: Iterable[TopicPartition]) -> int:
-    """How many records of these partitions the group has not committed yet: the metric, at some cost on a broker."""
-    total = 0
-    for place in places:
-        first, following = await log.bounds(place)
-        total += following - max(first, await membership.committed(place) or 0)
-    return total

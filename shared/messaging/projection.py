@@ -44,14 +44,6 @@ class Projection:
         """Seconds since the log last answered; since the start, while the beginning is still being read."""
         return self._clock.monotonic() - self._began if self._tail is None else self._tail.fetched_age()
 
-    async def lag(self) -> int:
-        """How many offsets are not applied yet, summed over the partitions."""
-        total = 0
-        for number in range(await self._log.partitions(self._topic)):
-            first, following = await self._log.bounds(TopicPartition(self._topic, number))
-            total += max(0, following - max(first, self._positions.get(number, 0)))
-        return total
-
     @property
     def failure(self) -> BaseException | None:
         """Why it ended by itself, None while it goes on."""

@@ -76,13 +76,6 @@ class Questions(Generic[T]):
         except TimeoutError as error:
             raise NoReply from error
 
-    def abandon(self, reason: Unavailable) -> None:
-        """Close all of them: their askers get this error."""
-        for _, future in list(self._open.values()):
-            if not future.done():
-                future.set_exception(reason)
-        self._open.clear()
-
     def _forget(self, question: str, future: asyncio.Future[T]) -> None:
         found = self._open.get(question)
         if found is not None and found[1] is future:

@@ -37,7 +37,6 @@ class Relay:
         self._log = log
         self._clock = clock
         self._awake = asyncio.Event()
-        self.leading = False
 
     async def run(self) -> None:
         """Try to lead, publish while leading, start over when PostgreSQL or the log goes away.
@@ -66,7 +65,6 @@ class Relay:
             with unavailable():
                 yield connection
         finally:
-            self.leading = False
             with suppress(Exception):  # it may be broken, and that was told already
                 await connection.close(timeout=TIMEOUT)
 
@@ -75,7 +73,6 @@ class Relay:
         lock = f"sluice outbox {self._database.schema}"
         while not await connection.fetchval(_TAKE_LEAD, lock, timeout=TIMEOUT):  # noqa: ASYNC110 -- a lock in PostgreSQL
             await asyncio.sleep(POLL)
-        self.leading = True
         await connection.execute("SET synchronous_commit = off")  # a delete that a crash undoes is a record published twice
         await connection.add_listener(channel(self._database.schema), self._wake)
         while True:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 import pytest
@@ -47,11 +47,10 @@ async def log() -> AsyncIterator[FailingLog]:
 
 
 @asynccontextmanager
-async def running(database: Database, log: EmbeddedLog) -> AsyncIterator[Relay]:
-    relay = Relay(database, log, SystemClock())
-    task = asyncio.create_task(relay.run())
+async def running(database: Database, log: EmbeddedLog) -> AsyncIterator[None]:
+    task = asyncio.create_task(Relay(database, log, SystemClock()).run())
     try:
-        yield relay
+        yield
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -66,6 +65,19 @@ async def published(log: EmbeddedLog, count: int) -> list[tuple[str, str | None]
     async for batch in log.read(PLACE, 0, (await log.bounds(PLACE))[1]):
         found += [((r.key or b"").decode(), None if r.value is None else r.value.decode()) for r in batch]
     return found
+
+
+async def leader(database: Database, other_than: int = 0) -> int:
+    """The one connection that holds the lock of this schema's relays, waited for."""
+    async with asyncio.timeout(PATIENT_S):
+        while True:
+            holders = await database.fetch(
+                "SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted AND application_name = $1",
+                f"sluice {database.schema}",
+            )
+            if len(holders) == 1 and holders[0]["pid"] != other_than:
+                return int(holders[0]["pid"])
+            await asyncio.sleep(0.01)
 
 
 async def emptied(database: Database) -> None:
@@ -149,16 +161,17 @@ async def test_a_log_that_fails_is_asked_again_and_the_last_value_stays_the_last
 
 
 async def test_one_leads_and_another_takes_over(database: Database, log: FailingLog) -> None:
-    async with running(database, log) as second:
-        async with running(database, log) as first:
-            async with asyncio.timeout(PATIENT_S):
-                while not (first.leading or second.leading):  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
-            assert first.leading != second.leading
-        await say(database, message("a", "1"))
-        assert await published(log, 1) == [("a", "1")]
+    async with AsyncExitStack() as later:
+        async with running(database, log):
+            first = await leader(database)
+            await later.enter_async_context(running(database, log))
+            await asyncio.gather(*(say(database, message("a", str(n))) for n in range(20)))
+            await emptied(database)
+            assert await leader(database) == first
+        assert await leader(database, other_than=first)
+        await say(database, message("b", "1"))
         await emptied(database)
-        assert second.leading
+    assert sorted(await published(log, 21)) == sorted([("b", "1"), *(("a", str(n)) for n in range(20))])
 
 
 async def test_a_lost_connection_is_made_again(database: Database, log: FailingLog, postgres_dsn: Callable[[Role], str]) -> None:

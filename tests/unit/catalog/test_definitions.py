@@ -75,7 +75,7 @@ def test_a_pointer_is_taken_once_all_its_bodies_are_here() -> None:
     assert definitions.pending == 1
     definitions.apply(STAGE_RECORD)
     assert definitions.flow_by_slug("login") == flow(STAGE)
-    assert (definitions.pending, definitions.revision, definitions.flow_hash("f1")) == (0, 1, FLOW)
+    assert (definitions.pending, definitions.flow_hash("f1")) == (0, FLOW)
 
 
 def test_the_old_version_stands_until_the_new_one_is_complete() -> None:
@@ -92,12 +92,14 @@ def test_the_old_version_stands_until_the_new_one_is_complete() -> None:
 
 
 def test_bodies_stay_resolvable_by_hash_after_their_pointer_moved_on() -> None:
-    after, after_record = published(flow(STAGE, title="new"))
-    definitions = given(STAGE_RECORD, FLOW_RECORD, POINTER, after_record, pointed("flow", "f1", "login", 2, after, STAGE))
-    assert definitions.flow_body(FLOW) == flow(STAGE)
-    definitions.apply(Record(d.body_key(FLOW).encode(), None))
-    assert definitions.flow_body(FLOW) is None
-    assert definitions.flow_by_slug("login") is not None
+    changed, changed_record = published(stage("second"))
+    after, after_record = published(flow(changed))
+    pointer = pointed("flow", "f1", "login", 2, after, changed)
+    definitions = given(STAGE_RECORD, FLOW_RECORD, POINTER, changed_record, after_record, pointer)
+    assert definitions.stage_body(STAGE) == stage("first")
+    definitions.apply(Record(d.body_key(STAGE).encode(), None))
+    assert definitions.stage_body(STAGE) is None
+    assert definitions.flow_by_slug("login") == flow(changed)
 
 
 def test_a_relay_that_sends_again_does_not_take_readers_back() -> None:
@@ -127,7 +129,8 @@ def test_flows_of_a_designation_come_by_slug_and_stages_and_brands_by_their_keys
     other, other_record = published(flow(STAGE, slug="a-flow", pk="f2"))
     third, third_record = published(flow(STAGE, slug="0", pk="f3", designation="recovery"))
     brand, brand_record = published(d.BrandBody(pk="b", domain="authentik-default", default=True))
-    policy, policy_record = published(d.PolicyBody(pk="p", name="n", type="expression", config={"expression": "return True"}))
+    rule = d.PolicyBody(pk="p", name="n", type="expression", config={"expression": "return True"})
+    policy, policy_record = published(rule)
     definitions = given(
         STAGE_RECORD, FLOW_RECORD, POINTER, other_record, pointed("flow", "f2", "a-flow", 1, other, STAGE),
         third_record, pointed("flow", "f3", "0", 1, third, STAGE), pointed("stage", "s1", "first", 1, STAGE),
@@ -136,8 +139,8 @@ def test_flows_of_a_designation_come_by_slug_and_stages_and_brands_by_their_keys
     assert [found.facts.slug for found in definitions.flows_of("authentication")] == ["a-flow", "login"]
     assert definitions.stage_by_pk("s1") == definitions.stage_body(STAGE) == stage("first")
     assert [found.domain for found in definitions.brands()] == ["authentik-default"]
-    assert definitions.policy_by_name("n") == definitions.policy_body(policy)
-    assert definitions.flow_body(STAGE) is None
+    assert definitions.policy_body(policy) == rule
+    assert definitions.stage_body(FLOW) is None
 
 
 async def test_waiting_for_a_body_ends_with_its_arrival_or_the_time() -> None:

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from shared.kernel.errors import Unavailable
 from shared.messaging.questions import NoReply, Questions, TooMany
 
 
@@ -65,12 +64,3 @@ async def test_open_questions_are_bounded() -> None:
     held[0].cancel()
     await asyncio.sleep(0)
     questions.open("c", "")
-
-
-async def test_abandoned_askers_are_told() -> None:
-    questions: Questions[str] = Questions()
-    future = questions.open("q", "d")
-    questions.abandon(Unavailable("closing"))
-    with pytest.raises(Unavailable):
-        await future
-    assert len(questions) == 0
