@@ -258,3 +258,44 @@ async def test_filters_by_reference_are_checked_as_recorded(api: Api) -> None:
     assert await api("GET", "flows/bindings/?target=zz", status=400) == {"target": ["“zz” is not a valid UUID."]}
     unknown = await api("GET", "flows/bindings/?target=11111111-1111-4111-8111-111111111111", status=400)
     assert unknown == {"target": ["Select a valid choice. That choice is not one of the available choices."]}
+
+
+@pytest.mark.parametrize(
+    ("path", "problems"),
+    [
+        ("flows/instances/?designation=x", {"designation": ["Select a valid choice. x is not one of the available choices."]}),
+        ("flows/instances/?flow_uuid=x", {"flow_uuid": ["Enter a valid UUID."]}),
+        ("flows/bindings/?order=x", {"order": ["Enter a number."]}),
+        (
+            "flows/bindings/?target=x&policy_engine_mode=x",
+            {
+                "target": ["“x” is not a valid UUID."],
+                "policy_engine_mode": ["Select a valid choice. x is not one of the available choices."],
+            },
+        ),
+        ("stages/user_login/?network_binding=x", {"network_binding": ["Select a valid choice. x is not one of the available choices."]}),
+        ("stages/password/?failed_attempts_before_cancel=1e3", {"failed_attempts_before_cancel": ["Enter a number."]}),
+    ],
+)
+async def test_filters_by_what_a_field_cannot_be_are_refused(api: Api, path: str, problems: dict[str, list[str]]) -> None:
+    assert await api("GET", path, status=400) == problems
+
+
+async def test_filters_find_what_has_the_value_and_what_is_no_filter_asks_nothing(api: Api) -> None:
+    for name, layout in (("a", "stacked"), ("b", "sidebar_left")):
+        await api("POST", "flows/instances/", FLOW | {"name": name, "slug": name, "layout": layout}, 201)
+    for name, broken in (("a", True), ("b", False)):
+        await api("POST", "stages/dummy/", {"name": name, "throw_error": broken}, 201)
+    for path, names in (
+        ("flows/instances/?slug=b", ["b"]),
+        ("flows/instances/?designation=authorization&name=a", ["a"]),
+        ("flows/instances/?designation=recovery", []),
+        ("flows/instances/?layout=sidebar_left", ["a", "b"]),
+        ("flows/instances/?designation=", ["a", "b"]),
+        ("stages/dummy/?throw_error=TRUE", ["a"]),
+        ("stages/dummy/?throw_error=perhaps", ["a", "b"]),
+        ("stages/all/?throw_error=true", ["a", "b"]),
+        ("stages/all/?name=b", ["b"]),
+        ("stages/dummy/?page=last&page_size=1", ["b"]),
+    ):
+        assert [one["name"] for one in (await api("GET", path))["results"]] == names, path

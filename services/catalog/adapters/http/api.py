@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from services.catalog.adapters.http import presenter
 from services.catalog.adapters.http.bodies import NOT_FOUND, Stopped, answer, fields_of
@@ -12,6 +13,7 @@ from services.catalog.adapters.http.listing import Listing, page, selected
 from services.catalog.application.editing import Editing
 from services.catalog.application.ports import Tokens
 from services.catalog.domain.definitions import Catalog, Definition
+from services.catalog.domain.settings import settings_model
 from services.catalog.domain.validation import is_uuid
 from shared.contracts.catalog import ObjectKind
 from shared.flows.registry import registry
@@ -21,6 +23,7 @@ Show = Callable[[Catalog, Definition], dict[str, Any]]
 
 _FLOWS: Final = Listing(
     order=("slug", "name"),
+    filters=frozenset({"denied_action", "designation", "name", "slug"}),
     searched=("name", "slug", "designation", "title", "denied_action"),
     ids={"flow_uuid": lambda one: one.pk},
 )
@@ -30,6 +33,7 @@ _BINDINGS: Final = Listing(
     references={"target": "flow", "stage": "stage"},
 )
 _STAGES: Final = Listing(order=("name",), searched=("name",), ids={"stage_uuid": lambda one: one.pk})
+_ALL_STAGES: Final = Listing(order=("name",), filters=frozenset({"name"}), searched=("name",))
 
 
 class Collection:
@@ -44,6 +48,7 @@ class Collection:
         self._show = show
         self._show_new = show_new or show
         self._type = type_name
+        self._model = settings_model(kind, type_name) if type_name or kind != "stage" else BaseModel
 
     @property
     def list_methods(self) -> Mapping[str, Method]:
@@ -59,7 +64,7 @@ class Collection:
         """A page of what the query asks for."""
         catalog = await self._editing.catalog()
         found = [one for one in catalog.of(self._kind) if not self._type or one.type == self._type]
-        chosen = selected(catalog, found, self._listing, request.query)
+        chosen = selected(catalog, found, self._listing, self._model, request.query)
         return answer(page(chosen, request.query, lambda one: self._show(catalog, one)))
 
     async def create(self, request: web.Request, actor: str) -> web.Response:
@@ -103,7 +108,7 @@ def _endpoints(editing: Editing, tokens: Tokens) -> Iterator[Endpoint]:
     bindings = Collection(editing, "flow_binding", _BINDINGS, presenter.flow_binding, show_new=presenter.new_flow_binding)
     yield Endpoint(f"{BASE}flows/bindings/", tokens, bindings.list_methods)
     yield Endpoint(f"{BASE}flows/bindings/{{key:[^/]+}}/", tokens, bindings.detail_methods)
-    every = Collection(editing, "stage", _STAGES, presenter.stage_base)
+    every = Collection(editing, "stage", _ALL_STAGES, presenter.stage_base)
     yield Endpoint(f"{BASE}stages/all/", tokens, {"GET": every.list})
     yield Endpoint(f"{BASE}stages/all/{{key:[^/]+}}/", tokens, every.detail_methods)
     for name, kind in sorted(registry().stages.items()):

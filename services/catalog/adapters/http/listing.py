@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin
 
 from multidict import MultiMapping
+from pydantic import BaseModel
 
 from services.catalog.adapters.http.bodies import Stopped
 from services.catalog.domain.definitions import Catalog, Definition
@@ -15,29 +16,35 @@ from shared.contracts.catalog import ObjectKind
 
 PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 1_000
-_NO_CHOICE: Final = "Select a valid choice. That choice is not one of the available choices."
+_NO_CHOICE: Final = "Select a valid choice. {} is not one of the available choices."
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """How one kind is listed: ids by parameter, fields searched, and the order when none is asked for."""
+    """How one kind is listed: ids by parameter, fields searched, and the order when none is asked for.
+
+    `filters`: the fields that one can filter by; None for all of them.
+    """
 
     order: tuple[str, ...]
+    filters: frozenset[str] | None = None
     searched: tuple[str, ...] = ()
     ids: Mapping[str, Callable[[Definition], str]] = field(default_factory=dict)
     references: Mapping[str, ObjectKind] = field(default_factory=dict)
 
 
-def selected(catalog: Catalog, found: Sequence[Definition], listing: Listing, query: MultiMapping[str]) -> list[Definition]:
-    """Those that the query asks for, in its order; `Invalid` for a reference that cannot be one."""
+def selected(
+    catalog: Catalog, found: Sequence[Definition], listing: Listing, model: type[BaseModel], query: MultiMapping[str]
+) -> list[Definition]:
+    """Those that the query asks for, in its order; `Invalid` for values that the fields of their `model` cannot have."""
     doubled = sorted({name for name in query if len(query.getall(name)) > 1})
     if doubled:  # security reference 7.1, H34
         raise Invalid({doubled[0][:100]: ["Only one value is allowed."]})
     asked = dict(query)
+    problems = {name: text for name, value in asked.items() if value and (text := _problem(catalog, listing, model, name, value))}
+    if problems:
+        raise Invalid({name: [text] for name, text in problems.items()})
     out = [one for one in found if _passes(one, listing, asked)]
-    for name, kind in listing.references.items():
-        if asked.get(name):
-            _check_reference(catalog, name, kind, asked[name])
     term = asked.get("search", "").lower()
     if term:
         out = [one for one in out if any(term in str(one[name]).lower() for name in listing.searched)]
@@ -54,7 +61,8 @@ def page(found: Sequence[Definition], query: MultiMapping[str], show: Callable[[
     size = _number(query.get("page_size", "")) or PAGE_SIZE
     size = min(size, MAX_PAGE_SIZE)
     pages = max(1, ceil(len(found) / size))
-    current = _number(query.get("page", "1"))
+    asked = query.get("page", "1")
+    current = pages if asked == "last" else _number(asked)
     if current is None or not 1 <= current <= pages:
         raise Stopped(404, "Invalid page.")
     start = (current - 1) * size
@@ -80,20 +88,40 @@ def _passes(one: Definition, listing: Listing, asked: Mapping[str, str]) -> bool
         if name in listing.ids:
             if listing.ids[name](one) != text.lower():
                 return False
-        elif name in one.fields and not isinstance(one[name], list | dict) and _text(one[name]) != text:
+        elif name in one.fields and _is_filter(listing, name) and not _matches(one[name], text):
             return False
     return True
 
 
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _is_filter(listing: Listing, name: str) -> bool:
+    return listing.filters is None or name in listing.filters
 
 
-def _check_reference(catalog: Catalog, name: str, kind: ObjectKind, text: str) -> None:
-    if not is_uuid(text.lower()):
-        raise Invalid({name: [f"“{text[:100]}” is not a valid UUID."]})
-    if catalog.get(kind, text.lower()) is None:
-        raise Invalid({name: [_NO_CHOICE]})
+def _matches(value: Any, text: str) -> bool:
+    match value:
+        case bool():
+            return text.lower() not in ("true", "false") or text.lower() == str(value).lower()  # anything else asks nothing
+        case list() | dict():
+            return True
+        case _:
+            return str(value) == text
+
+
+def _problem(catalog: Catalog, listing: Listing, model: type[BaseModel], name: str, text: str) -> str | None:
+    """What is wrong with a filter's value, in the words of Django's filters."""
+    if name in listing.ids:
+        return None if is_uuid(text.lower()) else "Enter a valid UUID."
+    kind = listing.references.get(name)
+    if kind is not None:
+        if not is_uuid(text.lower()):
+            return f"“{text[:100]}” is not a valid UUID."
+        return None if catalog.get(kind, text.lower()) else _NO_CHOICE.format("That choice")
+    field = model.model_fields.get(name)
+    if field is None or not _is_filter(listing, name):
+        return None
+    if get_origin(field.annotation) is Literal:
+        return None if text in get_args(field.annotation) else _NO_CHOICE.format(text[:100])
+    return "Enter a number." if field.annotation is int and _number(text.removeprefix("-")) is None else None
 
 
 def _number(text: str) -> int | None:
