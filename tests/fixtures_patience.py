@@ -16,6 +16,7 @@ from shared.postgres.pool import open_pool
 PATIENT_S: Final = 60.0
 LIMITS: Final = {
     "services.catalog.bootstrap.LIMIT_S": PATIENT_S,
+    "services.executor.adapters.worker.asking.TIMEOUT_S": PATIENT_S,
     "services.executor.application.journal.READ_BACK_S": PATIENT_S,
     "services.executor.application.owner.CATCH_UP_S": PATIENT_S,
     "services.planner.application.questions.TIMEOUT_US": round(PATIENT_S * 1e6),
