@@ -221,14 +221,14 @@ async def finished_once(target: Target, row: Row) -> None:
 
 
 async def test_guessed_flows(target: Target) -> None:
-    """H40. The last test here: an address that has guessed gets 429 for a minute, except for flows that were shown."""
+    """H40. The last test here: an address that has guessed gets 429 for a while, except for flows that were shown."""
     await patiently(lambda: guessed_once(target))
 
 
 async def guessed_once(target: Target) -> None:
     await started(target)
     before, refused = target.transitions(), None
-    for n in range(0, 5 * MISSES, 20):  # by twenties, and for more than one minute where a machine does not take so many in one
+    for n in range(0, 5 * MISSES, 20):  # by twenties, and on where a machine does not take so many in one window
         guesses = [f"GET /api/v3/flows/executor/h40-{n + m}/ HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for m in range(20)]
         answers = await asyncio.gather(*(asked(target, guess) for guess in guesses))
         assert {answer.status for answer in answers} <= {404, 429}

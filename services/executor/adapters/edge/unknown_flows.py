@@ -1,7 +1,7 @@
 """Who guesses at flows: an address that asked for many that do not exist gets no further guess (security reference 7.1, H40).
 
-A guess costs a hop to the planner and a 404 tells that there is no such flow. So an address that has had its share within
-a minute is asked to wait, before anything is asked; flows that somebody was shown here go on for everybody, also for those
+A guess costs a hop to the planner and a 404 tells that there is no such flow. So an address that has had its share is
+asked to wait a moment, before anything is asked; flows that somebody was shown here go on for everybody, also for those
 who share the guesser's address.
 """
 
@@ -14,7 +14,7 @@ from shared.kernel.clock import Clock
 from shared.web.errors import Refusal
 
 MISSES: Final = 100
-WINDOW_S: Final = 60.0
+WINDOW_S: Final = 20.0
 _ADDRESSES: Final = 4096
 _FLOWS: Final = 1024
 
