@@ -145,6 +145,8 @@ async def test_pages(client: Client, people: People) -> None:
         ({"username": "me", "name": ""}, {"username": ["This username is reserved."]}),
         ({"username": "x", "name": "", "email": "nonsense"}, {"email": ["Enter a valid email address."]}),
         ({"username": "x", "name": "", "is_active": "perhaps"}, {"is_active": ["Must be a valid boolean."]}),
+        ({"username": "x", "name": "", "is_active": None}, {"is_active": ["This field may not be null."]}),
+        ({"username": "x", "name": "", "is_active": []}, {"is_active": ["Must be a valid boolean."]}),
         ({"username": "x", "name": "", "type": "alien"}, {"type": ['"alien" is not a valid choice.']}),
         ({"username": "x", "name": "", "attributes": []}, {"attributes": ["Value must be a dictionary, and not have any duplicate keys."]}),
         ({"username": "x", "name": "", "groups": ["x"]}, {"groups": ["\u201cx\u201d is not a valid UUID."]}),
@@ -168,6 +170,12 @@ async def test_bodies_that_are_no_json_object_are_refused(client: Client) -> Non
     async with client.post(ROOT, data={"a": "b"}) as answer:
         assert answer.status == 415
         assert await answer.json() == {"detail": 'Unsupported media type "application/x-www-form-urlencoded" in request.'}
+
+
+@pytest.mark.parametrize(("sent", "active"), [(True, True), ("true", True), (1, True), ("no", False), (0, False)])
+async def test_truths_are_taken_in_the_spellings_of_the_flow_protocol(client: Client, sent: object, active: bool) -> None:
+    status, user = await post(client, ROOT, {"username": "truth", "name": "", "is_active": sent})
+    assert (status, user["is_active"]) == (201, active)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from uuid import UUID
 from aiohttp import web
 
 from services.executor.adapters.directory.naming import NewUser, UserRefused
+from shared.flows.fields import BooleanField, Invalid
 from shared.kernel.errors import SluiceError
 from shared.web import strict_json
 from shared.web.app import body_of, suspect
@@ -95,11 +96,11 @@ class _Fields:
         return text if text or blank else self._wrong(name, "This field may not be blank.")
 
     def flag(self, name: str, *, default: bool) -> bool:
-        value = self._body.get(name, default)
-        if isinstance(value, bool):
-            return value
-        self._wrong(name, "Must be a valid boolean.")
-        return default
+        try:
+            return bool(BooleanField().clean(self._body.get(name, default)))
+        except Invalid as refused:
+            self._wrong(name, refused.problem["string"])
+            return default
 
     def mapping(self, name: str) -> Mapping[str, Any]:
         value = self._body.get(name, {})
