@@ -53,7 +53,7 @@ class _Known:
 
 
 class Codec:
-    """The message types of some topics. Every topic family has one, built from its module's `MESSAGES`."""
+    """The message types of some topics. A module of contracts has one for each group of topics that is read as one."""
 
     def __init__(self, messages: Iterable[type[Contract]], upcasters: Mapping[tuple[str, int], Upcaster] | None = None) -> None:
         self._known: dict[str, _Known] = {}

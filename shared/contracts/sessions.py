@@ -1,4 +1,4 @@
-"""`executor.sessions` and `executor.state`: the audited history of sessions, and what it folds to. Owned by executor.
+"""`executor.sessions`: the audited history of sessions. Owned by executor.
 
 One transition is one record and complete in itself: what a step saw, decided and ordered. Its place is in the
 envelope: `subject_version` is its version, `parent` the transition that it was decided on (architecture §4.2-4.3).
@@ -234,60 +234,4 @@ class SessionAdvanced(Contract):
     orders: tuple[OrderRecord, ...] = ()
 
 
-class RunState(Value):
-    """One run, folded. `stages[0]` is the current stage; `over` says how it ended. `head` is its last transition."""
-
-    run: ShortText
-    flow: ShortText
-    plan: Plan | None
-    visitor: Visitor
-    context: Plain = {}
-    login: ShortText | None = None
-    query: Text = ""
-    stages: tuple[PlannedStage, ...] = ()
-    view: View | None = None
-    over: Literal["", "denied", "finished", "cancelled", "refused"] = ""
-    head: ShortText = ""
-    version: Count = 0
-    started_us: Micros = 0
-
-
-class Answered(Value):
-    """A command that was answered: the same command again gets the same reply (for 30 s; architecture §3).
-
-    `rotation` is the session's after it: of a later rotation nothing is told to who sent this command.
-    """
-
-    command: ShortText
-    transition: ShortText
-    run: ShortText | None
-    at_us: Micros
-    advanced: bool
-    login: LoginClaims | None = None
-    logged_out: bool = False
-    rotation: Count = 0
-
-
-class SessionState(Contract):
-    """A session, folded: what a new owner starts from. `logged_out` is the run that logged out and is not over yet, "" for
-    none: the session ends with it, unless somebody logs in before."""
-
-    wire_type: ClassVar[str] = "executor.session.folded"
-    session: ShortText
-    version: Count = 0
-    head: ShortText = ""
-    rotation: Count = 0
-    rotated_us: Micros = 0
-    started_us: Micros = 0
-    last_us: Micros = 0
-    login: LoginClaims | None = None
-    runs: tuple[RunState, ...] = ()
-    counters: dict[str, Count] = {}
-    obligations: tuple[ShortText, ...] = ()
-    answered: tuple[Answered, ...] = ()
-    transitions: Count = 0
-    ended: ShortText = ""
-    logged_out: ShortText = ""
-
-
-CODEC = Codec((SessionAdvanced, SessionState))
+CODEC = Codec((SessionAdvanced,))

@@ -17,6 +17,7 @@ from services.executor.domain.session import obligation
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
 from shared.contracts.planner import PlanMade, PlanRefused
+from shared.contracts.states import RunState
 from shared.flows.effects import Answer
 from shared.flows.fields import Cleaned, Field, Problem
 from shared.flows.registry import Registry
@@ -265,7 +266,7 @@ def _count(decision: Decision, counters: Mapping[str, int]) -> None:
     decision.record(*(s.CounterSet(name=name, value=value) for name, value in counters.items()))
 
 
-def _person(run: s.RunState) -> str:
+def _person(run: RunState) -> str:
     shown = run.context.get("pending_user_identifier")
     if isinstance(shown, str):
         return shown

@@ -6,6 +6,7 @@ from services.executor.application.effects import Noted
 from services.executor.domain.session import apply, run_of
 from shared.contracts import sessions as s
 from shared.contracts.people import LoginClaims, Visitor
+from shared.contracts.states import RunState, SessionState
 from shared.contracts.steps import StepRequested
 from shared.flows.fields import Cleaned, Problem
 from shared.flows.stage import Run
@@ -18,7 +19,7 @@ class Decision:
     `restarted`: the flow was planned anew in this step; `emptied`: a log-out stage passed, so this step's inner query is void.
     """
 
-    state: s.SessionState
+    state: SessionState
     step: StepRequested
     do: Noted
     at_us: int
@@ -35,7 +36,7 @@ class Decision:
             self.state = apply(self.state, event, self.at_us)
 
     @property
-    def current(self) -> s.RunState:
+    def current(self) -> RunState:
         """The run that this step is about."""
         found = run_of(self.state, self.run or "")
         if found is None:
@@ -62,7 +63,7 @@ class Decision:
             visitor=self._visitor(run), login=self.login, query=self.step.query, counters=self.state.counters, at_us=self.at_us,
         )  # fmt: skip
 
-    def _visitor(self, run: s.RunState) -> Visitor:
+    def _visitor(self, run: RunState) -> Visitor:
         # Who it is was settled when the run began; where the request comes from is this step's.
         here = {"address": self.step.address, "user_agent": self.step.user_agent, "host": self.step.host, "secure": self.step.secure}
         return run.visitor.model_copy(update=here)

@@ -13,6 +13,7 @@ from services.executor.domain.session import run_of
 from shared.contracts import sessions as s
 from shared.contracts import topics
 from shared.contracts.envelope import Envelope, to_headers
+from shared.contracts.states import SessionState
 from shared.flows.orders import ORDERS, Order
 from shared.kernel.errors import Unavailable
 from shared.messaging.log import Log, LogUnavailable, Message
@@ -23,7 +24,7 @@ _FIRST_WAIT_S: Final = 0.05
 _LONGEST_WAIT_S: Final = 2.0
 
 
-def denial(state: s.SessionState, body: s.SessionAdvanced, refused: Sequence[OrderResult], now_us: int) -> s.SessionAdvanced:
+def denial(state: SessionState, body: s.SessionAdvanced, refused: Sequence[OrderResult], now_us: int) -> s.SessionAdvanced:
     """The transition after one whose order was refused: no login, the run is denied, the session over."""
     events: list[s.Event] = [s.LoggedOut(login=e.login.login) for e in body.events if isinstance(e, s.LoggedIn)]
     for event in body.events:
@@ -83,7 +84,7 @@ class Finisher:
                 raise
             except Exception:
                 logger.exception("orders cannot be carried out", extra={"transition": envelope.id})
-                return (OrderResult(n=0, done=False, reason="failed"),)
+                return [OrderResult(n=record.n, done=False, reason="failed") for record in body.orders]
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
@@ -127,7 +128,7 @@ class Finisher:
             del self._unwritten[session]
         return None
 
-    def _message(self, state: s.SessionState) -> Message:
+    def _message(self, state: SessionState) -> Message:
         envelope = Envelope(
             id=f"{state.head}.{state.version}", type=state.wire_type, version=state.wire_version, source="executor", subject=state.session,
             time_us=state.last_us, subject_version=state.version, causation=state.head, correlation=state.session,

@@ -10,6 +10,7 @@ from services.executor.application.decision import Decision
 from services.executor.domain.session import MAX_TRANSITIONS, SAME_REPLY, answered, expired, open_run, run_of
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
+from shared.contracts.states import Answered, RunState, SessionState
 from shared.contracts.steps import Outcome, StepRequested
 from shared.flows.asks import GetUser
 
@@ -18,7 +19,7 @@ from shared.flows.asks import GetUser
 class Again:
     """The command was answered before: the same reply, from what that transition left."""
 
-    before: s.Answered
+    before: Answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class StateBehind(Exception):
     """The step knows a newer session than we do: read again before refusing it (architecture §4.6)."""
 
 
-def precheck(state: s.SessionState, step: StepRequested, now_us: int, *, caught_up: bool) -> Handled | None:
+def precheck(state: SessionState, step: StepRequested, now_us: int, *, caught_up: bool) -> Handled | None:
     """What can be said without a decision; None if there is something to decide. `StateBehind` unless `caught_up`."""
     before = answered(state, step.command, now_us)
     if before:
@@ -129,13 +130,13 @@ async def _answer(decision: Decision, cursor: Cursor, read: Reading) -> Handled:
     return Decided(decision) if decision.events else Current(run.run)
 
 
-def _addressed(state: s.SessionState, step: StepRequested) -> s.RunState | None:
+def _addressed(state: SessionState, step: StepRequested) -> RunState | None:
     """The run of this session and flow that the visitor's page named."""
     run = run_of(state, step.shown.run) if step.shown else None
     return run if run and run.flow == step.flow else None
 
 
-def _continued(decision: Decision) -> s.RunState | None:
+def _continued(decision: Decision) -> RunState | None:
     """The open run that the step goes on with. One planned for a login goes on only with that login (rule 13)."""
     step = decision.step
     addressed = _addressed(decision.state, step)

@@ -15,7 +15,8 @@ from services.executor.domain.session import evolve
 from shared.contracts import wire
 from shared.contracts.acceptance import follows
 from shared.contracts.envelope import Envelope, to_headers
-from shared.contracts.sessions import CODEC, SessionAdvanced, SessionState
+from shared.contracts.sessions import CODEC, SessionAdvanced
+from shared.contracts.states import SessionState
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import derived_id
 from shared.messaging.log import Log, Message, Record, TopicPartition

@@ -7,7 +7,8 @@ from services.executor.application.decision import Decision
 from services.executor.domain.session import obligation, obliged
 from shared.contracts.people import Visitor
 from shared.contracts.planner import PlanMade, PlannedStage
-from shared.contracts.sessions import RunState, SessionState, StageGuarded
+from shared.contracts.sessions import StageGuarded
+from shared.contracts.states import RunState, SessionState
 
 
 def subject_of(run: RunState) -> str:

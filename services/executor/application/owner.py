@@ -29,7 +29,8 @@ from shared.contracts.envelope import Envelope
 from shared.contracts.errors import BadSeal
 from shared.contracts.people import Visitor
 from shared.contracts.planner import FlowRequested, location_digest
-from shared.contracts.sessions import SessionAdvanced, SessionState
+from shared.contracts.sessions import SessionAdvanced
+from shared.contracts.states import SessionState
 from shared.contracts.steps import StepReplied, StepRequested
 from shared.flows.fields import clean
 from shared.kernel.clock import Clock

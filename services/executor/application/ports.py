@@ -34,7 +34,8 @@ class OrderKey:
 
 
 class OrderResult(Value):
-    """What came of an order: done, or refused with a reason (`user_gone`, `user_disabled`, `epoch_over`, `failed`)."""
+    """What came of an order, by the number of its `OrderRecord`: done, or refused with a reason (`user_gone`,
+    `user_disabled`, `epoch_over`, `failed`)."""
 
     n: int
     done: bool

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from shared.contracts.people import Visitor
 from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlannedStage, PlanRefused, PlanRequested, plan_digest
 from shared.contracts.policy import Facts, VerdictReached, VerdictRequested, facts_digest
-from shared.contracts.sessions import RunState
+from shared.contracts.states import RunState
 
 
 class Planner(Protocol):

@@ -12,12 +12,13 @@ from services.executor.application.handling import Decided, close, handle
 from shared.contracts import sessions as s
 from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlanRefused, PlanRequested
 from shared.contracts.policy import VerdictReached, VerdictRequested
+from shared.contracts.states import SessionState
 from shared.contracts.steps import StepRequested
 from shared.flows.fields import Cleaned, Field, Problem
 from shared.flows.registry import Registry
 
 
-async def decided_again(state: s.SessionState, recorded: s.SessionAdvanced, registry: Registry, secret_key: bytes) -> s.SessionAdvanced:
+async def decided_again(state: SessionState, recorded: s.SessionAdvanced, registry: Registry, secret_key: bytes) -> s.SessionAdvanced:
     """The transition that the recorded step comes to today, on the session as it was before it.
 
     Only steps of visitors are decided: starts, answers, cancels. `ReplayDiffers` if something else is asked today.
@@ -63,7 +64,7 @@ class _Answers:
         return verdict
 
 
-def _step(state: s.SessionState, recorded: s.SessionAdvanced) -> StepRequested:
+def _step(state: SessionState, recorded: s.SessionAdvanced) -> StepRequested:
     given = recorded.given.model_dump(exclude={"clear", "secret", "problems"})
     own = {"command": recorded.command, "kind": recorded.kind, "session": state.session, "rotation": state.rotation}
     return StepRequested.model_validate(

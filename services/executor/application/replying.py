@@ -2,16 +2,16 @@
 
 from services.executor.application.handling import Again, Current, Stopped
 from services.executor.domain.session import answered, run_of
-from shared.contracts import sessions as s
 from shared.contracts import topics
 from shared.contracts.codec import encode
 from shared.contracts.envelope import Envelope
+from shared.contracts.states import Answered, SessionState
 from shared.contracts.steps import Outcome, StepReplied, StepRequested
 from shared.messaging.log import Message
 from shared.telemetry.propagation import current_traceparent
 
 
-def shown(step: StepRequested, state: s.SessionState, run: str | None, outcome: Outcome, before: s.Answered | None = None) -> StepReplied:
+def shown(step: StepRequested, state: SessionState, run: str | None, outcome: Outcome, before: Answered | None = None) -> StepReplied:
     """Show a run as it is. `before` says what the command brought: it advanced, logged in, logged out.
 
     A login, or the cookie of a log-out, goes out only as long as it is the session's: a later one belongs to who sent that
@@ -37,7 +37,7 @@ def stopped(step: StepRequested, outcome: Outcome, reason: str, *, session_over:
     )  # fmt: skip
 
 
-def unchanged(step: StepRequested, state: s.SessionState, handled: Again | Current | Stopped) -> StepReplied:
+def unchanged(step: StepRequested, state: SessionState, handled: Again | Current | Stopped) -> StepReplied:
     """The reply to a step that wrote no transition."""
     match handled:
         case Again(before):
@@ -48,7 +48,7 @@ def unchanged(step: StepRequested, state: s.SessionState, handled: Again | Curre
             return stopped(step, outcome, reason, session_over=session_over)
 
 
-def accepted(step: StepRequested, state: s.SessionState) -> StepReplied:
+def accepted(step: StepRequested, state: SessionState) -> StepReplied:
     """The reply to a step whose transition was accepted just now."""
     before = answered(state, step.command, state.last_us)
     return shown(step, state, before.run if before else None, "accepted", before)

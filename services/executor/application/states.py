@@ -5,7 +5,7 @@ from typing import Final
 
 from services.executor.domain.session import SECOND, ends_us, new_session
 from shared.contracts import wire
-from shared.contracts.sessions import SessionState
+from shared.contracts.states import SessionState
 
 FORGET_AFTER: Final = 600 * SECOND
 """An ended session is held so long, far beyond a step's deadline: no late step of it can start it anew."""

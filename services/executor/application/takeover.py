@@ -5,7 +5,7 @@ from services.executor.application.ports import LogDiverged
 from services.executor.application.states import SessionStates
 from shared.contracts import topics
 from shared.contracts.errors import BadRecord
-from shared.contracts.sessions import CODEC, SessionState
+from shared.contracts.states import CODEC, SessionState
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log, TopicPartition
 

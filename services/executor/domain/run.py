@@ -16,6 +16,7 @@ from typing import Any, assert_never
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
 from shared.contracts.planner import Plan
+from shared.contracts.states import RunState
 
 RunEvent = (
     s.RunStarted | s.RunRefused | s.RunReplanned | s.StageSkipped | s.StageGuarded | s.StageChallenged
@@ -23,21 +24,21 @@ RunEvent = (
 )  # fmt: skip
 
 
-def begin(event: s.RunStarted | s.RunRefused, at_us: int) -> s.RunState:
+def begin(event: s.RunStarted | s.RunRefused, at_us: int) -> RunState:
     """A run as its first event makes it."""
     match event:
         case s.RunStarted():
-            return s.RunState(
+            return RunState(
                 run=event.run, flow=event.plan.flow.slug, plan=_without_stages(event.plan), visitor=event.visitor, context=event.context,
                 login=event.login, query=event.query, stages=event.plan.stages, started_us=at_us,
             )  # fmt: skip
         case s.RunRefused():
-            return s.RunState(run=event.run, flow=event.flow, plan=None, visitor=Visitor(), started_us=at_us)
+            return RunState(run=event.run, flow=event.flow, plan=None, visitor=Visitor(), started_us=at_us)
         case _:
             assert_never(event)
 
 
-def evolve_run(run: s.RunState, event: RunEvent) -> s.RunState:
+def evolve_run(run: RunState, event: RunEvent) -> RunState:
     """The run after one more event."""
     match event:
         case s.RunStarted() | s.RunRefused() | s.StageGuarded():
@@ -62,13 +63,13 @@ def evolve_run(run: s.RunState, event: RunEvent) -> s.RunState:
             assert_never(event)
 
 
-def left(run: s.RunState) -> s.RunState:
+def left(run: RunState) -> RunState:
     """The run that logged out, after that: nobody's. What it had learned of whom stays behind, so that no later stage
     can make anything of it (architecture §3)."""
     return _with(run, login=None, visitor=run.visitor.model_copy(update={"user": None}), context={})
 
 
-def _over(run: s.RunState, how: str, view: Any) -> s.RunState:
+def _over(run: RunState, how: str, view: Any) -> RunState:
     # What an ended run still needs is what it shows; plan and context would only fill the session's 64 KiB.
     return _with(run, over=how, view=view, plan=None, stages=(), context={}, visitor=Visitor())
 
@@ -78,5 +79,5 @@ def _without_stages(plan: Plan) -> Plan:
     return plan.model_copy(update={"stages": ()})
 
 
-def _with(run: s.RunState, **changes: Any) -> s.RunState:
+def _with(run: RunState, **changes: Any) -> RunState:
     return run.model_copy(update=changes)

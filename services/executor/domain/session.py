@@ -11,6 +11,7 @@ from services.executor.domain.run import RunEvent, begin, evolve_run, left
 from shared.contracts import sessions as s
 from shared.contracts import wire
 from shared.contracts.envelope import Envelope
+from shared.contracts.states import Answered, RunState, SessionState
 
 MAX_TRANSITIONS: Final = 200
 MAX_BYTES: Final = 64 * 1024
@@ -20,15 +21,15 @@ SECOND: Final = 1_000_000
 HOUR: Final = 3600 * SECOND
 DAY: Final = 24 * HOUR
 SAME_REPLY: Final = 30 * SECOND
-S = TypeVar("S", s.SessionState, s.RunState)
+S = TypeVar("S", SessionState, RunState)
 
 
-def new_session(session: str) -> s.SessionState:
+def new_session(session: str) -> SessionState:
     """A session before its first transition."""
-    return s.SessionState(session=session)
+    return SessionState(session=session)
 
 
-def evolve(state: s.SessionState, envelope: Envelope, body: s.SessionAdvanced) -> s.SessionState:
+def evolve(state: SessionState, envelope: Envelope, body: s.SessionAdvanced) -> SessionState:
     """The session after an accepted transition."""
     after, run = state, ""
     for event in body.events:
@@ -54,7 +55,7 @@ def evolve(state: s.SessionState, envelope: Envelope, body: s.SessionAdvanced) -
     )
 
 
-def apply(state: s.SessionState, event: s.Event, at_us: int) -> s.SessionState:
+def apply(state: SessionState, event: s.Event, at_us: int) -> SessionState:
     """The session after one event of a transition; version and head stay as they are."""
     match event:
         case s.SessionStarted():
@@ -98,50 +99,50 @@ def obliged(obligations: Iterable[str], subject: str) -> tuple[str, ...]:
     return tuple(known.removesuffix(suffix) for known in obligations if known.endswith(suffix))
 
 
-def open_run(state: s.SessionState, flow: str) -> s.RunState | None:
+def open_run(state: SessionState, flow: str) -> RunState | None:
     """The run of this flow that is not over, if there is one: two tabs in one flow share it."""
     return next((r for r in reversed(state.runs) if r.flow == flow and not r.over), None)
 
 
-def stage_met(state: s.SessionState, flow: str) -> str:
+def stage_met(state: SessionState, flow: str) -> str:
     """The type of the stage that a step in this flow meets; "" if no run is open."""
     run = open_run(state, flow)
     return run.stages[0].type if run and run.stages else ""
 
 
-def run_of(state: s.SessionState, run: str) -> s.RunState | None:
+def run_of(state: SessionState, run: str) -> RunState | None:
     """The run with this id, open or recently over."""
     return next((r for r in state.runs if r.run == run), None)
 
 
-def ends_us(state: s.SessionState) -> int:
+def ends_us(state: SessionState) -> int:
     """When it is over by age: an hour after its last step, a day with an open run, 24 h in any case (architecture §3)."""
     idle = DAY if any(not r.over for r in state.runs) else HOUR
     return min(state.last_us + idle, state.started_us + DAY)
 
 
-def expired(state: s.SessionState, now_us: int) -> bool:
+def expired(state: SessionState, now_us: int) -> bool:
     """Whether it is over by age."""
     return bool(state.version) and now_us > ends_us(state)
 
 
-def too_large(state: s.SessionState) -> bool:
+def too_large(state: SessionState) -> bool:
     """Whether a session has outgrown what is held and written of one (64 KiB)."""
     return len(wire.pack(state.model_dump())) > MAX_BYTES
 
 
-def answered(state: s.SessionState, command: str, now_us: int) -> s.Answered | None:
+def answered(state: SessionState, command: str, now_us: int) -> Answered | None:
     """How this very command was answered, if that was within 30 s."""
     found = next((a for a in reversed(state.answered) if a.command == command), None)
     return found if found and now_us - found.at_us <= SAME_REPLY else None
 
 
-def _answered(envelope: Envelope, body: s.SessionAdvanced, rotation: int) -> s.Answered:
+def _answered(envelope: Envelope, body: s.SessionAdvanced, rotation: int) -> Answered:
     changed = next((e for e in reversed(body.events) if isinstance(e, s.LoggedIn | s.LoggedOut)), None)
     # Runs that were given up on the side are not what the command was about.
     runs = sorted((e for e in body.events if isinstance(e, RunEvent)), key=lambda e: not isinstance(e, s.RunCancelled))
     went_on = s.StagePassed | s.StageSkipped | s.RunReplanned
-    return s.Answered(
+    return Answered(
         command=body.command,
         transition=envelope.id,
         run=runs[-1].run if runs else None,
@@ -153,11 +154,11 @@ def _answered(envelope: Envelope, body: s.SessionAdvanced, rotation: int) -> s.A
     )
 
 
-def _recent(commands: tuple[s.Answered, ...], now_us: int) -> tuple[s.Answered, ...]:
+def _recent(commands: tuple[Answered, ...], now_us: int) -> tuple[Answered, ...]:
     return tuple(one for one in commands if now_us - one.at_us <= SAME_REPLY)
 
 
-def _forget_old_ends(runs: tuple[s.RunState, ...]) -> tuple[s.RunState, ...]:
+def _forget_old_ends(runs: tuple[RunState, ...]) -> tuple[RunState, ...]:
     over = [r.run for r in runs if r.over]
     forgotten = set(over[:-REMEMBERED_ENDS])
     return tuple(r for r in runs if r.run not in forgotten)

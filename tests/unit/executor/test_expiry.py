@@ -10,7 +10,7 @@ from services.executor.application.states import FORGET_AFTER, SessionStates
 from services.executor.domain.session import DAY, HOUR, SECOND, expired, new_session
 from shared.contracts import topics
 from shared.contracts.people import Visitor
-from shared.contracts.sessions import RunState, SessionState
+from shared.contracts.states import RunState, SessionState
 from shared.messaging.log import TopicPartition
 from tests.unit.executor.test_steps import events, log_in
 from tests.unit.executor.world import LOGIN_STAGES, Browser, World, stage

@@ -6,7 +6,8 @@ from services.executor.application.replay import decided_again
 from services.executor.domain.session import evolve, new_session
 from shared.contracts import wire
 from shared.contracts.acceptance import AcceptedTransitions
-from shared.contracts.sessions import LoggedOut, RunCancelled, SessionState
+from shared.contracts.sessions import LoggedOut, RunCancelled
+from shared.contracts.states import SessionState
 from shared.flows.registry import registry
 from tests.fixtures_patience import PATIENT_S
 from tests.unit.executor.test_steps import events, log_in

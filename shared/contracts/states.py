@@ -1,0 +1,71 @@
+"""`executor.state`: what a session's history (`shared.contracts.sessions`) folds to. Owned by executor.
+
+A new owner of a partition starts from these. They are derived: the history alone says what happened.
+"""
+
+from typing import ClassVar, Literal
+
+from shared.contracts.codec import Codec
+from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Text, Value
+from shared.contracts.people import LoginClaims, Visitor
+from shared.contracts.planner import Plan, PlannedStage
+from shared.contracts.steps import View
+
+
+class RunState(Value):
+    """One run, folded. `stages[0]` is the current stage; `over` says how it ended. `head` is its last transition."""
+
+    run: ShortText
+    flow: ShortText
+    plan: Plan | None
+    visitor: Visitor
+    context: Plain = {}
+    login: ShortText | None = None
+    query: Text = ""
+    stages: tuple[PlannedStage, ...] = ()
+    view: View | None = None
+    over: Literal["", "denied", "finished", "cancelled", "refused"] = ""
+    head: ShortText = ""
+    version: Count = 0
+    started_us: Micros = 0
+
+
+class Answered(Value):
+    """A command that was answered: the same command again gets the same reply (for 30 s; architecture §3).
+
+    `rotation` is the session's after it: of a later rotation nothing is told to who sent this command.
+    """
+
+    command: ShortText
+    transition: ShortText
+    run: ShortText | None
+    at_us: Micros
+    advanced: bool
+    login: LoginClaims | None = None
+    logged_out: bool = False
+    rotation: Count = 0
+
+
+class SessionState(Contract):
+    """A session, folded: what a new owner starts from. `logged_out` is the run that logged out and is not over yet, "" for
+    none: the session ends with it, unless somebody logs in before."""
+
+    wire_type: ClassVar[str] = "executor.session.folded"
+    session: ShortText
+    version: Count = 0
+    head: ShortText = ""
+    rotation: Count = 0
+    rotated_us: Micros = 0
+    started_us: Micros = 0
+    last_us: Micros = 0
+    login: LoginClaims | None = None
+    runs: tuple[RunState, ...] = ()
+    counters: dict[str, Count] = {}
+    obligations: tuple[ShortText, ...] = ()
+    answered: tuple[Answered, ...] = ()
+    transitions: Count = 0
+    ended: ShortText = ""
+    logged_out: ShortText = ""
+
+
+CODEC = Codec((SessionState,))
