@@ -61,18 +61,24 @@ def refused() -> Iterator[None]:
         raise PostgresRefused(f"{variable('database')}: the server's certificate is not trusted: {failure.verify_message}") from failure
 
 
+def _unavailable(failure: Exception) -> PostgresUnavailable:
+    # Of what the driver and the server say, only what the network says: the rest may quote a visitor, or the URI.
+    where = f": {failure}" if isinstance(failure, ConnectionError) else ""
+    return PostgresUnavailable(f"PostgreSQL is away or too slow ({type(failure).__name__}{where})")
+
+
 @contextmanager
 def unavailable() -> Iterator[None]:
     """Turn what means that PostgreSQL is away into `PostgresUnavailable`."""
     try:
         yield
     except _AWAY as failure:
-        raise PostgresUnavailable(type(failure).__name__) from failure
+        raise _unavailable(failure) from failure
     except (asyncpg.InterfaceError, asyncpg.InternalClientError) as failure:
         # The driver says so too when a connection breaks under a query; a wrong argument is a DataError, and ours.
         if isinstance(failure, asyncpg.DataError | asyncpg.exceptions.ClientConfigurationError):
             raise
-        raise PostgresUnavailable(type(failure).__name__) from failure
+        raise _unavailable(failure) from failure
 
 
 class Database:
@@ -112,7 +118,7 @@ class Database:
             except AttributeError as failure:
                 # Cut between two round trips of a statement, the driver goes on with a protocol that it has let go of.
                 if connection.is_closed():
-                    raise PostgresUnavailable("cut") from failure
+                    raise _unavailable(TimeoutError()) from failure
                 raise
             finally:
                 cut.cancel()

@@ -41,6 +41,15 @@ def test_wrong_settings_are_refused_by_every_command(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+def test_a_database_that_is_away_is_named_without_its_password(tmp_path: Path) -> None:
+    away = SluiceUp(tmp_path / "data", {"SLUICE_DATABASE": "postgresql://executor:hunter2@127.0.0.1:1/sluice"})
+    done = away.command("users", "disable", "alice", check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("sluice: PostgreSQL is away or too slow (ConnectionRefusedError: ")
+    assert done.stderr.endswith(" [E_POSTGRES_UNAVAILABLE]\n")
+    assert "hunter2" not in done.stderr
+
+
 def test_the_version_is_told(tmp_path: Path) -> None:
     assert SluiceUp(tmp_path / "data").command("version").stdout.startswith("sluice 0.")
 
