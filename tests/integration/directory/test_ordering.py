@@ -36,6 +36,7 @@ async def test_the_same_transition_again_changes_nothing_and_gets_the_same_resul
     orders = [people.order(alice.facts)]
     first = await people.directory.perform(KEY, orders)
     await people.users.set_active(alice.pk, active=False)
+    assert [result.n for result in first] == [1]
     assert list(await people.directory.perform(KEY, orders)) == list(first)
     assert len([event for event in await people.said(UserChanged) if event.what == "logged_in"]) == 1
 
@@ -112,7 +113,7 @@ async def test_a_log_out_is_revoked_and_told_and_even_an_unknown_one_is_revoked(
     await people.log_in(alice.facts)
     orders = [LogOut(login=login, user=alice.pk, at_us=people.clock.now_us()) for login in ("login-1", "never seen")]
     results = await people.directory.perform(KEY, orders)
-    assert [result.done for result in results] == [True, True]
+    assert [(result.n, result.done) for result in results] == [(1, True), (2, True)]
     assert await rows(people) == {"login-1": ("logout", False)}
     assert [revoked.login for revoked in await people.said(LoginRevoked)] == ["login-1", "never seen"]
     assert [event.facts["login"] for event in await people.said(UserChanged) if event.what == "logged_out"] == ["login-1"]

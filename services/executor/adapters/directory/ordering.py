@@ -19,7 +19,7 @@ from shared.postgres.outbox import channel, columns
 from shared.postgres.pool import Connection, Database
 
 RESULTS_MAX: Final = 64 * 1024
-_DONE: Final = (OrderResult(n=0, done=True),)
+_DONE: Final = (OrderResult(n=1, done=True),)
 
 _KNOWN: Final = "SELECT transition, results FROM order_results WHERE session = $1 AND version = $2"
 _KEEP: Final = """
@@ -98,7 +98,7 @@ class Orders:
         results: list[OrderResult] = []
         said: list[Message] = []
         revokes = False  # somebody waits for these; a log-in is told within a second, without the lock that NOTIFY takes
-        for n, order in enumerate(orders):
+        for n, order in enumerate(orders, 1):
             match order:
                 case LogIn():
                     reason, told = await _log_in(connection, key, order)
