@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Final
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
 _KEYS: Final = frozenset({"microseconds", "milliseconds", "seconds", "minutes", "hours", "days", "weeks"})
@@ -33,5 +33,5 @@ def _checked(text: str) -> str:
     return text
 
 
-Duration = Annotated[str, AfterValidator(_checked)]
+Duration = Annotated[str, StringConstraints(min_length=1), AfterValidator(_checked)]
 """A configuration field that holds a duration. Kept as it was written, because that is what the API gives back."""

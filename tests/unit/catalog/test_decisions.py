@@ -114,6 +114,7 @@ def test_a_stage_name_is_unique_over_all_types(given: Given) -> None:
             {"name": "s", "session_duration": "tomorrow"},
             {"session_duration": ["tomorrow is not in the correct format of 'hours=3;minutes=1'."]},
         ),
+        ("user_login", {"name": "s", "session_duration": " "}, {"session_duration": ["This field may not be blank."]}),
         (
             "password",
             {"name": "s", "backends": [], "configure_flow": NOBODY},
