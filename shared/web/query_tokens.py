@@ -11,6 +11,7 @@ from aiohttp import web
 
 from shared.kernel.errors import Unavailable
 from shared.web.app import suspect
+from shared.web.bearer import parsed
 from shared.web.errors import Refusal
 
 _NAMES: Final = frozenset({"access_token", "api_key", "api_token", "apikey", "auth_token", "authorization", "bearer", "token"})
@@ -40,8 +41,8 @@ def refuse(request: web.Request, user_of: UserOfToken) -> None:
 
 
 def _owner(value: str, user_of: UserOfToken) -> int | None:
-    scheme, blank, rest = value.partition(" ")
-    token = rest if blank and scheme.lower() == "bearer" else value
+    credentials = parsed(value)
+    token = value if credentials is None or credentials.token is None else credentials.token
     if len(token) < _SHORTEST:
         return None
     try:

@@ -41,17 +41,8 @@ class TokenProjection:
         """Why reading ended by itself, None while it goes on."""
         return self._projection.failure
 
-    def identify(self, authorization: str | None) -> TokenChanged | None:
-        """The token in an `Authorization` header, if it is known, its user active, and it has not expired.
-
-        The scheme is `Bearer` in any case, followed by one blank (observed-behaviour 44). `Unavailable` while nobody can
-        know.
-        """
-        scheme, blank, token = (authorization or "").partition(" ")
-        return self.owner(token) if blank and scheme.lower() == "bearer" else None
-
     def owner(self, token: str) -> TokenChanged | None:
-        """The same for a bare token."""
+        """The token, if it is known, its user active, and it has not expired; `Unavailable` while nobody can know."""
         if not self.ready or self._projection.fetched_age() > STALE_S:
             raise Unavailable("tokens are not known")
         found = self._tokens.get(_digest(token))

@@ -1,11 +1,10 @@
-"""What the catalog needs from outside: somewhere to keep definitions, and to know who asks."""
+"""What the catalog needs from outside: somewhere to keep definitions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from services.catalog.domain.definitions import Catalog, Event
-from shared.contracts.directory import TokenChanged
 
 Decide = Callable[[Catalog], Sequence[Event]]
 
@@ -43,16 +42,4 @@ class Store(Protocol):
 
     async def sweep(self) -> int:
         """Take back bodies that no run can be pinned to any more, and pointers of objects long gone; how many."""
-        ...
-
-
-class Tokens(Protocol):
-    """Who a bearer token is."""
-
-    def identify(self, authorization: str | None) -> TokenChanged | None:
-        """The token that an `Authorization` header holds, if it is known, active and not expired."""
-        ...
-
-    def user_of(self, token: str) -> int | None:
-        """The number of the user whose token this is, None for a token that is not good."""
         ...

@@ -24,11 +24,10 @@ ADMIN = {"Authorization": "Bearer admin"}
 
 
 class KnownTokens:
-    def identify(self, authorization: str | None) -> TokenChanged | None:
-        who = (authorization or "").partition(" ")[2]
-        if who not in ("admin", "alice"):
+    def owner(self, token: str) -> TokenChanged | None:
+        if token not in ("admin", "alice"):
             return None
-        return TokenChanged(hash="h", user=1, username=who, is_superuser=who == "admin", is_active=True)
+        return TokenChanged(hash="h", user=1, username=token, is_superuser=token == "admin", is_active=True)
 
     def user_of(self, token: str) -> int | None:
         return 1 if token == "a-live-token" else None

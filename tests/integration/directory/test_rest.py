@@ -36,7 +36,7 @@ async def relayed(people: People) -> AsyncIterator[TokenProjection]:
     relay = asyncio.create_task(Relay(people.database, log, SystemClock()).run())
     tokens = TokenProjection(log, DeadLetters(log, "executor", people.clock), people.clock)
     with pytest.raises(Unavailable):
-        tokens.identify("Bearer root-token")
+        tokens.owner("root-token")
     await tokens.start()
     yield tokens
     await tokens.stop()

@@ -121,9 +121,9 @@ async def test_a_uri_that_cannot_be_read_is_refused_and_not_repeated(password: s
 
 async def test_an_outage_names_postgresql_and_where_and_no_password() -> None:
     away = await open_pool("postgresql://somebody:hunter2@127.0.0.1:1/db", schema="x", migrations=[OUTBOX])
-    for ask in (away.prepare, lambda: away.fetchrow("SELECT 1")):
+    for asked in (away.prepare(), away.fetchrow("SELECT 1")):
         with pytest.raises(PostgresUnavailable, match=r"PostgreSQL is away or too slow \(ConnectionRefusedError: .*127\.0\.0\.1") as told:
-            await ask()
+            await asked
         assert "hunter" not in str(told.value)
     await away.close()
 

@@ -11,12 +11,12 @@ from services.catalog.adapters.http.bodies import NOT_FOUND, Stopped, answer, fi
 from services.catalog.adapters.http.endpoint import Endpoint, Method
 from services.catalog.adapters.http.listing import Listing, page, selected
 from services.catalog.application.editing import Editing
-from services.catalog.application.ports import Tokens
 from services.catalog.domain.definitions import Catalog, Definition
 from services.catalog.domain.settings import settings_model
 from services.catalog.domain.validation import is_uuid
 from shared.contracts.catalog import ObjectKind
 from shared.flows.registry import registry
+from shared.web.bearer import Tokens
 
 BASE: Final = "/api/v3/"
 Show = Callable[[Catalog, Definition], dict[str, Any]]

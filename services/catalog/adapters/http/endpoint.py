@@ -5,12 +5,10 @@ from typing import Final
 
 from aiohttp import web
 
-from services.catalog.adapters.http.access import BAD_TOKEN, NO_CREDENTIALS, NO_PERMISSION, actor_of
 from services.catalog.adapters.http.bodies import Stopped, answer, refused
-from services.catalog.application.ports import Tokens
 from services.catalog.domain.problems import Invalid
 from shared.web import query_tokens
-from shared.web.app import suspect
+from shared.web.bearer import NO_CREDENTIALS, NO_PERMISSION, Forbidden, Tokens, superuser_of
 
 Method = Callable[[web.Request, str], Awaitable[web.Response]]
 """Takes the request and the name of who asks."""
@@ -45,13 +43,10 @@ class Endpoint:
     async def _made(self, request: web.Request) -> web.Response:
         query_tokens.refuse(request, self._tokens.user_of)
         try:
-            actor = actor_of(request, self._tokens)
-        except Stopped as stopped:
-            if stopped.detail == BAD_TOKEN:
-                suspect(request, "token_invalid")
-            if self._hidden and stopped.detail == NO_CREDENTIALS and request.method == "GET":
-                raise Stopped(403, NO_PERMISSION) from None
-            raise
+            actor = superuser_of(request, self._tokens).username
+        except Forbidden as forbidden:
+            says_nothing = self._hidden and forbidden.detail == NO_CREDENTIALS and request.method == "GET"
+            raise Stopped(403, NO_PERMISSION if says_nothing else forbidden.detail) from None
         if request.method == "OPTIONS":
             return web.Response()
         method = self._methods.get("GET" if request.method == "HEAD" else request.method)

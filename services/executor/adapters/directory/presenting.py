@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from services.executor.adapters.avatars import avatar
 from services.executor.adapters.directory.users import StoredUser
-from services.executor.adapters.edge.avatars import avatar
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

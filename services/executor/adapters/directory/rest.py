@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -11,9 +11,8 @@ from services.executor.adapters.directory.bodies import Answered, new_user, obje
 from services.executor.adapters.directory.naming import UserRefused
 from services.executor.adapters.directory.presenting import page_json, user_json
 from services.executor.adapters.directory.users import Users
-from shared.contracts.directory import TokenChanged
 from shared.web import query_tokens
-from shared.web.app import suspect
+from shared.web.bearer import Forbidden, Tokens, superuser_of
 
 PAGE_SIZE: Final = 20
 PAGE_SIZE_MAX: Final = 100
@@ -24,18 +23,6 @@ _POST_ALLOW: Final = {"Allow": "POST, OPTIONS"}
 _NUMBER: Final = re.compile(r"(?:0|[1-9][0-9]*)\Z")
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
-
-
-class Tokens(Protocol):
-    """Who a bearer token is (`shared.web.tokens.TokenProjection`)."""
-
-    def identify(self, authorization: str | None) -> TokenChanged | None:
-        """The token in the header, if it is good; `Unavailable` while nobody can know."""
-        ...
-
-    def user_of(self, token: str) -> int | None:
-        """The number of the user whose token this is, None for a token that is not good."""
-        ...
 
 
 class UsersApi:
@@ -114,8 +101,10 @@ class UsersApi:
         async def guarded(request: web.Request) -> web.Response:
             query_tokens.refuse(request, self._tokens.user_of)
             try:
-                self._check(request)
+                superuser_of(request, self._tokens)
                 answer = await handler(request)
+            except Forbidden as forbidden:
+                answer = _json({"detail": forbidden.detail}, 403)
             except Answered as answered:
                 answer = _json({"detail": answered.detail}, answered.status)
             except UserRefused as refused:
@@ -124,20 +113,6 @@ class UsersApi:
             return answer
 
         return guarded
-
-    def _check(self, request: web.Request) -> None:
-        authorization = request.headers.get("Authorization", "")
-        scheme, blank, _ = authorization.partition(" ")
-        if not blank:
-            raise Answered(403, "Authentication credentials were not provided.")
-        if scheme.lower() != "bearer":
-            raise Answered(403, "Unsupported authentication type")
-        token = self._tokens.identify(authorization)
-        if token is None:
-            suspect(request, "token_invalid", len(authorization))
-            raise Answered(403, "Token invalid/expired")
-        if not token.is_superuser:
-            raise Answered(403, "You do not have permission to perform this action.")
 
 
 def _pk(request: web.Request) -> int:

@@ -20,6 +20,7 @@ from services.executor.adapters.edge.visits import Visit, Visits, refuse_foreign
 from shared.kernel.errors import Unavailable
 from shared.web import query_tokens, strict_json
 from shared.web.app import CORRELATION, body_of, suspect
+from shared.web.bearer import credentials_of
 from shared.web.errors import Refusal, later
 from shared.web.query_tokens import UserOfToken
 
@@ -138,9 +139,9 @@ class ExecutorApi:
 
     def _check_credentials(self, request: web.Request) -> None:
         # A wrong token or another scheme fails; one word is no credentials at all (observed 4). The visitor stays the cookie's.
-        scheme, blank, token = request.headers.get("Authorization", "").partition(" ")
-        if blank and not (scheme.lower() == "bearer" and self._user_of_token(token) is not None):
-            raise FlowError("credentials", len(token))
+        given = credentials_of(request)
+        if given is not None and (given.token is None or self._user_of_token(given.token) is None):
+            raise FlowError("credentials", len(given.text))
 
     def _check_token(self, request: web.Request, visit: Visit) -> None:
         sent = request.headers.get(HEADER, "")

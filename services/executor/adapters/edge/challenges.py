@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from services.executor.adapters.edge.avatars import avatar
+from services.executor.adapters.avatars import avatar
 from shared.contracts.steps import View
 
 Document = dict[str, Any]

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from services.executor.adapters.avatars import avatar
 from services.executor.adapters.edge import queries
-from services.executor.adapters.edge.avatars import avatar
 from services.executor.adapters.edge.cookies import Cookies
 from services.executor.adapters.edge.csrf import Csrf
 from services.executor.adapters.edge.facts import Facts

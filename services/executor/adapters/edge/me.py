@@ -5,18 +5,19 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from services.executor.adapters.edge.avatars import avatar
+from services.executor.adapters.avatars import avatar
 from services.executor.adapters.edge.cookies import Cookies
 from services.executor.adapters.edge.facts import Facts
 from services.executor.adapters.edge.visits import Visit, Visits
 from shared.contracts.people import UserFacts
 from shared.kernel.clock import Clock
 from shared.web import query_tokens
+from shared.web.bearer import BAD_TOKEN, NO_CREDENTIALS, credentials_of
 from shared.web.query_tokens import UserOfToken
 
 _HEADERS: Final = {"Allow": "GET, HEAD, OPTIONS"}
-_ANONYMOUS: Final = {"detail": "Authentication credentials were not provided."}
-_BAD_TOKEN: Final = {"detail": "Token invalid/expired"}
+_ANONYMOUS: Final = {"detail": NO_CREDENTIALS}
+_BAD_TOKEN: Final = {"detail": BAD_TOKEN}
 
 
 class Me:
@@ -36,9 +37,9 @@ class Me:
     async def get(self, request: web.Request) -> web.Response:
         """The user's own facts; 403 for nobody."""
         query_tokens.refuse(request, self._user_of_token)
-        scheme, blank, token = request.headers.get("Authorization", "").partition(" ")
-        if blank and scheme.lower() == "bearer":
-            found = await self._by_token(token)
+        given = credentials_of(request)
+        if given is not None and given.token is not None:
+            found = await self._by_token(given.token)
             return _json(_document(found)) if found else _json(_BAD_TOKEN, 403)
         visit = await self._visits.of(request)
         user = await self._facts.of(visit.login.user) if visit.login else None
