@@ -18,6 +18,9 @@ from services.catalog.domain.blueprints.reader import MAX_BYTES, read
 from services.catalog.domain.definitions import Catalog, Changed, evolve
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "blueprints" / "default"
+EXPORTS = SHARED.parents[1] / "exports"
+SHIPPED = Path(__file__).parents[3] / "services" / "catalog" / "flows"
+DUE = "default-authentication-flow-password-stage"
 STAGE = "model: authentik_stages_dummy.dummystage, identifiers: {name: s}"
 PK = "c60f9622-494c-465e-a44a-254ded6f69ee"
 
@@ -265,3 +268,73 @@ def test_authentiks_own_default_files_import(importing: Importing, order: tuple[
     assert len(importing.catalog.of("flow_binding")) == 5
     [bound] = importing.catalog.of("policy_binding")
     assert bound["failure_result"] is True
+
+
+EXPORT = f"""
+version: 1
+entries:
+- {{model: authentik_flows.flow, identifiers: {{pk: {PK}, slug: default-authentication-flow}}, attrs: {{title: Theirs}}}}
+- model: authentik_policies_expression.expressionpolicy
+  identifiers:
+    pk: beff7445-6dff-4d08-94b9-1c3d7e01fd58
+  attrs:
+    name: {DUE}
+    expression: return True
+- model: authentik_stages_password.passwordstage
+  identifiers: {{pk: f9853c1f-4b5c-4a1b-94cf-1ba6ee34352e, name: default-authentication-password}}
+- model: authentik_flows.flowstagebinding
+  identifiers: {{pk: e4555b37-c37a-42eb-a501-40d262f58d3d, target: {PK}, stage: f9853c1f-4b5c-4a1b-94cf-1ba6ee34352e, order: 20}}
+- model: authentik_policies.policybinding
+  identifiers:
+    pk: 91a06109-6f00-4599-9bf1-7887a0a95845
+    policy: beff7445-6dff-4d08-94b9-1c3d7e01fd58
+    target: e4555b37-c37a-42eb-a501-40d262f58d3d
+    order: 10
+  attrs: {{failure_result: true}}
+"""
+REMOVE = f"entries: [{{model: authentik_policies_expression.expressionpolicy, state: absent, identifiers: {{name: {DUE}}}}}]"
+
+
+def named_by_name(export: str) -> str:
+    """The export with the policy's name among its identifiers, as the catalog's README says."""
+    return export.replace(f"    name: {DUE}\n", "").replace(
+        "  identifiers:\n    pk: beff", f"  identifiers:\n    name: {DUE}\n    pk: beff"
+    )
+
+
+@pytest.fixture
+def shipped(importing: Importing) -> Importing:
+    """A fresh installation."""
+    for name in ("default-authentication-flow", "default-invalidation-flow", "default-brand"):
+        importing((SHIPPED / f"{name}.yaml").read_bytes())
+    return importing
+
+
+def test_an_export_of_a_flow_that_we_ship_is_refused_for_its_policy(shipped: Importing) -> None:
+    assert "Policy with this name already exists." in str(shipped.refused(EXPORT))
+
+
+def test_an_export_whose_policy_is_named_by_its_name_changes_ours(shipped: Importing) -> None:
+    assert shipped(named_by_name(EXPORT)) == ["Changed default-authentication-flow", f"Changed {DUE}"]
+    assert shipped(named_by_name(EXPORT)) == []
+
+
+def test_an_export_is_applied_once_our_policy_is_removed(shipped: Importing) -> None:
+    assert f"Deleted {DUE}" in shipped(REMOVE)
+    made = shipped(EXPORT)
+    assert (made[:2], len(made)) == (["Changed default-authentication-flow", f"Created {DUE}"], 3)
+    [bound] = shipped.catalog.of("policy_binding")
+    assert (bound["failure_result"], bound["policy"]) == (True, "beff7445-6dff-4d08-94b9-1c3d7e01fd58")
+    assert shipped(EXPORT) == []
+
+
+@pytest.mark.shared
+def test_authentiks_own_exports_are_applied_as_the_readme_says(shipped: Importing) -> None:
+    if not EXPORTS.is_dir():
+        pytest.skip("../shared is not there")
+    assert shipped((EXPORTS / "default-invalidation-flow.yaml").read_bytes()) == []
+    export = (EXPORTS / "default-authentication-flow.yaml").read_text()
+    assert "Policy with this name already exists." in str(shipped.refused(export))
+    assert "configure_flow: Invalid pk" in str(shipped.refused(named_by_name(export)))
+    lines = named_by_name(export).splitlines(keepends=True)
+    assert shipped("".join(line for line in lines if "configure_flow" not in line)) == [f"Changed {DUE}"]
