@@ -21,10 +21,6 @@ class SessionStates:
         self._due_us: dict[str, int] = {}
         self._decoded: OrderedDict[str, SessionState] = OrderedDict()
 
-    def __len__(self) -> int:
-        """How many sessions are held."""
-        return len(self._packed)
-
     def get(self, session: str) -> SessionState:
         """The session as it is; a new one if it is not known."""
         held = self._decoded.get(session)
