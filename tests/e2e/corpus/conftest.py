@@ -81,7 +81,8 @@ class ProcessTarget:
         return parts.hostname or "", parts.port or 0
 
     def records(self) -> list[str]:
-        lines = [line for line in self.process.output.splitlines() if line.startswith("{")]
+        whole = self.process.output.rpartition("\n")[0]  # the last line may be on its way
+        lines = [line for line in whole.splitlines() if line.startswith("{")]
         return [line for line in lines if str(json.loads(line).get("logger", "")).startswith("security.")]
 
     def transitions(self) -> int:
