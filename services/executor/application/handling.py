@@ -55,7 +55,8 @@ class StateBehind(Exception):
 def precheck(state: SessionState, step: StepRequested, now_us: int, *, caught_up: bool) -> Handled | None:
     """What can be said without a decision; None if there is something to decide. `StateBehind` unless `caught_up`."""
     before = answered(state, step.command, now_us)
-    if before:
+    if before and state.rotation in (before.rotation, step.rotation):
+        # Else somebody has logged in or out since, and what they see is not for who sent this.
         return Again(before)
     if step.fresh:
         return Stopped("refused", "session_taken", session_over=True) if state.version else None

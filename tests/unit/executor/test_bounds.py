@@ -11,7 +11,7 @@ from shared.contracts import topics
 from shared.messaging.log import Message, Refused
 from tests.unit.executor.test_steps import log_in
 from tests.unit.executor.test_trouble import until
-from tests.unit.executor.world import World, stage
+from tests.unit.executor.world import LOGIN_STAGES, World, stage
 
 
 async def test_the_command_of_an_earlier_login_gets_no_cookie_of_a_later_one() -> None:
@@ -25,8 +25,25 @@ async def test_the_command_of_an_earlier_login_gets_no_cookie_of_a_later_one() -
         assert reply.login
         await log_in(browser)
         again = await world.ask(first)
-        assert again.rotation == 2
-        assert again.login is None
+        assert (again.outcome, again.view, again.login) == ("superseded", None, None)
+
+
+async def test_a_command_from_before_a_log_in_shows_its_sender_nothing_of_after_it() -> None:
+    flows = {"f": (*LOGIN_STAGES, stage("dummy"))}
+    async with World(flows) as world:
+        planted = world.browser()
+        step = planted.compose("start", "f", None)
+        planted.take(step, await world.ask(step))
+        visitor = planted.twin()
+        await visitor.post({"uid_field": "alice"}, "f")
+        begun = visitor.compose("answer", "f", {"password": "nope"})
+        visitor.take(begun, await world.ask(begun))
+        assert (await visitor.post({"password": "secret"}, "f")).login
+        for one in (step.model_copy(update={"fresh": False}), begun):
+            again = await world.ask(one)
+            assert (again.outcome, again.view, again.run, again.rotation) == ("superseded", None, None, 0)
+        # Who has the cookie of now may have sent it twice.
+        assert (await world.ask(begun.model_copy(update={"rotation": 1}))).outcome == "accepted"
 
 
 async def test_a_long_name_leaves_a_session_that_can_be_read_again() -> None:
