@@ -1,8 +1,8 @@
 """An edge with everything real but the worker and PostgreSQL: a socket, the listener, the embedded log in memory."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -94,6 +94,7 @@ class Rig:
     edge: Edge
     log: EmbeddedLog
     settings: EdgeSettings
+    another_edge: Callable[[], Awaitable[tuple[Edge, str]]]
 
     @contextmanager
     def impatient(self, wait_s: float = 0.3) -> Iterator[None]:
@@ -202,15 +203,21 @@ async def rig(edge_settings: EdgeSettings, limits: Limits, clients: Clients) -> 
     worker = ScriptedWorker(log, keys)
     await worker.start()
     tokens = {"good-token": 7}
-    edge = Edge(log, logins, revocations, keys, edge_settings, SystemClock(), tokens.get)
-    await edge.start()
     security = SecurityLog(records, FixedClock())
-    app = make_app([*edge.routes(), *health.routes(edge.readiness)], limits, security, clients)
-    listener = Listener(app, limits, security)
-    _, port = await listener.start("127.0.0.1", 0)
-    yield Rig(f"http://127.0.0.1:{port}", worker, logins, revocations, records, keys, edge, log, edge_settings)
-    await listener.stop()
-    await edge.stop()
+    async with AsyncExitStack() as stack:
+
+        async def served() -> tuple[Edge, str]:
+            edge = Edge(log, logins, revocations, keys, edge_settings, SystemClock(), tokens.get)
+            await edge.start()
+            stack.push_async_callback(edge.stop)
+            app = make_app([*edge.routes(), *health.routes(edge.readiness)], limits, security, clients)
+            listener = Listener(app, limits, security)
+            _, port = await listener.start("127.0.0.1", 0)
+            stack.push_async_callback(listener.stop)
+            return edge, f"http://127.0.0.1:{port}"
+
+        edge, url = await served()
+        yield Rig(url, worker, logins, revocations, records, keys, edge, log, edge_settings, served)
     await worker.stop()
     await log.close()
 

@@ -1,5 +1,6 @@
 """What an edge says to guesses at flows, to tokens where none belong, and to a browser that has too many cookies."""
 
+import aiohttp
 import pytest
 
 from services.executor.adapters.edge.unknown_flows import MISSES
@@ -27,6 +28,38 @@ async def test_who_guesses_at_flows_has_to_wait_while_flows_that_are_shown_go_on
     assert len(rig.worker.steps) == asked
     assert rig.records.kinds == ["flow_guessing"] * 4
     assert (await browser.post(f"{EXECUTOR}{AUTH}/?query=", {"uid_field": "alice"})).status == 302
+
+
+async def test_who_shares_a_guessers_address_can_begin_a_login_and_go_on_with_one_at_an_edge_that_is_new(
+    rig: Rig, browser: Browser, http: aiohttp.ClientSession
+) -> None:
+    """Nobody was shown a flow by this edge yet: `browser` was by another one, `newcomer` by none."""
+    await browser.get(f"/if/flow/{DUMMY}/")
+    _, browser.url = await rig.another_edge()
+    guesser, newcomer = Browser(browser.url, http), Browser(browser.url, http)
+    for n in range(MISSES):
+        assert (await guesser.get(f"{EXECUTOR}guess-{n}/?query=")).status == 404
+    assert (await newcomer.get(f"/if/flow/{AUTH}/")).status == 429
+    assert (await browser.get(f"/if/flow/{DUMMY}/")).status == 200
+    sent_to = (await newcomer.get("/flows/-/default/authentication/")).headers["Location"]
+    assert (await newcomer.get(sent_to)).status == 200
+    assert (await guesser.get(f"{EXECUTOR}one-more/?query=")).status == 429
+
+
+async def test_an_earlier_commands_reply_makes_no_other_flow_known(rig: Rig, browser: Browser) -> None:
+    page = await browser.get(f"/if/flow/{AUTH}/")
+    command = rig.worker.steps[0].command
+    assert page.status == 200
+    for n in range(MISSES + 1):
+        shown = await browser.get(f"{EXECUTOR}guess-{n}/?query=", Cookie=f"{_cookie(browser)}; sluice_command={command}")
+        assert (shown.status, shown.json["component"], "sluice_step" in shown.cookies()) == (200, "ak-stage-identification", False)
+    for n in range(MISSES):
+        assert (await browser.get(f"{EXECUTOR}guess-{n}/?query=")).status == 404
+    assert (await browser.get(f"{EXECUTOR}guess-{MISSES}/?query=")).status == 429
+
+
+def _cookie(browser: Browser) -> str:
+    return "; ".join(f"{name}={value}" for (name, path), value in browser.jar.items() if path == "/")
 
 
 async def test_a_method_that_takes_no_step_makes_no_flow_known(rig: Rig, browser: Browser) -> None:

@@ -93,7 +93,8 @@ class Dialogue:
         return (self._cookies.set_command(visit.client, visit.path, working.command),)
 
     async def _ask(self, visit: Visit, asked: Asked) -> Told:
-        self._unknown.check(visit.client.address, visit.flow)
+        if visit.shown is None:  # else it names a step of this flow: there is one
+            self._unknown.check(visit.client.address, visit.flow)
         try:
             told = await self._steps.ask(visit, asked)
         except StillWorking as working:
@@ -115,10 +116,12 @@ class Dialogue:
             case "refused" if asked.kind in ("start", "answer"):
                 raise later(reply.reason or "refused", reply.retry_after_s)
             case _:
+                # The reply to an earlier command may be about another flow than this request is.
+                flow = reply.view.flow.slug if reply.view else visit.flow
                 if reply.view is not None:
-                    self._unknown.found(visit.flow)
+                    self._unknown.found(flow)
                 login = _login_after(visit, reply)
-                self._views.note(visit.flow, login.login if login else None, told.arrived)
+                self._views.note(flow, login.login if login else None, told.arrived)
         return told
 
     def _exchange(self, visit: Visit, told: Told) -> Exchange:
@@ -138,7 +141,7 @@ class Dialogue:
         return Exchange(reply.view, reply.advanced, tuple(lines), reply.session, csrf, step)
 
     def _step(self, visit: Visit, reply: StepReplied) -> str:
-        if reply.run is None or reply.transition is None:
+        if reply.run is None or reply.transition is None or reply.view is None or reply.view.flow.slug != visit.flow:
             return ""
         return self._cookies.step(reply.session, visit.flow, Shown(run=reply.run, transition=reply.transition, version=reply.version))
 

@@ -57,11 +57,12 @@ class Edge:
         cookies, csrf = Cookies(settings), Csrf(settings.secrets)
         views = Views(clock, settings.cached_views, settings.cached_views_size)
         visits = Visits(cookies, LoginCheck(logins, revocations, clock, settings.checked_logins))
-        dialogue = Dialogue(steps, views, cookies, csrf, UnknownFlows(clock), clock)
+        unknown = UnknownFlows(clock)
+        dialogue = Dialogue(steps, views, cookies, csrf, unknown, clock)
         self._parts = (
             ExecutorApi(visits, dialogue, csrf, self._facts, user_of_token),
             FlowPages(visits, dialogue, cookies, csrf),
-            Entry(visits, steps, views, cookies, csrf, self._facts, clock),
+            Entry(visits, steps, views, cookies, csrf, self._facts, unknown, clock),
             Me(visits, self._facts, cookies, user_of_token, clock),
         )
 

@@ -12,6 +12,7 @@ from services.executor.adapters.edge.csrf import Csrf
 from services.executor.adapters.edge.facts import Facts
 from services.executor.adapters.edge.steps import Asked, Steps, StillWorking
 from services.executor.adapters.edge.templates import page
+from services.executor.adapters.edge.unknown_flows import UnknownFlows
 from services.executor.adapters.edge.views import Views
 from services.executor.adapters.edge.visits import Visits
 from services.executor.domain.destinations import AFTER_CANCEL
@@ -26,13 +27,16 @@ _DESIGNATIONS: Final = ("authentication", "invalidation")
 class Entry:
     """The handlers around flows."""
 
-    def __init__(self, visits: Visits, steps: Steps, views: Views, cookies: Cookies, csrf: Csrf, facts: Facts, clock: Clock) -> None:
+    def __init__(
+        self, visits: Visits, steps: Steps, views: Views, cookies: Cookies, csrf: Csrf, facts: Facts, unknown: UnknownFlows, clock: Clock
+    ) -> None:
         self._visits = visits
         self._steps = steps
         self._views = views
         self._cookies = cookies
         self._csrf = csrf
         self._facts = facts
+        self._unknown = unknown
         self._clock = clock
 
     def routes(self) -> tuple[web.RouteDef, ...]:
@@ -73,6 +77,7 @@ class Entry:
         reply = told.reply
         match reply.outcome:
             case "located" if reply.slug:
+                self._unknown.found(reply.slug)
                 return _found(queries.rebuilt(f"/if/flow/{reply.slug}/", request.rel_url.raw_query_string))
             case "located" | "unknown_flow":
                 raise Refusal(404, "flow_unknown", record=False)

@@ -1,8 +1,8 @@
 """Who guesses at flows: an address that asked for many that do not exist gets no further guess (security reference 7.1, H40).
 
 A guess costs a hop to the planner and a 404 tells that there is no such flow. So an address that has had its share is
-asked to wait a moment, before anything is asked; flows that somebody was shown here go on for everybody, also for those
-who share the guesser's address.
+asked to wait a moment, before anything is asked. Flows that somebody was shown or sent to here go on for everybody, also for
+those who share the guesser's address, and so does a flow that another edge has shown to this very browser.
 """
 
 from collections import OrderedDict
