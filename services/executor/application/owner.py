@@ -50,6 +50,8 @@ RETRY_S: Final = 0.2
 IN_HAND: Final = 256
 """Steps of one partition that may wait at a time; each can hold an answer of 64 KiB. To pause the group instead would also hold
 back the plans and verdicts that these steps wait for."""
+IN_HAND_OF_SESSION: Final = 32
+"""As many of one session, a browser's tabs: they go one after the other, so one visitor could keep all others waiting."""
 Job = Callable[[], Awaitable[None]]
 
 
@@ -93,7 +95,7 @@ class Owner:
         step = received.body
         if self._stopped:
             return None
-        if self._in_hand >= IN_HAND:
+        if self._in_hand >= IN_HAND or len(self._queues.get(step.session, ())) >= IN_HAND_OF_SESSION:
             reply = replying.stopped(step, "busy", "worker_full", retry_after_s=1)
             metrics().step("", reply.outcome, 0.0)
             self._spawn(self._send(step.model_copy(update={"sealed": None}), reply))

@@ -96,6 +96,31 @@ async def test_a_step_too_many_is_told_to_come_back_and_is_taken_then(monkeypatc
         assert (await world.ask(steps[2])).outcome == "accepted"
 
 
+async def test_one_visitor_cannot_fill_the_places_of_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, "IN_HAND_OF_SESSION", 2)
+    async with World() as world:
+        browser, other = world.browser(), world.browser()
+        await browser.get()
+        go_on, answer, asked = asyncio.Event(), world.directory.answer, []
+
+        async def slow(*given: Any) -> Any:
+            asked.append(given)
+            await go_on.wait()
+            return await answer(*given)
+
+        monkeypatch.setattr(world.directory, "answer", slow)
+        steps = [browser.compose("answer", "login", {"uid_field": "alice"}) for _ in range(4)]
+        held = [asyncio.create_task(world.ask(steps[0]))]
+        await until(lambda: bool(asked))
+        held += [asyncio.create_task(world.ask(step)) for step in steps[1:3]]
+        await asyncio.sleep(0)  # written in this order
+        refused = await world.ask(steps[3], timeout=10)
+        assert (refused.outcome, refused.reason) == ("busy", "worker_full")
+        assert (await other.get()).outcome == "accepted"
+        go_on.set()
+        assert [reply.outcome for reply in await asyncio.gather(*held)] == ["accepted", "current", "current"]
+
+
 class StatesRefused:
     """A log that takes no state, and never will."""
 
