@@ -9,7 +9,7 @@ from typing import Any, Final, assert_never
 
 from services.executor.application import views
 from services.executor.application.decision import Decision
-from services.executor.application.obligations import is_founded, kept_for, oblige, oblige_planned, subject_of
+from services.executor.application.obligations import is_founded, kept_for, oblige_planned, oblige_reached, subject_of
 from services.executor.application.questions import Planner, Policy, plan_question, reach_question
 from services.executor.domain.destinations import Failed, Redirect, destination, outer_destination
 from services.executor.domain.destinations import Refused as BadDestination
@@ -57,7 +57,7 @@ class Cursor:
         decision.record(
             s.RunStarted(run=run, plan=made.plan, visitor=visitor, login=login, query=decision.step.query, verdicts=made.verdicts)
         )
-        oblige_planned(decision)
+        oblige_planned(decision, made)
         await self.reach(decision)
         return None
 
@@ -120,10 +120,10 @@ class Cursor:
     async def _wanted(self, decision: Decision) -> bool:
         """Ask the guard of the stage that was reached; False if it was skipped. An error keeps the stage (rule 9)."""
         run, stage = decision.current, decision.current.stages[0]
-        subject = subject_of(run)
         if not (stage.re_evaluate and stage.guard.bindings):
-            oblige(decision, stage, subject)
+            oblige_reached(decision, stage)
             return True
+        subject = subject_of(run)
         deadline = decision.at_us + 2 * SECOND
         verdict = await self._policy.decide(reach_question(decision.do.new_id("verdict"), decision.state.session, run, stage, deadline))
         bound = obligation(stage.binding, subject) in decision.state.obligations
@@ -200,7 +200,7 @@ class Cursor:
         if isinstance(made, PlanRefused):
             return self._refuse(decision, run.run, made, _person(run))
         decision.record(s.RunReplanned(run=run.run, plan=made.plan, context=context, verdicts=made.verdicts))
-        oblige_planned(decision)
+        oblige_planned(decision, made)
         return await self.reach(decision)
 
     # --- plans and ends ---

@@ -33,16 +33,23 @@ def is_founded(made: PlanMade, obligations: Collection[str]) -> bool:
     return all(stage.verdict in outcomes and (outcomes[stage.verdict] != "fail" or stage.binding in obligations) for stage in asked)
 
 
-def oblige_planned(decision: Decision) -> None:
-    """What a guard that is asked while planning only said then is its last word, and holds for whom it was planned."""
-    run = decision.current
+def oblige_planned(decision: Decision, made: PlanMade) -> None:
+    """What a guard that is asked while planning only said then is its last word, and holds for whom it was planned. Not its
+    "no": that the stage stays in spite of it is for somebody else's sake, and would bind all who come after them."""
+    run, refused = decision.current, {v.request for v in made.verdicts if v.outcome == "fail"}
     for stage in run.stages:
-        if not stage.re_evaluate:
-            oblige(decision, stage, subject_of(run))
+        if not stage.re_evaluate and stage.verdict not in refused:
+            _oblige(decision, stage, subject_of(run))
 
 
-def oblige(decision: Decision, stage: PlannedStage, subject: str) -> None:
-    """Note that a stage which was planned by a verdict has to run for this subject, if that is new."""
+def oblige_reached(decision: Decision, stage: PlannedStage) -> None:
+    """A stage that was planned for the visitor as they came holds for whom the run is about when it is reached, too."""
+    run = decision.current
+    if obligation(stage.binding, _subject({}, run.visitor)) in decision.state.obligations:
+        _oblige(decision, stage, subject_of(run))
+
+
+def _oblige(decision: Decision, stage: PlannedStage, subject: str) -> None:
     if stage.verdict and obligation(stage.binding, subject) not in decision.state.obligations:
         run = decision.current.run
         decision.record(StageGuarded(run=run, binding=stage.binding, subject=subject, planned=stage.verdict))

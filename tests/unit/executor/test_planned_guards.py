@@ -117,6 +117,29 @@ async def test_a_stage_that_guarded_somebody_is_planned_again_for_nobody_when_th
         assert reply.view and reply.view.component == "ak-stage-dummy"
 
 
+async def test_a_stage_that_stays_for_somebodys_sake_does_not_guard_whom_its_guard_does_not_mean() -> None:
+    """alice's guard keeps the stage when the run starts over; a "no" about nobody must not bind all later runs."""
+    world, planner = asking(NAMED, stage("password", PASSWORD, action="restart_with_context"), ONCE, stage("deny", action="restart"))
+    async with world:
+        planner.said["b-dummy"] = "fail"
+        browser = world.browser()
+        await browser.get("f")
+        await browser.post({"uid_field": "alice"}, "f")
+        planner.said["b-dummy"] = "pass"
+        await browser.post(WRONG, "f")
+        assert await guarded(world, browser.session) == [("b-dummy", ALICE.uid, "v-b-dummy")]
+        await browser.post({"uid_field": "alice"}, "f")
+        await browser.post({"password": "secret"}, "f")
+        planner.said["b-dummy"] = "fail"
+        reply = await browser.post({}, "f")
+        assert reply.view and reply.view.component == "ak-stage-identification"
+        assert planner.asked[-1].obligations == ("b-dummy",)
+        assert await guarded(world, browser.session) == [("b-dummy", ALICE.uid, "v-b-dummy")]
+        await browser.step("cancel", "", None)
+        await browser.get("f")
+        assert planner.asked[-1].obligations == ()
+
+
 @pytest.mark.parametrize("changed", [{"request": "another"}, {"outcome": "fail"}, {"run": "another"}, {"session": "another"}])
 async def test_a_plan_without_the_verdicts_that_it_goes_by_is_not_taken(changed: dict[str, str]) -> None:
     world, planner = asking(ONCE)
