@@ -137,7 +137,7 @@ async def test_a_stage_that_stays_for_somebodys_sake_does_not_guard_whom_its_gua
         assert await guarded(world, browser.session) == [("b-dummy", ALICE.uid, "v-b-dummy")]
         await browser.step("cancel", "", None)
         await browser.get("f")
-        assert planner.asked[-1].obligations == ()
+        assert list(planner.asked[-1].obligations) == []
 
 
 @pytest.mark.parametrize("changed", [{"request": "another"}, {"outcome": "fail"}, {"run": "another"}, {"session": "another"}])
