@@ -97,9 +97,16 @@ def _upper(value: Any) -> Any:
 def _servers(value: str) -> str:
     for server in value.split(","):
         host, _, port = server.strip().rpartition(":")
-        if not host or not port.isdigit():
+        if not (host and _is_host(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
             raise ValueError("wanted are one or more host:port, separated by commas")
     return value
+
+
+def _is_host(host: str) -> bool:
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:  # a label that is empty or too long, which nobody can be asked for
+        return False
 
 
 def _database(value: SecretStr) -> SecretStr:
