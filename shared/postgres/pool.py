@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -61,24 +62,36 @@ def refused() -> Iterator[None]:
         raise PostgresRefused(f"{variable('database')}: the server's certificate is not trusted: {failure.verify_message}") from failure
 
 
-def _unavailable(failure: Exception) -> PostgresUnavailable:
+def place_of(dsn: str) -> str:
+    """Hosts and ports of a URI, or the folder of its socket; nothing where a part of the password could be taken for a host."""
+    try:
+        parts = urlsplit(dsn)
+    except ValueError:
+        return ""
+    user, _, hosts = parts.netloc.rpartition("@")
+    if dsn.count("@") != bool(user):
+        return ""
+    return hosts or next(iter(parse_qs(parts.query).get("host", [])), "")
+
+
+def _unavailable(failure: Exception, place: str) -> PostgresUnavailable:
     # Of what the driver and the server say, only what the network says: the rest may quote a visitor, or the URI.
-    where = f": {failure}" if isinstance(failure, ConnectionError) else ""
-    return PostgresUnavailable(f"PostgreSQL is away or too slow ({type(failure).__name__}{where})")
+    why = f": {failure}" if isinstance(failure, OSError) and str(failure) else ""
+    return PostgresUnavailable(f"PostgreSQL{place and f' at {place}'} is away or too slow ({type(failure).__name__}{why})")
 
 
 @contextmanager
-def unavailable() -> Iterator[None]:
-    """Turn what means that PostgreSQL is away into `PostgresUnavailable`."""
+def unavailable(place: str) -> Iterator[None]:
+    """Turn what means that PostgreSQL, which is `place_of` its URI, is away into `PostgresUnavailable`."""
     try:
         yield
     except _AWAY as failure:
-        raise _unavailable(failure) from failure
+        raise _unavailable(failure, place) from failure
     except (asyncpg.InterfaceError, asyncpg.InternalClientError) as failure:
         # The driver says so too when a connection breaks under a query; a wrong argument is a DataError, and ours.
         if isinstance(failure, asyncpg.DataError | asyncpg.exceptions.ClientConfigurationError):
             raise
-        raise _unavailable(failure) from failure
+        raise _unavailable(failure, place) from failure
 
 
 class Database:
@@ -88,6 +101,7 @@ class Database:
         self, pool: "asyncpg.Pool[asyncpg.Record]", dsn: str, schema: str, migrations: Sequence[MigrationSet], limit_s: float
     ) -> None:
         self.schema: Final = schema
+        self.place: Final = place_of(dsn)
         self._pool = pool
         self._dsn = dsn
         self._migrations = tuple(migrations)
@@ -104,7 +118,7 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._limit_s
-        with unavailable():
+        with unavailable(self.place):
             async with asyncio.timeout_at(deadline):
                 if not self._prepared:
                     await self.prepare()
@@ -118,7 +132,7 @@ class Database:
             except AttributeError as failure:
                 # Cut between two round trips of a statement, the driver goes on with a protocol that it has let go of.
                 if connection.is_closed():
-                    raise _unavailable(TimeoutError()) from failure
+                    raise _unavailable(TimeoutError(), self.place) from failure
                 raise
             finally:
                 cut.cancel()
@@ -174,7 +188,7 @@ class Database:
 
     async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection of one's own, outside the pool and its time limits, to listen or to hold a lock on."""
-        with unavailable():
+        with unavailable(self.place):
             return await _connect(self._dsn, self.schema, statement_timeout_s=MIGRATION_TIMEOUT)
 
     async def close(self) -> None:
@@ -191,7 +205,7 @@ class Database:
     async def _migrate(self) -> None:
         if not self._migrations:
             return
-        with unavailable(), refused():
+        with unavailable(self.place), refused():
             connection = await _connect(self._dsn, self.schema, statement_timeout_s=MIGRATION_TIMEOUT)
             try:
                 await migrate(connection, self.schema, self._migrations)

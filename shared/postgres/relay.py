@@ -58,11 +58,11 @@ class Relay:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-        with unavailable():
+        with unavailable(self._database.place):
             await self._database.prepare()
         connection = await self._database.connect()
         try:
-            with unavailable():
+            with unavailable(self._database.place):
                 yield connection
         finally:
             with suppress(Exception):  # it may be broken, and that was told already

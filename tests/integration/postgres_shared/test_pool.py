@@ -12,7 +12,7 @@ import pytest
 
 from shared.postgres.migrations import Migration, MigrationRefused, MigrationSet
 from shared.postgres.outbox import OUTBOX
-from shared.postgres.pool import Database, PostgresRefused, PostgresUnavailable, open_pool
+from shared.postgres.pool import Database, PostgresRefused, PostgresUnavailable, open_pool, place_of
 from shared.postgres.server import EmbeddedPostgres, Role
 from tests.fixtures_patience import PATIENT_S
 
@@ -119,10 +119,29 @@ async def test_a_uri_that_cannot_be_read_is_refused_and_not_repeated(password: s
     await unread.close()
 
 
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("postgresql://somebody:hunter2@db-1:5432,db-2/x", "db-1:5432,db-2"),
+        ("postgresql://[::1]:5432/x", "[::1]:5432"),
+        ("postgresql://somebody:hunter2@/x?password=hunter3&host=/run/postgresql", "/run/postgresql"),
+        ("postgresql:///x", ""),
+        ("postgresql://somebody:hunter/2@db/x", ""),
+        ("postgresql://somebody:12/34@db/x", ""),
+        ("postgresql://somebody:x@hunter:2@db/x", ""),
+        ("postgresql://somebody:hun[ter@db/x", ""),
+    ],
+)
+def test_a_place_is_read_off_a_uri_where_that_cannot_be_a_part_of_the_password(uri: str, place: str) -> None:
+    assert place_of(uri) == place
+
+
 async def test_an_outage_names_postgresql_and_where_and_no_password() -> None:
     away = await open_pool("postgresql://somebody:hunter2@127.0.0.1:1/db", schema="x", migrations=[OUTBOX])
     for asked in (away.prepare(), away.fetchrow("SELECT 1")):
-        with pytest.raises(PostgresUnavailable, match=r"PostgreSQL is away or too slow \(ConnectionRefusedError: .*127\.0\.0\.1") as told:
+        with pytest.raises(
+            PostgresUnavailable, match=r"PostgreSQL at 127\.0\.0\.1:1 is away or too slow \(ConnectionRefusedError: "
+        ) as told:
             await asked
         assert "hunter" not in str(told.value)
     await away.close()

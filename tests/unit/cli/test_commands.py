@@ -41,11 +41,12 @@ def test_wrong_settings_are_refused_by_every_command(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_a_database_that_is_away_is_named_without_its_password(tmp_path: Path) -> None:
-    away = SluiceUp(tmp_path / "data", {"SLUICE_DATABASE": "postgresql://executor:hunter2@127.0.0.1:1/sluice"})
+@pytest.mark.parametrize("place", ["127.0.0.1:1", "no-such-host.invalid:5432"])
+def test_a_database_that_is_away_is_named_without_its_password(place: str, tmp_path: Path) -> None:
+    away = SluiceUp(tmp_path / "data", {"SLUICE_DATABASE": f"postgresql://executor:hunter2@{place}/sluice"})
     done = away.command("users", "disable", "alice", check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("sluice: PostgreSQL is away or too slow (ConnectionRefusedError: ")
+    assert done.stderr.startswith(f"sluice: PostgreSQL at {place} is away or too slow (")
     assert done.stderr.endswith(" [E_POSTGRES_UNAVAILABLE]\n")
     assert "hunter2" not in done.stderr
 
