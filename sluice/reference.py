@@ -23,6 +23,8 @@ Settings come from the environment. An empty variable counts as not set. What is
 holds here, and where each value comes from; passwords, keys, tokens and the database's URI are shown as stars.
 
 A flag is `true` or `false`, a list is separated by commas.
+
+Whether spans go to a collector is said by OpenTelemetry's own variables, `OTEL_EXPORTER_OTLP_ENDPOINT` and its neighbours: [telemetry](telemetry.md#to-a-collector).
 """
 
 

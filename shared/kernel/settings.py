@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, T
 from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from shared.kernel import otel_variables
 from shared.kernel.errors import SluiceError
 from shared.kernel.kafka_access import SaslMechanism, SecurityProtocol, contradictions, tls_context
 
@@ -207,13 +208,24 @@ class CommonSettings(BaseSettings):
     cookie_host_prefix: bool = Field(
         False, description="name the cookies __Host-…: browsers then take them over HTTPS only, from no other host"
     )
-    trace_ratio: float = Field(0.01, ge=0.0, le=1.0, description="share of the new traces that are recorded, from 0 to 1")
+    trace_ratio: float = Field(
+        default_factory=lambda: otel_variables.trace_ratio(os.environ),
+        ge=0.0,
+        le=1.0,
+        description=f"share of the new traces that are recorded, from 0 to 1. By default what {otel_variables.SAMPLER} says, else {otel_variables.RATIO}",
+    )
     log_level: LogLevel = Field("INFO", description="what is logged: debug, info, warning or error, and all above")
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         if self.metrics_listen is not None and self.metrics_listen.port == self.listen.port != 0:
             raise ValueError(f"{PREFIX}METRICS_LISTEN: the visitors' port ({PREFIX}LISTEN); metrics would be open to everybody")
+        return self
+
+    @model_validator(mode="after")
+    def _traces_are_understood(self) -> Self:
+        if wrong := list(otel_variables.mistakes(os.environ)):
+            raise ValueError("\n".join(wrong))
         return self
 
     @model_validator(mode="after")

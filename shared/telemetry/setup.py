@@ -1,17 +1,19 @@
 """Telemetry of one process, put together: traces, metrics with their endpoint, log lines."""
 
+import os
 from typing import TextIO
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from shared.kernel import otel_variables
 from shared.kernel.settings import CommonSettings
 from shared.telemetry import logs, metrics, names, propagation
 from shared.telemetry.endpoint import MetricsEndpoint
 from shared.telemetry.exporter import LogSpanExporter
+from shared.telemetry.resource import resource_of
 from shared.telemetry.tracing import Tracing
 
 
@@ -34,12 +36,12 @@ class Telemetry:
             await self.endpoint.start()
 
     async def stop(self) -> None:
-        """Export what is waiting, close the endpoint, let go of the process's loggers."""
+        """Export what is waiting (within seconds, whatever the collector does), close the endpoint, let go of the process's loggers."""
         if self.endpoint is not None:
             await self.endpoint.stop()
         propagation.use(None)
         metrics.use(None)
-        self._tracing.close()
+        await self._tracing.stop()
         self._meters.shutdown()
         logs.remove(self._handler)
 
@@ -48,13 +50,26 @@ def setup(service: str, settings: CommonSettings, *, exporter: SpanExporter | No
     """Set telemetry up for this process, once; `service` is what its spans, metrics and lines say who they are of.
 
     Of the settings it takes `trace_ratio`, `metrics_listen` and `log_level`. `exporter` gets every span as it ends (tests
-    hand an in-memory one); otherwise spans become log lines of level info. `stream` is where log lines go, standard error by default.
+    hand an in-memory one); otherwise spans go to the collector of `OTEL_EXPORTER_OTLP_ENDPOINT`, or become log lines of level info
+    where there is none. `stream` is where log lines go, standard error by default.
     """
     registry = CollectorRegistry(auto_describe=True)
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
     reader = PrometheusMetricReader(registry=registry, scope_info_enabled=False)
-    meters = MeterProvider([reader], Resource.create({SERVICE_NAME: service}), shutdown_on_exit=False)
+    meters = MeterProvider([reader], resource_of(service), shutdown_on_exit=False)
     endpoint = MetricsEndpoint(registry, *settings.metrics_listen) if settings.metrics_listen else None
-    tracing = Tracing(service, settings.trace_ratio, SimpleSpanProcessor(exporter) if exporter else BatchSpanProcessor(LogSpanExporter()))
+    ratio = 0.0 if otel_variables.is_disabled(os.environ) else settings.trace_ratio
+    tracing = _tracing(service, ratio, meters, exporter)
     return Telemetry(tracing, meters, endpoint, service, settings.log_level.upper(), stream)
+
+
+def _tracing(service: str, ratio: float, meters: MeterProvider, exporter: SpanExporter | None) -> Tracing:
+    if exporter is not None:
+        return Tracing(service, ratio, SimpleSpanProcessor(exporter))
+    if not otel_variables.exports_traces(os.environ):
+        return Tracing(service, ratio, BatchSpanProcessor(LogSpanExporter()))
+    from shared.telemetry.collector import CollectorSpanProcessor  # half a second and 17 MB that only those pay who send spans
+
+    processor = CollectorSpanProcessor(meters)
+    return Tracing(service, ratio, processor, processor.give_up)

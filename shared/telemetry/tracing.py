@@ -4,28 +4,40 @@ An unsampled SDK span costs 12 us, more than our codec; a hop of an unsampled tr
 it came, and a new unsampled trace is only two random ids (so that log lines have a trace id all the same).
 """
 
+import asyncio
 import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Final
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Tracer, set_span_in_context
 
 from shared.telemetry import names
+from shared.telemetry.resource import resource_of
+
+FLUSH_S: Final = 3.0
+GIVE_UP_S: Final = 0.5
 
 
 class Tracing:
-    """A tracer provider with a parent-based ratio sampler (W3C Trace Context level 1, OpenTelemetry SDK)."""
+    """A tracer provider with a parent-based ratio sampler (W3C Trace Context level 1, OpenTelemetry SDK).
 
-    def __init__(self, service: str, ratio: float, processor: SpanProcessor) -> None:
+    `give_up` is called from the event loop when the processor takes more than `FLUSH_S` to shut down; it then has to end soon.
+    """
+
+    def __init__(self, service: str, ratio: float, processor: SpanProcessor, give_up: Callable[[], None] = lambda: None) -> None:
         root = TraceIdRatioBased(ratio)
         self._bound = root.bound
         self._ids = _DrawnIds()
         self._provider = TracerProvider(
-            sampler=ParentBased(root), resource=Resource.create({SERVICE_NAME: service}), id_generator=self._ids, shutdown_on_exit=False
+            sampler=ParentBased(root), resource=resource_of(service), id_generator=self._ids, shutdown_on_exit=False
         )
+        self._give_up = give_up
         self._provider.add_span_processor(processor)
         self.tracer: Tracer = self._provider.get_tracer(names.SCOPE, schema_url=names.SCHEMA_URL)
 
@@ -40,6 +52,30 @@ class Tracing:
     def close(self) -> None:
         """Export what is waiting, then stop."""
         self._provider.shutdown()
+
+    async def stop(self) -> None:
+        """Export what is waiting, then stop; after `FLUSH_S` what is still waiting is let go of."""
+        closing = asyncio.wrap_future(self._closing())
+        if not (await asyncio.wait([closing], timeout=FLUSH_S))[0]:
+            self._give_up()
+            await asyncio.wait([closing], timeout=GIVE_UP_S)
+        if closing.done():
+            closing.result()
+
+    def _closing(self) -> Future[None]:
+        # Not in the loop's pool: the SDK waits up to 30 s, and the process's end would wait for a thread of a pool.
+        done: Future[None] = Future()
+
+        def close() -> None:
+            try:
+                self.close()
+            except BaseException as error:  # noqa: BLE001 - handed on to who waits
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        threading.Thread(target=close, name="telemetry-close", daemon=True).start()
+        return done
 
 
 class _DrawnIds(IdGenerator):

@@ -3,12 +3,15 @@
 import io
 import json
 import logging
+import threading
 
 import aiohttp
 import pytest
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from shared.kernel.settings import Address, CommonSettings
+from shared.telemetry import tracing
 from shared.telemetry.metrics import count_dead_letter, metrics
 from shared.telemetry.propagation import span
 from shared.telemetry.setup import setup
@@ -95,3 +98,41 @@ async def test_a_test_can_take_the_spans() -> None:
     (one,) = exporter.get_finished_spans()
     await telemetry.stop()
     assert one.resource.attributes["service.name"] == "planner"
+
+
+async def test_with_the_sdk_disabled_nothing_is_recorded_and_traces_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    out = io.StringIO()
+    telemetry = setup("planner", settings(None, trace_ratio=1), stream=out)
+    with span("work", parent=None) as begun, span("inside") as inside:
+        pass
+    with span("work", parent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01") as continued:
+        pass
+    await telemetry.stop()
+    assert begun is not None
+    assert begun == inside
+    assert int(begun[3:35], 16) != 0
+    assert continued == "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    assert out.getvalue() == ""
+
+
+async def test_a_processor_that_does_not_stop_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "FLUSH_S", 0.05)
+    monkeypatch.setattr(tracing, "GIVE_UP_S", 0.05)
+    given_up = threading.Event()
+
+    class Stuck(SpanProcessor):
+        def shutdown(self) -> None:
+            given_up.wait()
+
+    await tracing.Tracing("planner", 1.0, Stuck(), given_up.set).stop()
+    assert given_up.is_set()
+
+
+async def test_what_goes_wrong_at_the_stop_is_told() -> None:
+    class Broken(SpanProcessor):
+        def shutdown(self) -> None:
+            raise LookupError("broken")
+
+    with pytest.raises(LookupError, match="broken"):
+        await tracing.Tracing("planner", 1.0, Broken()).stop()
