@@ -1,6 +1,7 @@
 """Bearer tokens in a query string: refused, for there they end up in logs, histories and `Referer` (RFC 6750 §5.3; X15).
 
-A token that was sent like this has to be changed: the security record says whose it is.
+A good token that was sent like this has to be changed: a security record of a class of its own, which no flood of made-up
+ones can fill, says whose it is.
 """
 
 from collections.abc import Callable
@@ -35,7 +36,7 @@ def refuse(request: web.Request, user_of: UserOfToken) -> None:
     for name, value in pairs:
         user = _owner(value, user_of)
         if user is not None:
-            suspect(request, "token_in_query", len(query), token_to_change_of_user=user)
+            suspect(request, "token_exposed", len(query), token_to_change_of_user=user)
         if user is not None or name.lower() in _NAMES:
             raise Refusal(400, "token_in_query", size=len(query))
 

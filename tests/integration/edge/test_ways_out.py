@@ -4,6 +4,7 @@ import aiohttp
 import pytest
 
 from services.executor.adapters.edge.unknown_flows import MISSES
+from shared.web.security_log import PER_WINDOW
 from tests.integration.edge.conftest import Browser, Rig
 from tests.integration.edge.scripted_worker import AUTH, DUMMY
 
@@ -87,10 +88,17 @@ async def test_a_token_in_the_query_is_refused_and_the_record_says_whose_has_to_
     refused = await browser.get(f"{target}?{query}", Authorization="Bearer good-token")
     assert (refused.status, refused.json["error"]) == (400, "token_in_query")
     assert "good-token" not in refused.text
-    assert rig.records.kinds == ["token_in_query"]
+    assert rig.records.kinds == ["token_in_query" if whose is None else "token_exposed"]
     assert rig.records.facts[0].get("token_to_change_of_user") == whose
     assert "good-token" not in repr(rig.records)
     assert rig.worker.steps == []
+
+
+async def test_a_flood_of_made_up_tokens_hides_no_record_of_a_good_one(rig: Rig, browser: Browser) -> None:
+    for n in range(PER_WINDOW + 1):
+        assert (await browser.get(f"{EXECUTOR}{AUTH}/?token=made-up-{n}")).status == 400
+    assert (await browser.get(f"{EXECUTOR}{AUTH}/?token=good-token")).status == 400
+    assert rig.records.facts[-1].get("token_to_change_of_user") == 7
 
 
 @pytest.mark.parametrize("cookies", [TOO_MANY, "a=" + "b" * 4097, "a=" + "b" * 20_000])
