@@ -56,7 +56,7 @@ class CollectorSpanExporter(SpanExporter):
                 _log.info("the collector takes spans again", extra={"lost": self._lost})
             self._lost = 0
             return result
-        if not self._lost:
+        if not self._lost and not self._stopping.is_set():
             _log.warning("the collector does not take spans; they are lost until it does", extra={"reason": self._session.reason})
         self._lost += len(spans)
         return result
@@ -88,7 +88,9 @@ class CollectorSpanProcessor(BatchSpanProcessor):
         super().shutdown()  # type: ignore[no-untyped-call]
 
     def give_up(self) -> None:
-        """Send nothing more; from any thread."""
+        """Send nothing more; from any thread. Told where it is news that spans are lost."""
+        if not self._collector.is_losing:
+            _log.warning("stopped before the collector took the last spans; they are lost")
         self._collector.shutdown()
 
 

@@ -21,6 +21,7 @@ from tests.integration.telemetry.collector import PATIENCE_S, Collector
 
 ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 LOSES: Final = "the collector does not take spans; they are lost until it does"
+UNSENT: Final = "stopped before the collector took the last spans; they are lost"
 TAKES: Final = "the collector takes spans again"
 
 
@@ -127,10 +128,13 @@ async def test_a_collector_that_does_not_answer_does_not_hold_up_the_stop(collec
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
     collector.silent = True
-    async with telemetry(io.StringIO()):
+    out = io.StringIO()
+    async with telemetry(out):
         record(1)
         await until(lambda: collector.requests == 1)
-        record(5000)  # into the queue: nobody waits
+        record(500)  # into the queue: nobody waits
+    (lost,) = lines(out)
+    assert (lost["level"], lost["message"]) == ("WARNING", UNSENT)
 
 
 async def test_more_than_can_be_sent_is_told_while_the_collector_is_there(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,6 +147,15 @@ async def test_more_than_can_be_sent_is_told_while_the_collector_is_there(collec
     async with telemetry(out):
         record(1000)
         await until(lambda: "Queue full" in out.getvalue())
+
+
+async def test_an_outage_that_begins_at_the_stop_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENDPOINT, f"http://127.0.0.1:{free_port()}")
+    out = io.StringIO()
+    async with telemetry(out):
+        record(1)
+    (lost,) = lines(out)
+    assert lost["message"] == UNSENT
 
 
 @pytest.mark.parametrize("off", [{}, {ENDPOINT: "http://127.0.0.1:9", "OTEL_TRACES_EXPORTER": "none"}])

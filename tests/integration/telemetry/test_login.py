@@ -9,7 +9,7 @@ from deploy.child import free_port
 from tests.e2e.sluice_process import SluiceUp
 from tests.e2e.visitor import Visitor
 from tests.integration.telemetry.collector import Collector, Received
-from tests.integration.telemetry.test_export import ENDPOINT, LOSES
+from tests.integration.telemetry.test_export import ENDPOINT, LOSES, UNSENT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -20,8 +20,9 @@ ASKED = {"send executor.steps", "process executor.steps", "send policy.requests"
 ANSWERED = {"send executor.steps", "process executor.steps"}
 
 
-def sluice_up(data: Path, endpoint: str) -> SluiceUp:
+def sluice_up(data: Path, endpoint: str, timeout_s: str = "") -> SluiceUp:
     environment = {ENDPOINT: endpoint, "OTEL_TRACES_SAMPLER": "always_on", "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    environment |= {"OTEL_EXPORTER_OTLP_TIMEOUT": timeout_s}
     return SluiceUp(data, environment | {"SLUICE_BOOTSTRAP_PASSWORD": PASSWORD})
 
 
@@ -56,12 +57,21 @@ def test_each_request_of_a_login_is_one_trace_through_all_who_work_on_it(tmp_pat
 
 
 def test_logins_go_on_without_the_collector(tmp_path: Path) -> None:
-    with sluice_up(tmp_path / "data", f"http://127.0.0.1:{free_port()}") as up:
+    with sluice_up(tmp_path / "data", f"http://127.0.0.1:{free_port()}", timeout_s="0.5") as up:
         for _ in range(3):
             assert Visitor(up.base_url).log_in("akadmin", PASSWORD)["component"] == "xak-flow-redirect"
         assert up.stop() == 0
         assert up.output.count(LOSES) == 1
         assert "opentelemetry" not in up.output
+
+
+def test_a_collector_that_does_not_answer_holds_up_neither_logins_nor_the_stop(tmp_path: Path, collector: Collector) -> None:
+    collector.silent = True
+    with sluice_up(tmp_path / "data", collector.endpoint, timeout_s="600") as up:
+        assert Visitor(up.base_url).log_in("akadmin", PASSWORD)["component"] == "xak-flow-redirect"
+        collector.wait_for(lambda: collector.requests > 0)
+        assert up.stop() == 0
+        assert up.output.count(UNSENT) == 1
 
 
 def test_an_endpoint_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
