@@ -9,7 +9,6 @@ import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -17,6 +16,7 @@ from asyncpg.pool import PoolConnectionProxy
 from shared.kernel.errors import SluiceError, Unavailable
 from shared.kernel.settings import variable
 from shared.postgres.migrations import MigrationSet, migrate
+from shared.postgres.uri import place_of, unreadable_file
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 Row: TypeAlias = asyncpg.Record
@@ -60,18 +60,6 @@ def refused() -> Iterator[None]:
         raise PostgresRefused(f"{variable('database')}: {failure}; roles and schemas are made by shared/postgres/roles.sql") from failure
     except ssl.SSLCertVerificationError as failure:
         raise PostgresRefused(f"{variable('database')}: the server's certificate is not trusted: {failure.verify_message}") from failure
-
-
-def place_of(dsn: str) -> str:
-    """Hosts and ports of a URI, or the folder of its socket; nothing where a part of the password could be taken for a host."""
-    try:
-        parts = urlsplit(dsn)
-    except ValueError:
-        return ""
-    user, _, hosts = parts.netloc.rpartition("@")
-    if dsn.count("@") != bool(user):
-        return ""
-    return hosts or next(iter(parse_qs(parts.query).get("host", [])), "")
 
 
 def _unavailable(failure: Exception, place: str) -> PostgresUnavailable:
@@ -238,6 +226,10 @@ async def _connect(dsn: str, schema: str, statement_timeout_s: float) -> "asyncp
             dsn, timeout=CONNECT_TIMEOUT, command_timeout=2 * statement_timeout_s, server_settings=_session(schema, statement_timeout_s)
         )
     except ssl.SSLCertVerificationError:  # a ValueError too
+        raise
+    except (FileNotFoundError, PermissionError):  # of a socket, which may come, or of a file that the URI names
+        if name := unreadable_file(dsn):
+            raise PostgresRefused(f"{variable('database')}: {name}: the file cannot be read") from None
         raise
     except ValueError as failure:  # the driver's word for a URI that it cannot read; what it misread may be the password
         unread = "not a URI; in a password, / ? # @ : are written %2F %3F %23 %40 %3A"

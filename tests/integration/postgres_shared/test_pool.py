@@ -1,10 +1,12 @@
 """Connections on demand: PostgreSQL may be away, come, go and come again, and nobody has to be restarted for it."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import asyncpg
 import psutil
@@ -12,8 +14,10 @@ import pytest
 
 from shared.postgres.migrations import Migration, MigrationRefused, MigrationSet
 from shared.postgres.outbox import OUTBOX
-from shared.postgres.pool import Database, PostgresRefused, PostgresUnavailable, open_pool, place_of
+from shared.postgres.pool import Database, PostgresRefused, PostgresUnavailable, open_pool
 from shared.postgres.server import EmbeddedPostgres, Role
+from shared.postgres.uri import place_of
+from tests.certificates import Authority
 from tests.fixtures_patience import PATIENT_S
 
 FIRST = Migration(1, "0001_first.sql", "CREATE TABLE first (n integer)")
@@ -117,6 +121,22 @@ async def test_a_uri_that_cannot_be_read_is_refused_and_not_repeated(password: s
         await unread.prepare()
     assert "hun" not in str(refused.value)
     await unread.close()
+
+
+@pytest.mark.parametrize("name", ["sslrootcert", "sslcert"])
+async def test_a_certificate_that_cannot_be_read_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    given = {"sslmode": "verify-full", "sslrootcert": str(Authority(tmp_path, "ours").file), name: str(tmp_path / "absent")}
+    wrong = await open_pool(f"postgresql://somebody@127.0.0.1:1/db?{urlencode(given)}", schema="x", migrations=[OUTBOX])
+    with pytest.raises(PostgresRefused, match=f"SLUICE_DATABASE: {name}: the file cannot be read"):
+        await wrong.prepare()
+    await wrong.close()
+
+
+async def test_a_socket_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    early = await open_pool(f"postgresql://somebody@/db?host={tmp_path}", schema="x", migrations=[OUTBOX])
+    with pytest.raises(PostgresUnavailable, match=re.escape(f"PostgreSQL at {tmp_path} is away")):
+        await early.prepare()
+    await early.close()
 
 
 @pytest.mark.parametrize(
