@@ -1,4 +1,7 @@
-"""Keeps aiokafka from filling a disk: while a broker is away its clients say so hundreds of times a second."""
+"""Keeps aiokafka from filling a disk, and from telling secrets.
+
+While a broker is away its clients say so hundreds of times a second.
+"""
 
 import logging
 from typing import Final
@@ -39,7 +42,11 @@ class OnceInAWhile(logging.Filter):
 
 
 def install() -> None:
-    """Filter aiokafka's loggers; to be called any number of times."""
+    """Filter aiokafka's loggers; to be called any number of times.
+
+    At DEBUG its connections tell every request with its bytes, the password of SASL's PLAIN and all records among them: never.
+    """
+    logging.getLogger("aiokafka.conn").setLevel(logging.INFO)
     for name in LOGGERS:
         logger = logging.getLogger(name)
         if not any(isinstance(one, OnceInAWhile) for one in logger.filters):

@@ -27,6 +27,8 @@ def test_topics_are_made_a_service_runs_and_a_topic_is_read(secured: Secured, tm
     assert made.returncode == 0, made.stderr
     assert sluice(environment, "topics", "describe").returncode == 0
     listen = {"SLUICE_LISTEN": f"127.0.0.1:{free_port()}", "SLUICE_METRICS_LISTEN": "off"}
+    # the most that is logged, and the mechanism that sends the password itself
+    listen |= {"SLUICE_LOG_LEVEL": "debug", "SLUICE_KAFKA_SASL_MECHANISM": "PLAIN"}
     log = tmp_path / "planner.log"
     planner = Child("planner", [sys.executable, "-m", "sluice", "run", "planner"], log, environment | listen)
     planner.start()

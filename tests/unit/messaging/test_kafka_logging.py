@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from aiokafka.protocol.admin import SaslAuthenticateRequest_v1
 
 from shared.messaging import kafka_logging
 from shared.messaging.kafka_logging import EVERY_S, LOGGERS, OnceInAWhile
@@ -36,3 +37,12 @@ def test_all_of_aiokafkas_loggers_that_complain_have_one(caplog: pytest.LogCaptu
     kafka_logging.install()
     for name in LOGGERS:
         assert sum(isinstance(one, OnceInAWhile) for one in logging.getLogger(name).filters) == 1
+
+
+def test_requests_with_passwords_and_records_in_them_are_not_told_at_any_level(caplog: pytest.LogCaptureFixture) -> None:
+    kafka_logging.install()
+    caplog.set_level(logging.DEBUG)
+    connection = logging.getLogger("aiokafka.conn")
+    connection.debug("Request to %s:%d %d: %s", "broker", 9092, 1, SaslAuthenticateRequest_v1(b"\0sluice\0hunter2"))
+    connection.info("Authenticated as %s via %s", "sluice", "PLAIN")
+    assert caplog.messages == ["Authenticated as sluice via PLAIN"]
