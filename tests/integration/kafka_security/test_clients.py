@@ -1,7 +1,9 @@
 """Every client that we make shows who it is and looks whom it talks to; who is refused is told by name, and waits for nothing."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,16 @@ from tests.integration.kafka_security.conftest import STRANGER, Secured
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 LISTENERS = [("SSL", ""), ("SASL_SSL", "PLAIN"), ("SASL_SSL", "SCRAM-SHA-512"), ("SASL_PLAINTEXT", "SCRAM-SHA-512")]
 WAIT_S = 60.0
+
+
+@pytest.fixture(autouse=True)
+async def hung_up() -> AsyncIterator[None]:
+    """TLS takes its leave of the broker before it closes; a loop that ends before leaves a socket for a later test to complain of."""
+    yield
+    loop: Any = asyncio.get_running_loop()
+    async with asyncio.timeout(WAIT_S):
+        while any(transport._sock is not None for transport in list(loop._transports.values())):  # noqa: ASYNC110 - aiokafka has let go of them
+            await asyncio.sleep(0.01)
 
 
 def brokers(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Brokers:
