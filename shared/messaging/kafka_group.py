@@ -24,6 +24,8 @@ ANSWER_S = 1.0
 START_S = 10.0
 STOP_S = 5.0
 STALE_S = SESSION_TIMEOUT_MS / 2_000
+# five session time-outs: longer than any rebalance, in which heartbeats are answered too
+FORGOTTEN_S = SESSION_TIMEOUT_MS / 200
 # a member's join request waits for the others' revoking
 REQUEST_TIMEOUT_MS = 12_000
 
@@ -48,6 +50,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         self._tasks: set[asyncio.Task[None]] = set()
         self._pump_task: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
+        self._alone_since = asyncio.get_running_loop().time()
         self.ended = False
 
     async def start(self) -> None:
@@ -117,6 +120,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
                 fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
                 # read in the turn in which the records were drained: later they may be somebody else's
                 epoch = self._epoch
+                self._refuse_forgotten()
                 if fetched and self._flowing:
                     await self._deliver(self._without_paused(fetched), epoch)
         except ConsumerStoppedError:
@@ -130,11 +134,20 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
 
     async def _deliver(self, fetched: dict[TopicPartition, list[object]], epoch: int) -> None:
         # a process that was stopped for a while holds records that may be somebody else's by now: first the group's word
-        while self._heard.heartbeat_age() > STALE_S and epoch == self._epoch and not self.ended:  # noqa: ASYNC110
+        while self._heard.heartbeat_age() > STALE_S and epoch == self._epoch and not self.ended:
+            self._refuse_forgotten()
             await asyncio.sleep(HEARTBEAT_MS / 10_000)
         async with self._calls:
             if fetched and epoch == self._epoch and not self.ended:
                 await self._member.handle(to_records(fetched))
+
+    def _refuse_forgotten(self) -> None:
+        """Seen once after a broker that died thrice in a minute: aiokafka's coordination stood still for ever, its fetching went on."""
+        now = asyncio.get_running_loop().time()
+        if self._heard.heartbeat_age() <= FORGOTTEN_S or self._heard.fetched_age() > STALE_S:
+            self._alone_since = now
+        elif now - self._alone_since > FORGOTTEN_S:
+            raise LogUnavailable(f"group {self._group} has not answered for {FORGOTTEN_S:.0f} s, though its broker does")
 
     def _without_paused(self, fetched: dict[TopicPartition, list[object]]) -> dict[TopicPartition, list[object]]:
         """What was prefetched before a pause goes back: `getmany` hands it out in spite of it."""
