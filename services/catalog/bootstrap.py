@@ -20,6 +20,7 @@ from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import random_id
 from shared.kernel.settings import Misconfigured, variable
+from shared.kernel.tasks import failure_of
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log, ReadableLog, TopicPartition
 from shared.postgres.pool import Database, open_pool
@@ -99,8 +100,7 @@ class Catalog:
     @property
     def failure(self) -> BaseException | None:
         """See `Service.failure`."""
-        ended = (task.exception() for task in self._tasks if task.done() and not task.cancelled())
-        return next((failure for failure in ended if failure), None) or self._tokens.failure
+        return failure_of(*self._tasks) or self._tokens.failure
 
     async def _upkeep(self) -> None:
         while not self._shipped:

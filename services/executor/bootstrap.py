@@ -34,6 +34,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import derived_bytes
 from shared.kernel.settings import Misconfigured, variable
+from shared.kernel.tasks import failure_of
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log
 from shared.postgres.pool import Database
@@ -204,9 +205,7 @@ class Executor:
     @property
     def failure(self) -> BaseException | None:
         """See `Service.failure`."""
-        ended = (task.exception() for task in self._chores if task.done() and not task.cancelled())
-        failed = next((failure for failure in ended if failure), None)
-        return failed or (self._edge.failure if self._edge else None)
+        return failure_of(*self._chores) or (self._edge.failure if self._edge else None)
 
     async def _first_administrator(self) -> None:
         """Make `akadmin` if a password or a token for it was given; nobody sits here to be told a made-up one."""

@@ -8,6 +8,7 @@ from contextlib import suppress
 from shared.contracts.errors import BadRecord
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
+from shared.kernel.tasks import failure_of
 from shared.messaging.dead_letters import UNEXPECTED, DeadLetters
 from shared.messaging.log import LogClosed, LogUnavailable, ReadableLog, Record, Tail, TopicPartition
 
@@ -47,9 +48,7 @@ class Projection:
     @property
     def failure(self) -> BaseException | None:
         """Why it ended by itself, None while it goes on."""
-        if self._task is None or not self._task.done() or self._task.cancelled():
-            return None
-        return self._task.exception()
+        return failure_of(self._task)
 
     async def stop(self) -> None:
         """End it."""

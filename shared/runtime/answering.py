@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
+from shared.kernel.tasks import failure_of
 from shared.messaging.answering import AnsweringMember
 from shared.messaging.joining import stay_joined
 from shared.messaging.log import Log
@@ -61,5 +62,4 @@ class AnsweringService:
     @property
     def failure(self) -> BaseException | None:
         """Why it stopped by itself."""
-        ended = (chore.exception() for chore in self._chores if chore.done() and not chore.cancelled())
-        return self._definitions.failure or next((error for error in ended if error is not None), None)
+        return self._definitions.failure or failure_of(*self._chores)

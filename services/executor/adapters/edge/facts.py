@@ -12,6 +12,7 @@ from shared.contracts.people import UserFacts
 from shared.contracts.topics import DIRECTORY_EVENTS
 from shared.kernel.clock import Clock
 from shared.kernel.errors import SluiceError
+from shared.kernel.tasks import failure_of
 from shared.messaging.log import Log, Record, Tail, TopicPartition
 
 MAX_AGE_S: Final = 300.0
@@ -49,8 +50,7 @@ class Facts:
     @property
     def failure(self) -> BaseException | None:
         """Why listening ended by itself, which it never should."""
-        task = self._task
-        return task.exception() if task is not None and task.done() and not task.cancelled() else None
+        return failure_of(self._task)
 
     async def of(self, user: int) -> UserFacts | None:
         """The user's facts, None if they are gone; `Unavailable` when they are not known and PostgreSQL is away."""

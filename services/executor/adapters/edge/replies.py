@@ -15,6 +15,7 @@ from shared.contracts.errors import BadRecord
 from shared.contracts.steps import CODEC, StepReplied
 from shared.contracts.topics import REPLIES
 from shared.kernel.errors import SluiceError, Unavailable
+from shared.kernel.tasks import failure_of
 from shared.messaging.log import Log, Record, Tail, TopicPartition
 from shared.web.errors import later
 
@@ -62,8 +63,7 @@ class Replies:
     @property
     def failure(self) -> BaseException | None:
         """Why listening ended by itself, which it never should."""
-        task = self._task
-        return task.exception() if task is not None and task.done() and not task.cancelled() else None
+        return failure_of(self._task)
 
     async def start(self) -> None:
         """Listen from now on. Where the log is away, nothing is asked until it comes."""

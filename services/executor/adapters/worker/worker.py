@@ -16,6 +16,7 @@ from shared.contracts.errors import BadKey, BadRecord
 from shared.contracts.steps import CODEC, StepRequested
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import partition_of
+from shared.kernel.tasks import failure_of
 from shared.messaging.dead_letters import PATIENCE_S, DeadLetters
 from shared.messaging.log import LogUnavailable, Membership, Record, TopicPartition
 from shared.messaging.offsets import LowWater
@@ -64,8 +65,7 @@ class Worker:
     @property
     def failure(self) -> BaseException | None:
         """Why the worker ended by itself."""
-        broken = (task.exception() for task in self._tasks if task.done() and not task.cancelled())
-        return self._failure or next(broken, None) or (self._membership.failure if self._membership else None)
+        return self._failure or failure_of(*self._tasks) or (self._membership.failure if self._membership else None)
 
     def alive(self) -> bool:
         """Whether the group has heard of us lately."""
