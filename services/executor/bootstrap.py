@@ -71,7 +71,7 @@ class WorkerRole:
     ) -> None:
         limits = GuessLimits(account=settings.attempts_per_account, address=settings.attempts_per_address)
         self._keys = EpochKeys(database, secret, clock)
-        self._upkeep = Upkeep(database, clock, limits)
+        self._upkeep = Upkeep(database, clock, limits, settings.login_life)
         self._relay = Relay(database, log, clock)
         self._log = log
         asking = Asking(log, clock)
@@ -114,8 +114,10 @@ class EdgeRole:
         self._tokens = TokenProjection(log, dead_letters, clock)
         self._keys = SealingKeys(log, dead_letters, clock)
         self._revocations = RevocationTail(log, dead_letters, clock)
-        told = EdgeSettings((secret,), host_cookies=settings.cookie_host_prefix, same_site=settings.cookie_same_site)
-        logins = PostgresLogins(database, clock)
+        told = EdgeSettings(
+            (secret,), host_cookies=settings.cookie_host_prefix, same_site=settings.cookie_same_site, login_life=settings.login_life
+        )
+        logins = PostgresLogins(database, clock, settings.login_life)
         self._edge = Edge(log, logins, self._revocations, self._keys, told, clock, self._tokens.user_of)
         self._rest = UsersApi(users, self._tokens).routes()
 

@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from services.executor.domain.login_life import DAY_US, MINUTE_US, LoginLife
 from shared.kernel.settings import CommonSettings
 
 Role = Literal["edge", "worker", "both"]
@@ -23,10 +24,21 @@ class Settings(CommonSettings):
     attempts_per_address: int = Field(
         1000, ge=1, description="wrong passwords in an hour from one address (a /64 for IPv6) until all of it are refused"
     )
+    login_idle_minutes: int = Field(
+        1440, ge=5, le=525_600, description="a login that was not used for so long is over, a remembered one too; whoever uses it, keeps it"
+    )
+    login_lifetime_days: int = Field(
+        30, ge=1, le=3650, description="a login is over after so long, whatever its flow's session_duration says"
+    )
     database_connections: int = Field(8, ge=2, le=64, description="connections to PostgreSQL, at most")
     hash_test_cost: bool = Field(
         False, description="tests only: new passwords get a hash that costs nearly nothing; refused unless SLUICE_TEST=1"
     )
+
+    @property
+    def login_life(self) -> LoginLife:
+        """How long a login lasts at most."""
+        return LoginLife(self.login_idle_minutes * MINUTE_US, self.login_lifetime_days * DAY_US)
 
     @model_validator(mode="after")
     def _cheap_hashes_are_for_tests(self) -> Self:

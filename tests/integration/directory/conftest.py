@@ -14,6 +14,7 @@ from services.executor.adapters.directory.naming import NewUser
 from services.executor.adapters.directory.users import StoredUser, Users
 from services.executor.application.ports import AskKey, OrderKey
 from services.executor.domain.limits import GuessLimits
+from services.executor.domain.login_life import LoginLife
 from services.executor.domain.passwords import TEST_TARGET
 from shared.contracts.directory import EVENTS_CODEC, KEYS_CODEC, REVOCATIONS_CODEC, TOKENS_CODEC
 from shared.contracts.model import Contract
@@ -121,4 +122,4 @@ class People:
 @pytest.fixture
 async def people(database: Database, hashes: HashPool, clock: FixedClock) -> People:
     directory = PostgresDirectory(database, hashes, clock, GuessLimits(account=10, address=30))
-    return People(database, directory, PostgresLogins(database, clock), Users(database, hashes, clock), clock, hashes)
+    return People(database, directory, PostgresLogins(database, clock, LoginLife()), Users(database, hashes, clock), clock, hashes)

@@ -2,6 +2,7 @@
 
 from services.executor.adapters.directory.upkeep import Upkeep
 from services.executor.domain.limits import GuessLimits
+from services.executor.domain.login_life import LoginLife
 from shared.contracts.directory import LoginRevoked
 from tests.integration.directory.conftest import People
 
@@ -15,7 +16,7 @@ async def test_a_login_that_nobody_claimed_in_ten_minutes_ends(people: People) -
     for login in ("claimed", "unclaimed"):
         await people.log_in(alice.facts, login)
     await people.logins.look_up("claimed", alice.pk, 0)
-    upkeep = Upkeep(people.database, people.clock, GuessLimits())
+    upkeep = Upkeep(people.database, people.clock, GuessLimits(), LoginLife())
     people.clock.advance(599)
     await people.log_in(alice.facts, "young")
     await upkeep.once()
@@ -33,7 +34,7 @@ async def test_answers_are_kept_an_hour_results_of_orders_two_days_and_counts_of
     await people.guess(alice.pk, "wrong")
     await people.guess(None, "wrong", identifier="nobody")
     await people.log_in(alice.facts)
-    upkeep = Upkeep(people.database, people.clock, GuessLimits())
+    upkeep = Upkeep(people.database, people.clock, GuessLimits(), LoginLife())
     people.clock.advance(3599)
     await upkeep.once()
     assert (await count(people, "ask_results"), await count(people, "account_guesses")) == (2, 2)
@@ -52,5 +53,5 @@ async def test_ended_logins_go_after_a_month(people: People) -> None:
     await people.log_in(alice.facts, "new", replaces="old")
     await people.logins.look_up("new", alice.pk, 0)
     people.clock.advance(31 * 86400)
-    await Upkeep(people.database, people.clock, GuessLimits()).once()
+    await Upkeep(people.database, people.clock, GuessLimits(), LoginLife()).once()
     assert await count(people, "logins") == 1

@@ -5,24 +5,33 @@ import asyncio
 import pytest
 
 from services.executor.adapters.edge.logins import LoginCheck
+from services.executor.domain.login_life import LoginLife
 from shared.contracts.people import LoginClaims, UserFacts
 from shared.kernel.clock import FixedClock
 from shared.kernel.errors import Unavailable
 
 LOGIN = LoginClaims(
-    login="l1", user=7, uid="u", username="alice", methods=("password",), at_us=1, expires_us=None, persistent=False, epoch=0
+    login="l1",
+    user=7,
+    uid="u",
+    username="alice",
+    methods=("password",),
+    at_us=FixedClock().now_us(),
+    expires_us=None,
+    persistent=False,
+    epoch=0,
 )
 
 
 class World:
     """The directory and the tail of revocations, both as a test wants them."""
 
-    def __init__(self) -> None:
+    def __init__(self, life: LoginLife | None = None) -> None:
         self.good, self.away, self.age = True, False, 0.0
         self.revoked: set[str] = set()
         self.asked = 0
         self.clock = FixedClock()
-        self.check = LoginCheck(self, self, self.clock, limit=2)
+        self.check = LoginCheck(self, self, self.clock, limit=2, life=life or LoginLife())
 
     async def look_up(self, login: str, user: int, epoch: int) -> bool:
         self.asked += 1
@@ -108,3 +117,28 @@ async def test_another_epoch_is_another_question(world: World) -> None:
     await world.check.is_good(LOGIN)
     await world.check.is_good(LOGIN.model_copy(update={"epoch": 1}))
     assert world.asked == 2
+
+
+async def test_a_login_ends_a_month_after_the_log_in_though_it_is_used_and_has_no_expiry(world: World) -> None:
+    for _ in range(30 * 96 - 1):
+        world.clock.advance(900)
+        assert await world.check.is_good(LOGIN)
+    world.clock.advance(900)
+    asked = world.asked
+    assert not await world.check.is_good(LOGIN)
+    assert world.asked == asked, "the cookie says it by itself: nobody has to be there to be asked"
+
+
+async def test_an_expiry_after_the_absolute_end_changes_nothing(world: World) -> None:
+    claims = LOGIN.model_copy(update={"expires_us": LOGIN.at_us + 400 * 86_400_000_000, "persistent": True})
+    assert await world.check.is_good(claims)
+    world.clock.advance(31 * 86_400)
+    assert not await world.check.is_good(claims)
+
+
+async def test_where_logins_end_after_minutes_without_use_an_edge_trusts_its_look_up_for_less() -> None:
+    world = World(LoginLife(idle_us=8 * 60_000_000))
+    assert await world.check.is_good(LOGIN)
+    world.clock.advance(121)
+    world.good = False
+    assert not await world.check.is_good(LOGIN)

@@ -1,4 +1,4 @@
-"""What the directory does by the clock, in workers: ends logins that nobody claimed, forgets what is no longer asked for."""
+"""What the directory does by the clock, in workers: ends logins that nobody claimed or uses any more, forgets what is no longer asked for."""
 
 import asyncio
 import logging
@@ -6,6 +6,7 @@ from typing import Final
 
 from services.executor.adapters.directory.events import login_revoked, user_changed
 from services.executor.domain.limits import GuessLimits
+from services.executor.domain.login_life import LoginLife
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.postgres.outbox import append
@@ -22,11 +23,17 @@ GUESSES_KEPT_US: Final = 3600 * SECOND_US  # of names that nobody has, and at le
 LOGINS_KEPT_US: Final = 30 * 86400 * SECOND_US  # after they ended or expired
 BATCH: Final = 500
 
-# SKIP LOCKED: several workers may sweep, each takes other rows.
-_END_UNCLAIMED: Final = """
-UPDATE logins SET ended_us = $1, end_reason = 'unclaimed' WHERE id IN (
-    SELECT id FROM logins WHERE claimed_us IS NULL AND ended_us IS NULL AND at_us < $2 ORDER BY at_us LIMIT $3 FOR UPDATE SKIP LOCKED
+# SKIP LOCKED: several workers may sweep, each takes other rows. $2: what is older is over.
+_END: Final = """
+UPDATE logins SET ended_us = $1, end_reason = '{reason}' WHERE id IN (
+    SELECT id FROM logins WHERE ended_us IS NULL AND {over} LIMIT $3 FOR UPDATE SKIP LOCKED
 ) RETURNING id, user_pk"""
+_OVER: Final = {
+    "unclaimed": "claimed_us IS NULL AND at_us < $2",
+    "idle": "coalesce(seen_us, at_us) <= $2",
+    "too_old": "at_us <= $2",
+    "expired": "expires_us <= $2",
+}
 _FORGET: Final = (
     ("DELETE FROM ask_results WHERE at_us < $1", ASKS_KEPT_US),
     ("DELETE FROM order_results WHERE at_us < $1", ORDERS_KEPT_US),
@@ -39,9 +46,10 @@ _FORGET_ADDRESSES: Final = "DELETE FROM address_guesses WHERE window_us < $1"
 class Upkeep:
     """Run `run` in a task for as long as a worker lives; any number of workers may."""
 
-    def __init__(self, database: Database, clock: Clock, limits: GuessLimits) -> None:
+    def __init__(self, database: Database, clock: Clock, limits: GuessLimits, life: LoginLife) -> None:
         self._database = database
         self._clock = clock
+        self._ends = {"unclaimed": UNCLAIMED_US, "idle": life.idle_us, "too_old": life.absolute_us, "expired": 0}
         self._forget = (
             *_FORGET,
             (_FORGET_ACCOUNTS, max(GUESSES_KEPT_US, limits.pause_us)),
@@ -59,16 +67,18 @@ class Upkeep:
 
     async def once(self) -> None:
         """Do it all, once."""
-        while await self._end_unclaimed() == BATCH:
-            pass
+        for reason, after_us in self._ends.items():
+            while await self._end(reason, after_us) == BATCH:
+                pass
         for statement, kept_us in self._forget:
             await self._database.execute(statement, self._clock.now_us() - kept_us)
 
-    async def _end_unclaimed(self) -> int:
+    async def _end(self, reason: str, after_us: int) -> int:
         now = self._clock.now_us()
+        statement = _END.format(reason=reason, over=_OVER[reason])
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(_END_UNCLAIMED, now, now - UNCLAIMED_US, BATCH)
-            said = [login_revoked(row["id"], row["user_pk"], now, "unclaimed") for row in rows]
-            said += [user_changed(row["user_pk"], "logged_out", now, facts={"login": row["id"], "reason": "unclaimed"}) for row in rows]
+            rows = await connection.fetch(statement, now, now - after_us, BATCH)
+            said = [login_revoked(row["id"], row["user_pk"], now, reason) for row in rows]
+            said += [user_changed(row["user_pk"], "logged_out", now, facts={"login": row["id"], "reason": reason}) for row in rows]
             await append(connection, self._database.schema, said)
             return len(rows)

@@ -9,10 +9,10 @@ from collections import OrderedDict
 from typing import Final, Protocol
 
 from services.executor.application.ports import Logins
+from services.executor.domain.login_life import LoginLife
 from shared.contracts.people import LoginClaims
 from shared.kernel.clock import Clock
 
-LOOK_UP_S: Final = 15 * 60.0
 TAIL_AGE_S: Final = 5.0
 
 
@@ -31,23 +31,25 @@ class Revocations(Protocol):
 class LoginCheck:
     """Checks logins; remembers the newest `limit` of them."""
 
-    def __init__(self, logins: Logins, revocations: Revocations, clock: Clock, limit: int) -> None:
+    def __init__(self, logins: Logins, revocations: Revocations, clock: Clock, limit: int, life: LoginLife) -> None:
         self._logins = logins
         self._revocations = revocations
         self._clock = clock
         self._limit = limit
+        self._life = life
         self._checked: OrderedDict[tuple[str, int, int], float] = OrderedDict()
         self._asking: dict[tuple[str, int, int], asyncio.Task[bool]] = {}
 
     async def is_good(self, claims: LoginClaims) -> bool:
         """Whether this login still counts; `Unavailable` when there is nobody to say so."""
-        if claims.expires_us is not None and claims.expires_us <= self._clock.now_us():
+        now_us = self._clock.now_us()
+        if (claims.expires_us is not None and claims.expires_us <= now_us) or self._life.is_too_old(claims.at_us, now_us):
             return False
         if self._revocations.is_revoked(claims):
             return False
         key = (claims.login, claims.user, claims.epoch)
         checked = self._checked.get(key)
-        allowed = LOOK_UP_S if self._revocations.fetched_age() <= TAIL_AGE_S else TAIL_AGE_S
+        allowed = self._life.trusted_us / 1e6 if self._revocations.fetched_age() <= TAIL_AGE_S else TAIL_AGE_S
         if checked is not None and self._clock.monotonic() - checked <= allowed:
             self._checked.move_to_end(key)
             return True

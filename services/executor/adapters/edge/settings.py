@@ -1,7 +1,9 @@
 """What the edge has to be told from outside; `services/executor/settings.py` reads it from the environment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from services.executor.domain.login_life import LoginLife
 
 MIB = 1024 * 1024
 
@@ -24,3 +26,4 @@ class EdgeSettings:
     cached_views_size: int = 32 * MIB
     cached_facts: int = 5_000
     checked_logins: int = 50_000
+    login_life: LoginLife = field(default_factory=LoginLife)
