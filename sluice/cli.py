@@ -189,8 +189,11 @@ def users_import(
 @flows.command("apply")
 def flows_apply(
     files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True, help="Blueprints in YAML.")],
+    end_runs: Annotated[
+        bool, typer.Option("--end-runs", help="Open runs of the flows that change end at their next step, rather than go on as planned.")
+    ] = False,
 ) -> None:
     """Bring definitions to what the files say. The same files again change nothing."""
     from sluice.flows import apply
 
-    apply(files)
+    apply(files, end_runs=end_runs)

@@ -135,7 +135,10 @@ class BodyPublished(Contract):
 
 
 class PointerMoved(Contract):
-    """An object's current version. `name` is the slug of a flow, the domain of a brand, else the name."""
+    """An object's current version. `name` is the slug of a flow, the domain of a brand, else the name.
+
+    `runs_from`: versions before this one are retired: a run that was planned from one ends at its next step (architecture §4.11).
+    """
 
     wire_type: ClassVar[str] = "catalog.pointer.moved"
     kind: Kind
@@ -144,6 +147,7 @@ class PointerMoved(Contract):
     version: Count
     body: ShortText
     needs: tuple[ShortText, ...]
+    runs_from: Count = 0
 
 
 class ObjectRemoved(Contract):

@@ -8,7 +8,7 @@ from pydantic import Field
 from shared.contracts import wire
 from shared.contracts.codec import Codec
 from shared.contracts.definitions import Designation, FlowFacts, Guard, InvalidResponseAction
-from shared.contracts.model import Contract, Micros, Plain, ShortText, Text, Value
+from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Text, Value
 from shared.contracts.people import Visitor
 from shared.contracts.policy import VerdictReached
 
@@ -49,12 +49,13 @@ class BrandFacts(Value):
 class Plan(Value):
     """The ordered stages of one run, pinned: publishing something new never touches a run in progress.
 
-    `definition` is the content hash of the flow's body. `links` are slugs of the flows that stages of this plan link to,
+    `definition` is the content hash of the flow's body, `version` that of the pointer to it. `links` are slugs of the flows that stages of this plan link to,
     by flow pk (enrollment, recovery).
     """
 
     flow: FlowFacts
     definition: ShortText
+    version: Count = 0
     brand: BrandFacts
     stages: Annotated[tuple[PlannedStage, ...], Field(max_length=MAX_STAGES)]
     links: dict[str, ShortText] = {}

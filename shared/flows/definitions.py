@@ -81,6 +81,11 @@ class Definitions:
         pointer = self._current.get(("flow", pk))
         return None if pointer is None else pointer.body
 
+    def flow_version(self, pk: str) -> int:
+        """The version of the flow's pointer; 0 if there is none."""
+        pointer = self._current.get(("flow", pk))
+        return 0 if pointer is None else pointer.version
+
     def flows_of(self, designation: Designation) -> tuple[FlowBody, ...]:
         """The flows of a designation, ordered by slug: the order in which a default flow is looked for."""
         found = (flow for flow in self._all("flow", FlowBody) if flow.facts.designation == designation)

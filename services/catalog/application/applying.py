@@ -36,10 +36,11 @@ class Applying:
         self._store = store
         self._new_pk = new_pk
 
-    async def apply(self, actor: str, given: Sequence[File]) -> list[str]:
-        """Apply these files, all or none; one line for each change and each thing to know. `BlueprintRefused` names the place."""
+    async def apply(self, actor: str, given: Sequence[File], *, end_runs: bool = False) -> list[str]:
+        """Apply these files, all or none; one line for each change and each thing to know. `BlueprintRefused` names the place.
+        `end_runs`: see `Store.change`."""
         documents = [parse(one.raw, one.name) for one in given]
-        return await self._applied(actor, documents, None)
+        return await self._applied(actor, documents, None, end_runs=end_runs)
 
     async def apply_shipped(self) -> list[str]:
         """Apply the files of this release that differ from what was applied last, so that an administrator's changes stay.
@@ -56,7 +57,9 @@ class Applying:
                 logger.error("a shipped file cannot be applied: %s", refused)  # noqa: TRY400 -- the text says where and why
         return lines
 
-    async def _applied(self, actor: str, documents: Iterable[Document], shipped: ShippedFile | None) -> list[str]:
+    async def _applied(
+        self, actor: str, documents: Iterable[Document], shipped: ShippedFile | None, *, end_runs: bool = False
+    ) -> list[str]:
         notes: list[str] = []
         known: dict[Key, Definition] = {}
 
@@ -71,7 +74,7 @@ class Applying:
                 notes.extend(told)
             return events
 
-        events = await self._store.change(actor, decide, shipped)
+        events = await self._store.change(actor, decide, shipped, end_runs=end_runs)
         known.update({subject(event).key: subject(event) for event in events})
         return [f"{what(event)} {_described(subject(event), known)}" for event in events] + notes
 

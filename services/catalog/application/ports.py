@@ -24,11 +24,12 @@ class Store(Protocol):
         """All definitions as last committed; `Unavailable` if the store is away."""
         ...
 
-    async def change(self, actor: str, decide: Decide, shipped: ShippedFile | None = None) -> Sequence[Event]:
+    async def change(self, actor: str, decide: Decide, shipped: ShippedFile | None = None, *, end_runs: bool = False) -> Sequence[Event]:
         """Commit the events that `decide` makes of the current catalog, and tell readers; one change at a time.
 
         An exception of `decide` leaves everything as it was. With `shipped`, nothing is asked or done if that file was
-        applied with this very content. `Invalid` if the result cannot be published.
+        applied with this very content. `end_runs`: open runs of the flows that change end at their next step.
+        `Invalid` if the result cannot be published.
         """
         ...
 

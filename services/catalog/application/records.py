@@ -73,8 +73,11 @@ def definition_records(news: News, occasion: Occasion) -> list[Message]:
         _record(DEFINITIONS, body_key(name), BodyPublished(hash=name, kind=kind, content=content), occasion)
         for name, kind, content in news.bodies
     ]
-    for version, one in news.pointers:
-        moved = PointerMoved(kind=one.kind, pk=one.pk, name=one.name, version=version, body=one.body, needs=one.needs)
+    for move in news.pointers:
+        one = move.pointer
+        moved = PointerMoved(
+            kind=one.kind, pk=one.pk, name=one.name, version=move.version, body=one.body, needs=one.needs, runs_from=move.runs_from
+        )
         out.append(_record(DEFINITIONS, pointer_key(one.kind, one.pk), moved, occasion))
     for version, (kind, pk) in news.removed:
         removed = ObjectRemoved(kind=kind, pk=pk, version=version)

@@ -50,10 +50,21 @@ class Held:
 
     pointers: Mapping[PointerKey, tuple[int, Pointer | None]] = field(default_factory=dict)
     bodies: Set[str] = frozenset()
+    runs_from: Mapping[PointerKey, int] = field(default_factory=dict)
+    """The first version whose runs go on, where that is not the first of all."""
 
     def forgotten(self) -> "Held":
         """The same of readers who hold nothing any more; versions go on from where they were."""
-        return Held({key: (version, None) for key, (version, _) in self.pointers.items()})
+        return Held({key: (version, None) for key, (version, _) in self.pointers.items()}, runs_from=self.runs_from)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A pointer's new version; runs that were planned from versions before `runs_from` end at their next step."""
+
+    version: int
+    pointer: Pointer
+    runs_from: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ class News:
     """What must be said, in this order: bodies, then pointers with their new versions, then removals with theirs."""
 
     bodies: tuple[tuple[str, Kind, Plain], ...]
-    pointers: tuple[tuple[int, Pointer], ...]
+    pointers: tuple[Move, ...]
     removed: tuple[tuple[int, PointerKey], ...]
     needed: frozenset[str]
 
@@ -80,13 +91,14 @@ def publication(catalog: Catalog) -> Publication:
     return Publication(building.bodies, building.pointers)
 
 
-def news(held: Held, now: Publication) -> News:
-    """What readers must be told to get from what they hold to this."""
+def news(held: Held, now: Publication, *, end_runs: bool = False) -> News:
+    """What readers must be told to get from what they hold to this. `end_runs`: no run of what changes goes on."""
     moved = []
     for key, pointer in sorted(now.pointers.items(), key=lambda one: (_ORDER[one[0][0]], one[0][1])):
         version, before = held.pointers.get(key, (0, None))
         if pointer != before:
-            moved.append((version + 1, pointer))
+            runs_from = version + 1 if end_runs and before else held.runs_from.get(key, 0)
+            moved.append(Move(version + 1, pointer, runs_from))
     gone = sorted((version + 1, key) for key, (version, before) in held.pointers.items() if before and key not in now.pointers)
     fresh = sorted(set(now.bodies) - held.bodies, key=lambda content: (_ORDER[now.bodies[content][0]], content))
     bodies = tuple((content, *now.bodies[content]) for content in fresh)

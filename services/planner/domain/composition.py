@@ -43,7 +43,8 @@ class Composer:
         if recovery:
             found.flows.add(recovery)
         facts = facts_of(brand).model_copy(update={"flow_recovery": recovery})
-        return Plan(flow=flow.facts, definition=definition, brand=facts, stages=stages, links=self._links(found))
+        version = self.definitions.flow_version(flow.facts.pk)
+        return Plan(flow=flow.facts, definition=definition, version=version, brand=facts, stages=stages, links=self._links(found))
 
     def _first_recovery(self) -> str | None:
         """Where a brand names no recovery flow, password stages link the first that there is (observed-behaviour 38)."""

@@ -298,3 +298,16 @@ async def test_filters_find_what_has_the_value_and_what_is_no_filter_asks_nothin
         ("stages/dummy/?page=last&page_size=1", ["b"]),
     ):
         assert [one["name"] for one in (await api("GET", path))["results"]] == names, path
+
+
+async def test_end_runs_is_a_yes_or_a_no(api: Api, database: Database) -> None:
+    flow = await api("POST", "flows/instances/?end_runs=true", FLOW, 201)
+    stage = await api("POST", "stages/dummy/", {"name": "s"}, 201)
+    await api("POST", "flows/bindings/?end_runs=TRUE", {"target": flow["pk"], "stage": stage["pk"], "order": 0}, 201)
+    row = await database.fetchrow("SELECT runs_from FROM pointers WHERE kind = 'flow' AND pk = $1::text::uuid", flow["pk"])
+    assert row is not None
+    assert row["runs_from"] == 2
+    for wrong in ("", "perhaps", "2", "true%0d%0a"):
+        refused = await api("DELETE", f"stages/dummy/{stage['pk']}/?end_runs={wrong}", status=400)
+        assert refused == {"end_runs": ["Must be a valid boolean."]}
+    await api("DELETE", f"stages/dummy/{stage['pk']}/?end_runs=1", status=204)

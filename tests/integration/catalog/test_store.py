@@ -18,7 +18,7 @@ from services.catalog.domain.problems import Invalid
 from shared.contracts import catalog as events_contract
 from shared.contracts.catalog import DefinitionChanged
 from shared.contracts.codec import Codec
-from shared.contracts.definitions import CODEC, body_key
+from shared.contracts.definitions import CODEC, PointerMoved, body_key
 from shared.contracts.topics import CATALOG_EVENTS, DEFINITIONS
 from shared.flows.definitions import Definitions
 from shared.kernel.clock import FixedClock
@@ -240,3 +240,17 @@ async def test_a_body_that_comes_again_is_published_again(
     assert keys.count(body_key(published).encode()) == 3  # published, tombstone, published
     found = read(await outbox(database))
     assert found.stage_body(published) is not None
+
+
+async def test_an_edit_may_end_runs_and_a_flow_that_is_made_anew_ends_those_of_before(database: Database, editing: Editing) -> None:
+    flow, _, binding = await flow_with_stage(editing)
+    again = await editing.create("ann", "stage", "deny", {"name": "d"})
+    await editing.create("ann", "flow_binding", "", {"target": flow.pk, "stage": again.pk, "order": -1}, end_runs=True)
+    await editing.delete("ann", binding)
+    moved = [message for message in await outbox(database) if message.key == f"pointer/flow/{flow.pk}".encode()]
+    told = [CODEC.decode(message).body for message in moved]
+    assert [(one.version, one.runs_from) for one in told if isinstance(one, PointerMoved)] == [(1, 0), (2, 0), (3, 3), (4, 3)]
+    await editing.delete("ann", flow)
+    row = await database.fetchrow("SELECT version, runs_from FROM pointers WHERE kind = 'flow' AND pk = $1::text::uuid", flow.pk)
+    assert row is not None
+    assert (row["version"], row["runs_from"]) == (5, 5)

@@ -29,12 +29,15 @@ class Publishing:
         assert changed is not None
         self.catalog = evolve(self.catalog, [changed])
 
-    def told(self) -> News:
+    def told(self, *, end_runs: bool = False) -> News:
         now = publication(self.catalog)
-        out = news(self.held, now)
-        pointers = {one.key: (version, one) for version, one in out.pointers}
+        out = news(self.held, now, end_runs=end_runs)
+        pointers = {move.pointer.key: (move.version, move.pointer) for move in out.pointers}
         removed = {key: (version, None) for version, key in out.removed}
-        self.held = Held({**self.held.pointers, **pointers, **removed}, self.held.bodies | set(now.bodies))
+        runs_from = {move.pointer.key: move.runs_from for move in out.pointers} | {key: version for version, key in out.removed}
+        self.held = Held(
+            {**self.held.pointers, **pointers, **removed}, self.held.bodies | set(now.bodies), {**self.held.runs_from, **runs_from}
+        )
         return out
 
 
@@ -65,7 +68,7 @@ def test_a_pointer_needs_stages_policies_and_the_stages_that_stages_refer_to() -
     publishing = Publishing()
     flow, _, _ = flow_with_stages(publishing)
     told = publishing.told()
-    [needs] = [one.needs for _, one in told.pointers if one.key == ("flow", flow.pk)]
+    [needs] = [move.pointer.needs for move in told.pointers if move.pointer.key == ("flow", flow.pk)]
     assert set(needs) == {name for name, _, _ in told.bodies}
 
 
@@ -74,10 +77,10 @@ def test_a_change_of_a_stage_or_policy_moves_the_flow_and_the_version_grows_by_o
     flow, password, policy = flow_with_stages(publishing)
     publishing.told()
     publishing.change(policy, result=True)
-    moved = [(version, one.kind) for version, one in publishing.told().pointers]
+    moved = [(move.version, move.pointer.kind) for move in publishing.told().pointers]
     assert moved == [(2, "policy"), (2, "flow")]
     publishing.change(password, failed_attempts_before_cancel=1)
-    moved = [(version, one.kind) for version, one in publishing.told().pointers]
+    moved = [(move.version, move.pointer.kind) for move in publishing.told().pointers]
     # The referring stage's body is the same; the flow moves, because a reader needs the new body with it.
     assert moved == [(2, "stage"), (3, "flow")]
     assert flow.key in publishing.catalog.definitions
@@ -120,4 +123,43 @@ def test_an_object_that_went_and_came_again_goes_on_with_its_versions() -> None:
     assert publishing.told().removed == ((2, ("stage", stage.pk)),)
     assert publishing.told().removed == ()
     publishing.catalog = before
-    assert [version for version, _ in publishing.told().pointers] == [3]
+    assert [move.version for move in publishing.told().pointers] == [3]
+
+
+def runs_from(told: News, flow: Definition) -> list[tuple[int, int]]:
+    return [(move.version, move.runs_from) for move in told.pointers if move.pointer.key == ("flow", flow.pk)]
+
+
+def test_runs_go_on_over_an_edit_unless_it_says_that_they_end() -> None:
+    publishing = Publishing()
+    flow, password, policy = flow_with_stages(publishing)
+    assert runs_from(publishing.told(), flow) == [(1, 0)]
+    publishing.change(policy, result=True)
+    assert runs_from(publishing.told(), flow) == [(2, 0)]
+    publishing.change(password, failed_attempts_before_cancel=1)
+    assert runs_from(publishing.told(end_runs=True), flow) == [(3, 3)]
+    publishing.change(policy, wait_max=40)
+    assert runs_from(publishing.told(), flow) == [(4, 3)], "what was retired stays so"
+
+
+def test_an_edit_that_ends_runs_leaves_other_flows_alone() -> None:
+    publishing = Publishing()
+    flow, password, _ = flow_with_stages(publishing)
+    other = publishing.a("flow", name="o", slug="o", title="t", designation="recovery")
+    publishing.told()
+    publishing.change(password, failed_attempts_before_cancel=1)
+    told = publishing.told(end_runs=True)
+    assert runs_from(told, flow) == [(2, 2)]
+    assert runs_from(told, other) == []
+
+
+def test_a_flow_that_went_and_came_again_ends_the_runs_of_before_and_a_log_that_is_told_again_ends_none() -> None:
+    publishing = Publishing()
+    flow = publishing.a("flow", name="f", slug="f", title="t", designation="authentication")
+    publishing.told()
+    before, publishing.catalog = publishing.catalog, evolve(publishing.catalog, delete(publishing.catalog, flow))
+    publishing.told()
+    publishing.catalog = before
+    assert runs_from(publishing.told(), flow) == [(3, 2)]
+    publishing.held = publishing.held.forgotten()
+    assert runs_from(publishing.told(), flow) == [(4, 2)]

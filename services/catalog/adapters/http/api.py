@@ -7,7 +7,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from services.catalog.adapters.http import presenter
-from services.catalog.adapters.http.bodies import NOT_FOUND, Stopped, answer, fields_of
+from services.catalog.adapters.http.bodies import NOT_FOUND, Stopped, answer, fields_of, flag
 from services.catalog.adapters.http.endpoint import Endpoint, Method
 from services.catalog.adapters.http.listing import Listing, page, selected
 from services.catalog.application.editing import Editing
@@ -19,6 +19,8 @@ from shared.flows.registry import registry
 from shared.web.bearer import Tokens
 
 BASE: Final = "/api/v3/"
+END_RUNS: Final = "end_runs"
+"""Ours: open runs of the flows that this edit changes end at their next step, where they would go on as they were planned."""
 Show = Callable[[Catalog, Definition], dict[str, Any]]
 
 _FLOWS: Final = Listing(
@@ -70,7 +72,7 @@ class Collection:
     async def create(self, request: web.Request, actor: str) -> web.Response:
         """A new definition, as it is then shown."""
         body = await fields_of(request)
-        created = await self._editing.create(actor, self._kind, self._type, body)
+        created = await self._editing.create(actor, self._kind, self._type, body, end_runs=flag(request, END_RUNS))
         return answer(self._show_new(await self._editing.catalog(), created), 201)
 
     async def show(self, request: web.Request, _actor: str) -> web.Response:
@@ -81,7 +83,7 @@ class Collection:
     async def delete(self, request: web.Request, actor: str) -> web.Response:
         """One definition goes, with what hangs on it."""
         one = self._one(await self._editing.catalog(), request)
-        if not await self._editing.delete(actor, one):
+        if not await self._editing.delete(actor, one, end_runs=flag(request, END_RUNS)):
             raise Stopped(404, NOT_FOUND)
         return answer(None, 204)
 

@@ -12,6 +12,7 @@ from shared.web import strict_json
 from shared.web.app import body_of, suspect
 
 _JSON: Final = "application/json"
+_FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
 class Stopped(SluiceError):
@@ -53,6 +54,14 @@ async def fields_of(request: web.Request) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise non_field(f"Invalid data. Expected a dictionary, but got {type(value).__name__}.")
     return value
+
+
+def flag(request: web.Request, name: str) -> bool:
+    """A yes or no in the query, no where it is absent; `Invalid` for anything that is neither."""
+    given = request.query.get(name, "false").lower()
+    if given not in _FLAGS:
+        raise Invalid({name: ["Must be a valid boolean."]})
+    return _FLAGS[given]
 
 
 def refused(refusal: Invalid) -> web.Response:

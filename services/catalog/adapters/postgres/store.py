@@ -61,7 +61,7 @@ class PostgresStore:
         async with self._database.connection() as connection:
             return await self._current(connection)
 
-    async def change(self, actor: str, decide: Decide, shipped: ShippedFile | None = None) -> Sequence[Event]:
+    async def change(self, actor: str, decide: Decide, shipped: ShippedFile | None = None, *, end_runs: bool = False) -> Sequence[Event]:
         """See `ports.Store.change`."""
         async with self._database.transaction() as connection:
             await self._lock(connection)
@@ -71,7 +71,7 @@ class PostgresStore:
             events = decide(catalog)
             occasion = Occasion(self._clock.now_us(), self._new_id, self._trace())
             if events:
-                await self._commit(connection, actor, evolve(catalog, events), events, occasion)
+                await self._commit(connection, actor, evolve(catalog, events), events, occasion, end_runs=end_runs)
             if shipped:
                 await connection.execute(_REMEMBER, shipped.name, shipped.hash, occasion.at_us)
         return events
@@ -121,9 +121,11 @@ class PostgresStore:
             self._seen = (rows[0]["position"], Catalog({one.key: one for one in definitions}))
         return self._seen[1]
 
-    async def _commit(self, connection: Connection, actor: str, after: Catalog, events: Sequence[Event], occasion: Occasion) -> None:
+    async def _commit(
+        self, connection: Connection, actor: str, after: Catalog, events: Sequence[Event], occasion: Occasion, *, end_runs: bool
+    ) -> None:
         versioned = await self._versioned(connection, events)
-        told = news(await published.held(connection), records.published(after))
+        told = news(await published.held(connection), records.published(after), end_runs=end_runs)
         messages = records.definition_records(told, occasion)
         messages += records.event_records(versioned, actor, occasion)
         await connection.executemany(_APPEND, [_event(version, event, actor, occasion.at_us) for version, event in versioned])
