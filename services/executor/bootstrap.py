@@ -22,6 +22,7 @@ from services.executor.adapters.edge.revocations import RevocationTail
 from services.executor.adapters.edge.sealing_keys import SealingKeys
 from services.executor.adapters.edge.settings import EdgeSettings
 from services.executor.adapters.worker.asking import Asking
+from services.executor.adapters.worker.retirements import Retirements
 from services.executor.adapters.worker.staying import StayingWorker
 from services.executor.adapters.worker.worker import Worker
 from services.executor.application.advance import Cursor
@@ -74,21 +75,24 @@ class WorkerRole:
         self._upkeep = Upkeep(database, clock, limits, settings.login_life)
         self._relay = Relay(database, log, clock)
         self._log = log
+        self._retirements = Retirements(log, dead_letters, clock)
         asking = Asking(log, clock)
         parts = Parts(
             log=log, directory=PostgresDirectory(database, hashes, clock, limits), opener=self._keys,
-            cursor=Cursor(registry(), asking, asking), planner=asking, clock=clock, secret_key=derived_bytes(secret, "sessions"),
+            cursor=Cursor(registry(), asking, asking, self._retirements), planner=asking, clock=clock, secret_key=derived_bytes(secret, "sessions"),
             alive=lambda: False, failed=lambda *_: None,
         )  # fmt: skip
         self._worker = StayingWorker(lambda: Worker(parts, asking, dead_letters))
 
     async def start(self) -> None:
         """Join the group."""
+        await self._retirements.start()
         await self._worker.start()
 
     async def stop(self) -> None:
         """Leave the group."""
         await self._worker.stop()
+        await self._retirements.stop()
 
     def chores(self) -> Mapping[str, Awaitable[None]]:
         """What runs beside it for as long as it lives."""
@@ -101,8 +105,13 @@ class WorkerRole:
         }
 
     def readiness(self) -> Mapping[str, bool]:
-        """`caught_up`: partitions were given and taken over; `log`: the membership goes on."""
-        return {"caught_up": self._worker.caught_up, "log": self._worker.joined}
+        """`caught_up`: partitions were given and taken over; `log`: the membership goes on; `definitions`: read to their end."""
+        return {"caught_up": self._worker.caught_up, "log": self._worker.joined, "definitions": self._retirements.ready}
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why following the definitions ended by itself."""
+        return self._retirements.failure
 
 
 class EdgeRole:
@@ -207,7 +216,8 @@ class Executor:
     @property
     def failure(self) -> BaseException | None:
         """See `Service.failure`."""
-        return failure_of(*self._chores) or (self._edge.failure if self._edge else None)
+        roles = (self._worker, self._edge)
+        return failure_of(*self._chores) or next((role.failure for role in roles if role and role.failure), None)
 
     async def _first_administrator(self) -> None:
         """Make `akadmin` if a password or a token for it was given; nobody sits here to be told a made-up one."""

@@ -10,6 +10,7 @@ from typing import Any, Final, assert_never
 from services.executor.application import views
 from services.executor.application.decision import Decision
 from services.executor.application.obligations import is_founded, kept_for, oblige_planned, oblige_reached, subject_of
+from services.executor.application.ports import Retirements
 from services.executor.application.questions import Planner, Policy, plan_question, reach_question
 from services.executor.domain.destinations import Failed, Redirect, destination, outer_destination
 from services.executor.domain.destinations import Refused as BadDestination
@@ -41,10 +42,15 @@ class PlanningFailed(Unavailable):
 class Cursor:
     """Moves runs. Holds no run: one serves all sessions."""
 
-    def __init__(self, registry: Registry, planner: Planner, policy: Policy) -> None:
+    def __init__(self, registry: Registry, planner: Planner, policy: Policy, retirements: Retirements) -> None:
         self._types = registry.stages
+        self._retirements = retirements
         self._planner = planner
         self._policy = policy
+
+    def is_retired(self, run: RunState) -> bool:
+        """Whether the definitions that the run is pinned to were taken back (architecture §4.11)."""
+        return run.plan is not None and self._retirements.is_retired(run.plan.flow.pk, run.plan.version)
 
     async def start(self, decision: Decision, visitor: Visitor) -> None:
         """Plan a flow for this visitor and go to its first challenge; `UnknownFlow` if there is none."""

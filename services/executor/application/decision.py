@@ -16,7 +16,8 @@ from shared.flows.stage import Run
 class Decision:
     """What a step has come to so far. Nothing of it counts before its transition is accepted.
 
-    `restarted`: the flow was planned anew in this step; `emptied`: a log-out stage passed, so this step's inner query is void.
+    `restarted`: the flow was planned anew in this step; `emptied`: a log-out stage passed, so this step's inner query is void;
+    `flow_gone`: a run ended, and there is no flow to begin anew.
     """
 
     state: SessionState
@@ -28,6 +29,7 @@ class Decision:
     run: str | None = None
     restarted: bool = False
     emptied: bool = False
+    flow_gone: bool = False
 
     def record(self, *events: s.Event) -> None:
         """Note events and see the session as they leave it."""

@@ -4,8 +4,9 @@ Pure but for the effects: state in, decision or reply out. The log's side of it 
 """
 
 from dataclasses import dataclass
+from typing import Final
 
-from services.executor.application.advance import Cursor, Reading
+from services.executor.application.advance import Cursor, Reading, UnknownFlow
 from services.executor.application.decision import Decision
 from services.executor.domain.session import MAX_TRANSITIONS, SAME_REPLY, answered, expired, open_run, run_of
 from shared.contracts import sessions as s
@@ -13,6 +14,9 @@ from shared.contracts.people import Visitor
 from shared.contracts.states import Answered, RunState, SessionState
 from shared.contracts.steps import Outcome, StepRequested
 from shared.flows.asks import GetUser
+
+RETIRED: Final = "retired"
+"""Why a run was cancelled whose definitions the catalog took back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ def _cancel(decision: Decision) -> Handled:
 
 
 async def _start(decision: Decision, cursor: Cursor) -> Handled:
-    run = _continued(decision)
+    run = _continued(decision, cursor)
     if run is None:
         await _begin(decision, cursor)
         return Decided(decision)
@@ -116,11 +120,13 @@ async def _answer(decision: Decision, cursor: Cursor, read: Reading) -> Handled:
         # Shows what there is now, counts nothing. A cancelled run has none: its flow begins anew.
         return Current(addressed.run)
     deliver = shown is None or (addressed is not None and shown.transition == addressed.head)
-    run = _continued(decision)
+    run = _continued(decision, cursor)
     if run is None:
         # An answer to a run whose login is over was never meant for the one that takes its place.
         deliver = deliver and not decision.events
         await _begin(decision, cursor)
+        if decision.flow_gone:
+            return Decided(decision)
         run = decision.current
     elif run.run != decision.run:
         decision.run = run.run
@@ -137,12 +143,18 @@ def _addressed(state: SessionState, step: StepRequested) -> RunState | None:
     return run if run and run.flow == step.flow else None
 
 
-def _continued(decision: Decision) -> RunState | None:
-    """The open run that the step goes on with. One planned for a login goes on only with that login (rule 13)."""
+def _continued(decision: Decision, cursor: Cursor) -> RunState | None:
+    """The open run that the step goes on with. One planned for a login goes on only with that login (rule 13), and none
+    from definitions that were taken back (§4.11)."""
     step = decision.step
     addressed = _addressed(decision.state, step)
     run = addressed if addressed and not addressed.over else open_run(decision.state, step.flow)
-    if run is None or run.login is None or (step.login and step.login.login == run.login):
+    if run is None:
+        return None
+    if cursor.is_retired(run):
+        decision.record(s.RunCancelled(run=run.run, reason=RETIRED))
+        return None
+    if run.login is None or (step.login and step.login.login == run.login):
         return run
     decision.record(s.RunCancelled(run=run.run, reason="login_over"))
     return None
@@ -156,7 +168,13 @@ async def _begin(decision: Decision, cursor: Cursor) -> None:
     if step.login:
         found = (await decision.do.ask(GetUser(user=step.login.user))).user
         user = found if found and found.is_active and found.epoch == step.login.epoch else None
-    await cursor.start(decision, Visitor(user=user, address=step.address, user_agent=step.user_agent, host=step.host, secure=step.secure))
+    visitor = Visitor(user=user, address=step.address, user_agent=step.user_agent, host=step.host, secure=step.secure)
+    try:
+        await cursor.start(decision, visitor)
+    except UnknownFlow:
+        if not any(isinstance(event, s.RunCancelled) for event in decision.events):
+            raise
+        decision.flow_gone = True  # that its run ended is written all the same
 
 
 def close(decision: Decision) -> None:

@@ -199,6 +199,8 @@ class Owner:
             if not isinstance(handled, Decided):
                 return replying.unchanged(step, self.states.get(step.session), handled)
             if await self.write(handled.decision.state, handled.decision.transition()):
+                if handled.decision.flow_gone:
+                    raise UnknownFlow
                 return replying.accepted(step, self.states.get(step.session))
         raise Unavailable("others write this session")
 

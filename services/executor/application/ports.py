@@ -68,6 +68,14 @@ class Directory(Protocol):
         ...
 
 
+class Retirements(Protocol):
+    """What the catalog has taken back, for the worker."""
+
+    def is_retired(self, flow: str, version: int) -> bool:
+        """Whether a run that was planned from this version of the flow (by pk) has to end. `Unavailable` while that is not known."""
+        ...
+
+
 class Logins(Protocol):
     """Logins and users, for the edge."""
 

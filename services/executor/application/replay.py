@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from services.executor.application.advance import Cursor
 from services.executor.application.decision import Decision
 from services.executor.application.effects import RecordedEffects, ReplayDiffers
-from services.executor.application.handling import Decided, close, handle
+from services.executor.application.handling import RETIRED, Decided, close, handle
 from shared.contracts import sessions as s
 from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlanRefused, PlanRequested
 from shared.contracts.policy import VerdictReached, VerdictRequested
@@ -23,10 +23,10 @@ async def decided_again(state: SessionState, recorded: s.SessionAdvanced, regist
 
     Only steps of visitors are decided: starts, answers, cancels. `ReplayDiffers` if something else is asked today.
     """
-    answers = _Answers(recorded)
+    answers = _Answers(state, recorded)
     do = RecordedEffects(recorded.asks, secret_key, state.session, state.version + 1, recorded.command, recorded.at_us)
     decision = Decision(state, _step(state, recorded), do, recorded.at_us)
-    handled = await handle(decision, Cursor(registry, answers, answers), lambda fields: _read(recorded.given, fields))
+    handled = await handle(decision, Cursor(registry, answers, answers, answers), lambda fields: _read(recorded.given, fields))
     if not isinstance(handled, Decided):
         raise ReplayDiffers(type(handled).__name__)
     close(decision)
@@ -34,13 +34,19 @@ async def decided_again(state: SessionState, recorded: s.SessionAdvanced, regist
 
 
 class _Answers:
-    """Planner and policy, as they answered then."""
+    """Planner, policy and the catalog's retirements, as they answered then."""
 
-    def __init__(self, recorded: s.SessionAdvanced) -> None:
+    def __init__(self, state: SessionState, recorded: s.SessionAdvanced) -> None:
+        self._ended = {e.run: e.reason for e in recorded.events if isinstance(e, s.RunCancelled)}
+        retired = [run.plan for run in state.runs if run.plan and self._ended.get(run.run) == RETIRED]
+        self._retired = {(plan.flow.pk, plan.version) for plan in retired}
         self._plans = iter([e for e in recorded.events if isinstance(e, s.RunStarted | s.RunReplanned | s.RunRefused)])
         self._verdicts: Iterator[VerdictReached] = iter(
             [e.verdict for e in recorded.events if isinstance(e, s.StageSkipped | s.StageGuarded) and e.verdict]
         )
+
+    def is_retired(self, flow: str, version: int) -> bool:
+        return (flow, version) in self._retired
 
     async def plan(self, question: PlanRequested) -> PlanMade | PlanRefused:
         match next(self._plans, None):
@@ -51,6 +57,9 @@ class _Answers:
             case s.RunStarted() | s.RunReplanned() as planned:
                 ids = {"request": question.request, "session": question.session, "run": question.run, "digest": question.digest}
                 return PlanMade(**ids, plan=planned.plan, verdicts=planned.verdicts)
+            case None if self._ended:  # a run was over, and its flow gone
+                ids = {"request": question.request, "session": question.session, "run": question.run, "digest": question.digest}
+                return PlanRefused.model_validate({**ids, "reason": "unknown_flow"})
             case None:
                 raise ReplayDiffers("a plan is wanted that was not")
 

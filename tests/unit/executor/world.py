@@ -145,6 +145,19 @@ class FixedPolicy:
 
 
 @dataclass
+class FixedRetirements:
+    """Flows whose runs have to end."""
+
+    flows: set[str] = field(default_factory=set)
+    fail: Exception | None = None
+
+    def is_retired(self, flow: str, version: int) -> bool:
+        if self.fail:
+            raise self.fail
+        return flow in self.flows
+
+
+@dataclass
 class Browser:
     """What an edge keeps for a browser: the session's cookie, the step cookie, the login."""
 
@@ -206,6 +219,7 @@ class World:
         self.directory = FakeDirectory()
         self.planner = FixedPlanner(flows or {"login": LOGIN_STAGES})
         self.policy = FixedPolicy()
+        self.retirements = FixedRetirements()
         self.workers: list[Worker] = []
         self._count = workers
         self._waiting: dict[str, asyncio.Future[StepReplied]] = {}
@@ -226,13 +240,16 @@ class World:
 
     async def add_worker(self, wrap: Callable[[Any], Any] = lambda log: log) -> Worker:
         parts = Parts(
-            log=wrap(self.log), directory=self.directory, opener=PlainOpener(), cursor=Cursor(registry(), self.planner, self.policy),
+            log=wrap(self.log), directory=self.directory, opener=PlainOpener(), cursor=self.cursor(),
             planner=self.planner, clock=self.clock, secret_key=SECRET, alive=lambda: True, failed=lambda *_: None,
         )  # fmt: skip
         worker = Worker(parts, NoAsking(), DeadLetters(self.log, "executor", self.clock))  # type: ignore[arg-type]
         await worker.start()
         self.workers.append(worker)
         return worker
+
+    def cursor(self) -> Cursor:
+        return Cursor(registry(), self.planner, self.policy, self.retirements)
 
     def browser(self) -> Browser:
         return Browser(self)

@@ -1,0 +1,85 @@
+"""Runs of definitions that were taken back end at their next step, and what was typed for them goes nowhere."""
+
+from services.executor.application.replay import decided_again
+from services.executor.domain.session import evolve, new_session
+from shared.contracts import wire
+from shared.flows.registry import registry
+from shared.kernel.errors import Unavailable
+from tests.unit.executor.test_steps import events
+from tests.unit.executor.world import LOGIN_STAGES, SECRET, Browser, World, stage
+
+
+async def at_the_password(world: World) -> Browser:
+    browser = world.browser()
+    await browser.get()
+    reply = await browser.post({"uid_field": "alice"})
+    assert reply.view and reply.view.component == "ak-stage-password"
+    return browser
+
+
+async def test_a_password_for_a_run_that_was_taken_back_logs_in_nobody_and_the_flow_begins_anew() -> None:
+    async with World() as world:
+        browser = await at_the_password(world)
+        world.retirements.flows.add("login")
+        reply = await browser.post({"password": "secret"})
+        assert reply.login is None
+        assert reply.view and reply.view.component == "ak-stage-identification"
+        assert not any(ask.kind == "directory.password.verify" for _, ask in world.directory.asked)
+        told = events(await world.history(browser.session))
+        assert told[-3:] == ["run.cancelled", "run.started", "stage.challenged"]
+
+
+async def test_a_get_ends_it_too() -> None:
+    async with World() as world:
+        browser = await at_the_password(world)
+        world.retirements.flows.add("login")
+        reply = await browser.get()
+        assert reply.view and reply.view.component == "ak-stage-identification"
+
+
+async def test_a_run_whose_flow_is_gone_ends_and_there_is_nothing_to_begin() -> None:
+    flows = {"login": LOGIN_STAGES}
+    async with World(flows) as world:
+        browser = await at_the_password(world)
+        world.retirements.flows.add("login")
+        del flows["login"]
+        reply = await browser.post({"password": "secret"})
+        assert (reply.outcome, reply.login, reply.view) == ("unknown_flow", None, None)
+        assert events(await world.history(browser.session))[-1] == "run.cancelled"
+        assert (await browser.post({"password": "secret"})).outcome == "unknown_flow"
+        assert (await browser.get()).outcome == "unknown_flow"
+
+
+async def test_other_flows_go_on() -> None:
+    async with World({"login": LOGIN_STAGES, "other": (stage("dummy"),)}) as world:
+        browser = await at_the_password(world)
+        await browser.get("other")
+        world.retirements.flows.add("login")
+        reply = await browser.post({}, "other")
+        assert reply.view and reply.view.kind == "redirect"
+
+
+async def test_while_it_is_not_known_nothing_is_decided() -> None:
+    async with World() as world:
+        browser = await at_the_password(world)
+        world.retirements.fail = Unavailable("unread")
+        reply = await browser.post({"password": "secret"})
+        assert (reply.outcome, reply.login) == ("unavailable", None)
+        world.retirements.fail = None
+        assert (await browser.post({"password": "secret"})).login
+
+
+async def test_such_a_history_is_decided_again_to_the_same_bytes() -> None:
+    flows = {"login": LOGIN_STAGES}
+    async with World(flows) as world:
+        browser = await at_the_password(world)
+        world.retirements.flows.add("login")
+        await browser.get()
+        del flows["login"]
+        await browser.get()
+        history = await world.history(browser.session)
+    state = new_session(browser.session)
+    for received in history:
+        again = await decided_again(state, received.body, registry(), SECRET)
+        assert wire.pack(again.model_dump()) == wire.pack(received.body.model_dump())
+        state = evolve(state, received.envelope, received.body)
