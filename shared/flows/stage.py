@@ -16,6 +16,7 @@ from shared.contracts.people import LoginClaims, UserFacts, Visitor
 from shared.contracts.planner import Plan, PlannedStage
 from shared.flows.effects import Answer, Effects
 from shared.flows.fields import Field, Problem
+from shared.flows.shown import person_of
 
 
 class StageConfig(BaseModel):
@@ -35,7 +36,8 @@ class Run:
     """What a stage may know: the run that it is part of, as it is now.
 
     `context` is the plan's context (stages reference 1.5); `visitor.user` the logged-in user. `counters` are the
-    session's. `next` is the inner query's `next`, unchecked. `links` maps pks of linked flows to their slugs.
+    session's. `next` is the inner query's `next`, unchecked. `links` maps pks of linked flows to their slugs. `ahead` are
+    the types of the stages that are planned after this one.
     """
 
     session: str
@@ -48,6 +50,7 @@ class Run:
     query: str
     counters: Mapping[str, int]
     at_us: int
+    ahead: tuple[str, ...] = ()
 
     @property
     def pending_user(self) -> UserFacts | None:
@@ -57,12 +60,8 @@ class Run:
 
     @property
     def person(self) -> str:
-        """The name to show: as typed if the match must not be shown, else the pending user's, else the visitor's."""
-        shown = self.context.get("pending_user_identifier")
-        if isinstance(shown, str):
-            return shown
-        user = self.pending_user or self.visitor.user
-        return user.username if user else ""
+        """The name to show, see `shared.flows.shown`."""
+        return person_of(self.context, self.visitor.user)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from shared.contracts.states import RunState
 from shared.flows.effects import Answer
 from shared.flows.fields import Cleaned, Field, Problem
 from shared.flows.registry import Registry
+from shared.flows.shown import person_of
 from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage, StageConfig, StageFailed
 from shared.kernel.errors import Unavailable
 
@@ -273,10 +274,4 @@ def _count(decision: Decision, counters: Mapping[str, int]) -> None:
 
 
 def _person(run: RunState) -> str:
-    shown = run.context.get("pending_user_identifier")
-    if isinstance(shown, str):
-        return shown
-    pending = run.context.get("pending_user")
-    if isinstance(pending, Mapping):
-        return str(pending.get("username", ""))
-    return run.visitor.user.username if run.visitor.user else ""
+    return person_of(run.context, run.visitor.user)

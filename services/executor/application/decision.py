@@ -63,6 +63,7 @@ class Decision:
         return Run(
             session=self.state.session, run=run.run, plan=run.plan, stage=run.stages[0], context=run.context,
             visitor=self._visitor(run), login=self.login, query=self.step.query, counters=self.state.counters, at_us=self.at_us,
+            ahead=tuple(stage.type for stage in run.stages[1:]),
         )  # fmt: skip
 
     def _visitor(self, run: RunState) -> Visitor:

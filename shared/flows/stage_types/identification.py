@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import parse_qsl, urlencode
 
 from pydantic import ValidationError, field_validator, model_validator
@@ -14,9 +14,12 @@ from shared.flows.effects import Answer, Effects
 from shared.flows.evidence import ANONYMOUS
 from shared.flows.fields import NON_FIELD, Field, TextField, problem
 from shared.flows.references import Reference
+from shared.flows.shown import IDENTIFIER, TYPED
 from shared.flows.stage import Challenge, Denied, Outcome, Passed, Refused, Run, Stage, StageConfig, StageFailed
 from shared.flows.stage_types.password import PasswordConfig, failed, verified
 
+PROVING: Final = frozenset({"password", "authenticator_validate"})
+"""Types of stages behind which somebody has proved who they are: with one ahead, `show_matched_user` waits for it."""
 _FAILED = {NON_FIELD: (problem("Failed to authenticate."),)}
 
 
@@ -85,9 +88,7 @@ class IdentificationStage(Stage[IdentificationConfig]):
         typed = str(answer["uid_field"])
         found = await do.ask(FindUser(fields=config.user_fields, value=typed, case_insensitive=config.case_insensitive_matching))
         user = found.user or _pretended(typed)
-        context: dict[str, Any] = {"pending_user": user.model_dump()}
-        if not config.show_matched_user:
-            context["pending_user_identifier"] = typed
+        context = {"pending_user": user.model_dump(), **_shown(run, config, typed)}
         password = _password_config(run, config)
         if password is not None:
             return await _with_password(replace(run, context={**run.context, **context}), password, answer, do, context)
@@ -104,6 +105,15 @@ async def _with_password(run: Run, config: PasswordConfig, answer: Answer, do: E
         return replace(outcome, context=context) if isinstance(outcome, Refused) else outcome
     user = UserFacts.model_validate(proved["pending_user"])
     return Passed(user.uid or ANONYMOUS, "identification.password", {**context, **proved})
+
+
+def _shown(run: Run, config: IdentificationConfig, typed: str) -> dict[str, Any]:
+    """What later pages show in the matched user's stead: what was typed, for good or until a proof."""
+    before = {name: None for name in (IDENTIFIER, TYPED) if name in run.context}
+    if not config.show_matched_user:
+        return {**before, IDENTIFIER: typed}
+    guarded = config.password_stage is not None or not PROVING.isdisjoint(run.ahead)
+    return {**before, TYPED: typed} if guarded else before
 
 
 def _pretended(typed: str) -> UserFacts:

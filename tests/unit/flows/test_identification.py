@@ -126,3 +126,37 @@ def test_a_stage_without_any_way_in_is_refused_in_authentiks_words() -> None:
     with pytest.raises(ValidationError) as refused:
         IdentificationConfig()
     assert refused.value.errors()[0]["msg"] == "When no user fields are selected, at least one source must be selected"
+
+
+@pytest.mark.parametrize("ahead", [("password", "user_login"), ("dummy", "password"), ("authenticator_validate",)])
+async def test_with_a_proof_ahead_the_match_waits_for_it_whatever_the_stage_says(ahead: tuple[str, ...]) -> None:
+    given = a_run("identification", CONFIG, ahead=ahead)
+    then = await answered(given, {"uid_field": "alice@EXAMPLE.com"}, FakeEffects([FOUND]))
+    assert isinstance(then, Passed)
+    assert replace(given, context=then.context).person == "alice@EXAMPLE.com"
+    proved = {**then.context, "pending_user": ALICE.model_copy(update={"backend": "b"}).model_dump()}
+    assert replace(given, context=proved).person == "alice"
+
+
+@pytest.mark.parametrize("ahead", [(), ("user_login",), ("dummy", "deny")])
+async def test_where_nothing_is_to_be_proved_the_match_is_shown_as_in_authentik(ahead: tuple[str, ...]) -> None:
+    given = a_run("identification", CONFIG, ahead=ahead)
+    then = await answered(given, {"uid_field": "alice@EXAMPLE.com"}, FakeEffects([FOUND]))
+    assert isinstance(then, Passed)
+    assert replace(given, context=then.context).person == "alice"
+
+
+async def test_a_wrong_password_on_the_first_page_shows_what_was_typed() -> None:
+    then = await answered(combined(), {"uid_field": "ALICE", "password": "x"}, FakeEffects([FOUND, WRONG]))
+    assert isinstance(then, Refused)
+    assert replace(combined(), context=then.context).person == "ALICE"
+
+
+@pytest.mark.parametrize("show", [True, False])
+@pytest.mark.parametrize("ahead", [(), ("password",)])
+async def test_who_identifies_again_is_not_shown_as_whom_they_typed_before(show: bool, ahead: tuple[str, ...]) -> None:
+    before = {"pending_user_identifier": "before", "pending_user_typed": "before"}
+    given = a_run("identification", CONFIG | {"show_matched_user": show}, ahead=ahead, context=before)
+    then = await answered(given, {"uid_field": "alice"}, FakeEffects([FOUND]))
+    assert isinstance(then, Passed)
+    assert replace(given, context={**before, **then.context}).person == "alice"
