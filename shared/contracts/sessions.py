@@ -9,23 +9,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from shared.contracts.codec import Codec
+from shared.contracts.evidence import Evidence
 from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Text, Value
 from shared.contracts.people import LoginClaims, Visitor
 from shared.contracts.planner import Plan, PlannedStage, PlanRefused
 from shared.contracts.policy import VerdictReached
 from shared.contracts.steps import Shown, View
-
-
-class Evidence(Value):
-    """Why a stage counts as passed: who showed what, when, in which run. A body is never evidence (architecture §4.8)."""
-
-    session: ShortText
-    run: ShortText
-    binding: ShortText
-    version: Count
-    subject: ShortText
-    method: ShortText
-    at_us: Micros
 
 
 class SessionStarted(Value):

@@ -6,6 +6,7 @@ A new owner of a partition starts from these. They are derived: the history alon
 from typing import ClassVar, Literal
 
 from shared.contracts.codec import Codec
+from shared.contracts.evidence import Evidence
 from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Text, Value
 from shared.contracts.people import LoginClaims, Visitor
 from shared.contracts.planner import Plan, PlannedStage
@@ -13,7 +14,10 @@ from shared.contracts.steps import View
 
 
 class RunState(Value):
-    """One run, folded. `stages[0]` is the current stage; `over` says how it ended. `head` is its last transition."""
+    """One run, folded. `stages[0]` is the current stage; `over` says how it ended. `head` is its last transition.
+
+    `evidence` is what authenticates the pending user of `context`; it falls with that user (architecture §4.8).
+    """
 
     run: ShortText
     flow: ShortText
@@ -28,6 +32,7 @@ class RunState(Value):
     head: ShortText = ""
     version: Count = 0
     started_us: Micros = 0
+    evidence: tuple[Evidence, ...] = ()
 
 
 class Answered(Value):

@@ -4,11 +4,13 @@ An ask may change something (an attempt is counted), so whoever answers it remem
 n, kind) and gives the same answer to the same key (architecture §4.4). Secrets travel beside an ask, never in it.
 """
 
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
 
 from shared.contracts.model import Count, Plain, ShortText, Text, Value
 from shared.contracts.people import UserFacts
 
+INBUILT: Final = "authentik.core.auth.InbuiltBackend"
+"""The one backend of passwords that there is. Others (app passwords, LDAP, Kerberos) know nobody here and add nothing."""
 R = TypeVar("R", bound=Value)
 
 

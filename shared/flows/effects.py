@@ -30,7 +30,7 @@ class Effects(Protocol):
         ...
 
     def order(self, order: Order) -> None:
-        """Have this done if, and only if, the transition of this step is accepted."""
+        """Have this done if, and only if, the transition of this step is accepted; `Unfounded` without the grounds for it."""
         ...
 
     def new_id(self, purpose: str) -> str:

@@ -8,13 +8,16 @@ no callbacks and no states of its own: `do` is its only way to the world, so tha
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.contracts.evidence import Evidence, Grounds
+from shared.contracts.model import Plain
 from shared.contracts.people import LoginClaims, UserFacts, Visitor
 from shared.contracts.planner import Plan, PlannedStage
 from shared.flows.effects import Answer, Effects
+from shared.flows.evidence import ANONYMOUS, Account, Lack, Moment, Need, Proof, ProofKind, counting, lacking
 from shared.flows.fields import Field, Problem
 from shared.flows.shown import person_of
 
@@ -37,7 +40,9 @@ class Run:
 
     `context` is the plan's context (stages reference 1.5); `visitor.user` the logged-in user. `counters` are the
     session's. `next` is the inner query's `next`, unchecked. `links` maps pks of linked flows to their slugs. `ahead` are
-    the types of the stages that are planned after this one.
+    the types of the stages that are planned after this one. `version` is that of the transition being decided; `evidence`
+    authenticates the pending user, `began_as` is the login that the run began with (architecture §4.8). Without these three
+    nothing counts.
     """
 
     session: str
@@ -51,6 +56,9 @@ class Run:
     counters: Mapping[str, int]
     at_us: int
     ahead: tuple[str, ...] = ()
+    version: int = 0
+    evidence: tuple[Evidence, ...] = ()
+    began_as: LoginClaims | None = None
 
     @property
     def pending_user(self) -> UserFacts | None:
@@ -62,6 +70,33 @@ class Run:
     def person(self) -> str:
         """The name to show, see `shared.flows.shown`."""
         return person_of(self.context, self.visitor.user)
+
+    @property
+    def subject(self) -> str:
+        """Whom a stage is about, for its evidence: the uid of the pending user, else of the visitor, else `anonymous`."""
+        user = self.pending_user or self.visitor.user
+        return user.uid if user and user.uid else ANONYMOUS
+
+    def grounds(self, user: UserFacts, *, unauthenticated: bool = False) -> Grounds:
+        """On what an order on this user's account may rest; `unauthenticated` if the stage's configuration waives it."""
+        account = _account(user)
+        found = counting(self.evidence, account, self._now) if account else ()
+        return Grounds(evidence=found, login=self.began_as, unauthenticated=unauthenticated)
+
+    def lacks(self, need: Need, user: UserFacts, *, unauthenticated: bool = False) -> Lack:
+        """What is missing for an order on this user's account that needs that much; "" if nothing is."""
+        account = _account(user)
+        if account is None:
+            return "" if unauthenticated else "no_evidence"
+        return lacking(need, account, self.grounds(user, unauthenticated=unauthenticated), self._now)
+
+    @property
+    def _now(self) -> Moment:
+        return Moment(self.session, self.run, self.version, self.at_us)
+
+
+def _account(user: UserFacts) -> Account | None:
+    return None if user.pk is None else Account(user.pk, user.uid, user.epoch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +110,7 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """The stage is done. `subject` and `method` are the evidence: who showed what.
+    """The stage is done. `subject` and `method` are the evidence: who showed what. With a `proof` it authenticates that user.
 
     `context` is merged into the run's context; `inserted` stages come next; `counters` are set in the session.
     """
@@ -83,6 +118,7 @@ class Passed:
     subject: str
     method: str
     context: Mapping[str, Any] = field(default_factory=dict)
+    proof: Proof | None = None
     inserted: tuple[PlannedStage, ...] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
     login: LoginClaims | None = None
@@ -100,11 +136,25 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The run ends here. Without a message the visitor reads `Unknown error`. `final`: a limit, no restart goes around it."""
+    """The run ends here. Without a message the visitor reads `Unknown error`. `final`: a limit, no restart goes around it.
+    `reason` is what the history calls it."""
 
     message: str = ""
     counters: Mapping[str, int] = field(default_factory=dict)
     final: bool = False
+    reason: str = "denied"
+
+
+_LACKING: Final[Mapping[Lack, str]] = {
+    "": "",
+    "no_evidence": "Nothing here has shown that you are who you say you are.",
+    "evidence_too_old": "Too much time has passed since you showed who you are. Please begin again.",
+}
+
+
+def denied_for(lack: Lack) -> Denied:
+    """What comes of a stage whose order lacks evidence. Evidence that is merely too old can be shown again."""
+    return Denied(_LACKING[lack], final=lack != "evidence_too_old", reason=lack)
 
 
 Outcome = Passed | Refused | Denied
@@ -119,7 +169,9 @@ class Stage(ABC, Generic[C]):
 
     `name` is the type's name, `app` authentik's app label and `model` its model (`<app>.<model>` in blueprints),
     `path` its place in the REST API under `/api/v3/stages/`, `form` the admin form's component, `config` its
-    configuration's model and `fields` what an answer may hold.
+    configuration's model and `fields` what an answer may hold. `proves` are the kinds of authenticating evidence that it may
+    pass with, `needs` is the most that one of its orders needs, and `renames` says that it makes somebody else the pending
+    user, so that what was proved before is of no use after it.
     """
 
     name: ClassVar[str]
@@ -130,6 +182,13 @@ class Stage(ABC, Generic[C]):
     verbose_name: ClassVar[str]
     config: ClassVar[type[StageConfig]]
     fields: ClassVar[Mapping[str, Field]] = {}
+    proves: ClassVar[frozenset[ProofKind]] = frozenset()
+    needs: ClassVar[Need] = Need.NOTHING
+    renames: ClassVar[bool] = False
+
+    def can_prove(self, config: C, references: Mapping[str, Plain]) -> bool:
+        """Whether a stage of this configuration can pass with a proof at all; `references` are as in `PlannedStage`."""
+        return bool(self.proves)
 
     @abstractmethod
     async def challenge(self, run: Run, config: C, do: Effects) -> Challenge | Passed | Denied:

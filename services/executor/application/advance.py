@@ -4,8 +4,8 @@ The cursor moves through stages that ask nothing until one has to ask the visito
 transition.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, assert_never
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar, assert_never
 
 from services.executor.application import views
 from services.executor.application.decision import Decision
@@ -16,17 +16,20 @@ from services.executor.domain.destinations import Failed, Redirect, destination,
 from services.executor.domain.destinations import Refused as BadDestination
 from services.executor.domain.session import obligation
 from shared.contracts import sessions as s
+from shared.contracts.evidence import Evidence
 from shared.contracts.people import Visitor
 from shared.contracts.planner import PlanMade, PlanRefused
 from shared.contracts.states import RunState
 from shared.flows.effects import Answer
+from shared.flows.evidence import Unfounded
 from shared.flows.fields import Cleaned, Field, Problem
 from shared.flows.registry import Registry
 from shared.flows.shown import person_of
-from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage, StageConfig, StageFailed
+from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage, StageConfig, StageFailed, denied_for
 from shared.kernel.errors import Unavailable
 
 SECOND: Final = 1_000_000
+Came = TypeVar("Came", Challenge | Passed | Denied, Passed | Refused | Denied)
 Reading = Callable[[Mapping[str, Field]], Cleaned | dict[str, tuple[Problem, ...]]]
 
 
@@ -77,7 +80,7 @@ class Cursor:
                 continue
             type_, config, run = self._stage(decision)
             try:
-                came = await type_.challenge(run, config, decision.do)
+                came = await _came(decision, type_, type_.challenge(run, config, decision.do))
             except StageFailed as failure:
                 return self._challenged(decision, views.error_view(run.plan.flow, str(failure)))
             match came:
@@ -98,7 +101,7 @@ class Cursor:
         try:
             if isinstance(cleaned, Cleaned):
                 given = Answer(cleaned.clear, frozenset(cleaned.secret))
-                came = await type_.answer(run, config, given, decision.do)
+                came = await _came(decision, type_, type_.answer(run, config, given, decision.do))
             else:
                 came = type_.missing(run, config, cleaned)
         except StageFailed as failure:
@@ -147,12 +150,9 @@ class Cursor:
 
     @staticmethod
     def _pass(decision: Decision, passed: Passed) -> None:
-        run, state = decision.current, decision.state
+        run = decision.current
         binding = run.stages[0].binding
-        evidence = s.Evidence(
-            session=state.session, run=run.run, binding=binding, version=state.version + 1,
-            subject=passed.subject, method=passed.method, at_us=decision.at_us,
-        )  # fmt: skip
+        evidence = _evidence(decision, binding, passed)
         _count(decision, passed.counters)
         decision.record(
             s.StagePassed(run=run.run, binding=binding, evidence=evidence, context=dict(passed.context), inserted=passed.inserted)
@@ -173,7 +173,7 @@ class Cursor:
             return await self._restart(decision)
         type_, config, seen = self._stage(decision)
         try:
-            came = await type_.challenge(seen, config, decision.do)
+            came = await _came(decision, type_, type_.challenge(seen, config, decision.do))
         except StageFailed as failure:
             return self._challenged(decision, views.error_view(seen.plan.flow, str(failure)))
         match came:
@@ -195,7 +195,7 @@ class Cursor:
             return await self._restart(decision)
         assert run.plan is not None  # noqa: S101 - an open run has one
         view = views.denied_view(run.plan.flow, _person(run), denied.message)
-        decision.record(s.RunDenied(run=run.run, reason="denied", view=view))
+        decision.record(s.RunDenied(run=run.run, reason=denied.reason, view=view))
         return None
 
     async def _restart(self, decision: Decision) -> None:
@@ -267,6 +267,31 @@ def _arrive(decision: Decision, run: str, flow: Any) -> None:
             decision.record(s.RunDenied(run=run, reason="bad_next", view=views.error_view(flow, "next leads nowhere")))
         case _:
             assert_never(to)
+
+
+async def _came(decision: Decision, type_: Stage[Any], doing: Awaitable[Came]) -> Came | Denied:
+    """What a stage comes to. One that orders without the grounds for it is denied; one that fails orders nothing (§4.8)."""
+    before = len(decision.do.orders)
+    try:
+        came = await doing
+    except Unfounded as unfounded:
+        del decision.do.orders[before:]
+        return denied_for(unfounded.lack)
+    except StageFailed:
+        del decision.do.orders[before:]
+        raise
+    if isinstance(came, Passed) and came.proof and came.proof.kind not in type_.proves:
+        raise TypeError(f"{type_.name} does not say that it proves {came.proof.kind}")
+    return came
+
+
+def _evidence(decision: Decision, binding: str, passed: Passed) -> Evidence:
+    proof, state = passed.proof, decision.state
+    return Evidence(
+        session=state.session, run=decision.current.run, binding=binding, version=state.version + 1,
+        subject=proof.user.uid if proof else passed.subject, method=passed.method, at_us=decision.at_us,
+        proves=proof.kind if proof else "", user=proof.user.pk if proof else None, epoch=proof.user.epoch if proof else 0,
+    )  # fmt: skip
 
 
 def _count(decision: Decision, counters: Mapping[str, int]) -> None:

@@ -64,7 +64,13 @@ class Decision:
             session=self.state.session, run=run.run, plan=run.plan, stage=run.stages[0], context=run.context,
             visitor=self._visitor(run), login=self.login, query=self.step.query, counters=self.state.counters, at_us=self.at_us,
             ahead=tuple(stage.type for stage in run.stages[1:]),
+            version=self.state.version + 1, evidence=run.evidence, began_as=self._began_as(run),
         )  # fmt: skip
+
+    def _began_as(self, run: RunState) -> LoginClaims | None:
+        """The login that the run began with, if the browser still has it: a run that logged in began with none of that user's."""
+        login, user = self.login, run.visitor.user
+        return login if login and user and (login.login, login.user) == (run.login, user.pk) else None
 
     def _visitor(self, run: RunState) -> Visitor:
         # Who it is was settled when the run began; where the request comes from is this step's.

@@ -12,6 +12,7 @@ from shared.contracts.model import Value
 from shared.contracts.sessions import AskRecord, OrderRecord
 from shared.flows.asks import Ask
 from shared.flows.effects import Effects, SecretField
+from shared.flows.evidence import Unfounded
 from shared.flows.orders import Order
 from shared.kernel.ids import derived_id
 
@@ -50,6 +51,8 @@ class LiveEffects:
 
     def order(self, order: Order) -> None:
         """See `Effects.order`."""
+        if lack := order.lacks(self.session, self.version):
+            raise Unfounded(lack)
         self.orders.append(OrderRecord(n=len(self.orders) + 1, kind=order.kind, order=order.model_dump()))
 
     def new_id(self, purpose: str) -> str:

@@ -11,12 +11,16 @@ run.refused ──▶ open without a plan, then run.denied or run.finished in th
 ```
 """
 
+from collections.abc import Mapping
 from typing import Any, assert_never
 
 from shared.contracts import sessions as s
+from shared.contracts.evidence import Evidence
+from shared.contracts.model import Plain
 from shared.contracts.people import Visitor
 from shared.contracts.planner import Plan
 from shared.contracts.states import RunState
+from shared.flows.evidence import KINDS
 
 RunEvent = (
     s.RunStarted | s.RunRefused | s.RunReplanned | s.StageSkipped | s.StageGuarded | s.StageChallenged
@@ -44,15 +48,16 @@ def evolve_run(run: RunState, event: RunEvent) -> RunState:
         case s.RunStarted() | s.RunRefused() | s.StageGuarded():
             return run
         case s.RunReplanned():
-            return _with(run, plan=_without_stages(event.plan), stages=event.plan.stages, context=event.context, view=None)
+            return _about(_with(run, plan=_without_stages(event.plan), stages=event.plan.stages, view=None), event.context)
         case s.StageSkipped():
             return _with(run, stages=run.stages[1:])
         case s.StagePassed():
-            return _with(run, stages=event.inserted + run.stages[1:], context={**run.context, **event.context}, view=None)
+            passed = _about(_with(run, stages=event.inserted + run.stages[1:], view=None), {**run.context, **event.context})
+            return _with(passed, evidence=_added(passed.evidence, event.evidence))
         case s.StageChallenged():
             return _with(run, view=event.view)
         case s.AnswerRefused():
-            return _with(run, context={**run.context, **event.context})
+            return _about(run, {**run.context, **event.context})
         case s.RunDenied():
             return _over(run, "denied", event.view)
         case s.RunFinished():
@@ -66,12 +71,29 @@ def evolve_run(run: RunState, event: RunEvent) -> RunState:
 def left(run: RunState) -> RunState:
     """The run that logged out, after that: nobody's. What it had learned of whom stays behind, so that no later stage
     can make anything of it (architecture §3)."""
-    return _with(run, login=None, visitor=run.visitor.model_copy(update={"user": None}), context={})
+    return _with(run, login=None, visitor=run.visitor.model_copy(update={"user": None}), context={}, evidence=())
+
+
+def _about(run: RunState, context: Plain) -> RunState:
+    """The run with another context. Evidence is for the pending user: it falls when that is somebody else, or is known anew
+    (a new password in between), by whatever means (architecture §4.8)."""
+    same = _pending(context) == _pending(run.context) is not None
+    return _with(run, context=context, evidence=run.evidence if same else ())
+
+
+def _pending(context: Plain) -> tuple[Any, ...] | None:
+    user = context.get("pending_user")
+    return tuple(user.get(name) for name in ("pk", "uid", "epoch")) if isinstance(user, Mapping) else None
+
+
+def _added(known: tuple[Evidence, ...], new: Evidence) -> tuple[Evidence, ...]:
+    """What authenticates, with one piece more if it does; of one binding the newest, so that no restart makes it longer."""
+    return (*(one for one in known if one.binding != new.binding), new) if new.proves in KINDS else known
 
 
 def _over(run: RunState, how: str, view: Any) -> RunState:
     # What an ended run still needs is what it shows; plan and context would only fill the session's 64 KiB.
-    return _with(run, over=how, view=view, plan=None, stages=(), context={}, visitor=Visitor())
+    return _with(run, over=how, view=view, plan=None, stages=(), context={}, visitor=Visitor(), evidence=())
 
 
 def _without_stages(plan: Plan) -> Plan:

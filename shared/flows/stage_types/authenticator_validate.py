@@ -15,7 +15,6 @@ from shared.contracts.planner import PlannedStage
 from shared.flows.asks import ListDevices
 from shared.flows.durations import Duration
 from shared.flows.effects import Answer, Effects
-from shared.flows.evidence import subject_of
 from shared.flows.fields import NON_FIELD, Field, ObjectField, TextField, problem
 from shared.flows.references import Reference
 from shared.flows.registry import registry
@@ -71,7 +70,7 @@ class AuthenticatorValidateStage(Stage[AuthenticatorValidateConfig]):
             if any(device.get("device_class") in config.device_classes for device in devices):
                 raise StageFailed("devices cannot be validated yet")
         if config.not_configured_action == "skip":
-            return Passed(subject_of(run), "mfa.not_configured.skip")
+            return Passed(run.subject, "mfa.not_configured.skip")
         if config.not_configured_action == "deny":
             return Denied("No (allowed) MFA authenticator configured.")
         return _configure(run, config)
@@ -93,7 +92,7 @@ class AuthenticatorValidateStage(Stage[AuthenticatorValidateConfig]):
 def _without_user(run: Run, config: AuthenticatorValidateConfig) -> Passed:
     if run.plan.flow.designation == "authentication" and "webauthn" in config.device_classes:
         raise StageFailed("logging in by a passkey alone is not possible yet")
-    return Passed(subject_of(run), "mfa.no_user")
+    return Passed(run.subject, "mfa.no_user")
 
 
 def _configure(run: Run, config: AuthenticatorValidateConfig) -> Challenge | Passed:
@@ -114,7 +113,7 @@ def _inserted(run: Run, pk: str) -> Passed:
         re_evaluate=False,
         guard=Guard(target=run.stage.binding),
     )
-    return Passed(subject_of(run), "mfa.not_configured.configure", inserted=(stage,))
+    return Passed(run.subject, "mfa.not_configured.configure", inserted=(stage,))
 
 
 def _choice(run: Run, pk: str) -> Mapping[str, str]:

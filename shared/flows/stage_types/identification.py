@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic import ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from shared.contracts.model import Plain
 from shared.contracts.people import UserFacts
 from shared.flows.asks import FindUser
 from shared.flows.effects import Answer, Effects
@@ -16,7 +17,7 @@ from shared.flows.fields import NON_FIELD, Field, TextField, problem
 from shared.flows.references import Reference
 from shared.flows.shown import IDENTIFIER, TYPED
 from shared.flows.stage import Challenge, Denied, Outcome, Passed, Refused, Run, Stage, StageConfig, StageFailed
-from shared.flows.stage_types.password import PasswordConfig, failed, verified
+from shared.flows.stage_types.password import PasswordConfig, PasswordStage, failed, proved_context, verified
 
 PROVING: Final = frozenset({"password", "authenticator_validate"})
 """Types of stages behind which somebody has proved who they are: with one ahead, `show_matched_user` waits for it."""
@@ -67,6 +68,14 @@ class IdentificationStage(Stage[IdentificationConfig]):
         "password": TextField(required=False, allow_blank=True, allow_null=True, trim=False, secret=True),
     }
 
+    proves = PasswordStage.proves
+    renames = True
+
+    def can_prove(self, config: IdentificationConfig, references: Mapping[str, Plain]) -> bool:
+        """See `Stage.can_prove`: only with a password stage on its page."""
+        inside = references.get(config.password_stage or "")
+        return inside is not None and PasswordStage().can_prove(PasswordConfig.model_validate(inside["config"]), {})
+
     async def challenge(self, run: Run, config: IdentificationConfig, do: Effects) -> Challenge | Passed | Denied:
         """See `Stage.challenge`."""
         password = _password_config(run, config)
@@ -103,8 +112,7 @@ async def _with_password(run: Run, config: PasswordConfig, answer: Answer, do: E
     if proved is None:
         outcome = failed(run, config, _FAILED)
         return replace(outcome, context=context) if isinstance(outcome, Refused) else outcome
-    user = UserFacts.model_validate(proved["pending_user"])
-    return Passed(user.uid or ANONYMOUS, "identification.password", {**context, **proved})
+    return Passed(proved.user.uid, "identification.password", {**context, **proved_context(proved.user)}, proof=proved)
 
 
 def _shown(run: Run, config: IdentificationConfig, typed: str) -> dict[str, Any]:

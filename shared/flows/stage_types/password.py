@@ -5,9 +5,11 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field as Limits
 
-from shared.flows.asks import VerifyPassword
+from shared.contracts.model import Plain
+from shared.contracts.people import UserFacts
+from shared.flows.asks import INBUILT, VerifyPassword
 from shared.flows.effects import Answer, Effects
-from shared.flows.evidence import ANONYMOUS
+from shared.flows.evidence import Proof
 from shared.flows.fields import Field, Problem, TextField, problem
 from shared.flows.references import Reference
 from shared.flows.stage import Challenge, Denied, Outcome, Passed, Refused, Run, Stage, StageConfig, StageFailed
@@ -41,6 +43,11 @@ class PasswordStage(Stage[PasswordConfig]):
     verbose_name = "Password Stage"
     config = PasswordConfig
     fields: ClassVar[Mapping[str, Field]] = {"password": TextField(trim=False, secret=True)}
+    proves = frozenset(("password",))
+
+    def can_prove(self, config: PasswordConfig, references: Mapping[str, Plain]) -> bool:
+        """See `Stage.can_prove`: not with backends alone that know nobody here."""
+        return INBUILT in config.backends
 
     async def challenge(self, run: Run, config: PasswordConfig, do: Effects) -> Challenge | Passed | Denied:
         """See `Stage.challenge`."""
@@ -52,18 +59,18 @@ class PasswordStage(Stage[PasswordConfig]):
         """See `Stage.answer`. A pretended user costs the same work and gets the same refusal as a wrong password."""
         if run.pending_user is None:
             return Denied()
-        context = await verified(run, config, answer, do)
-        if context is None:
+        proved = await verified(run, config, answer, do)
+        if proved is None:
             return failed(run, config, {"password": (problem("Invalid password"),)})
-        return Passed(run.pending_user.uid or ANONYMOUS, "password", context)
+        return Passed(proved.user.uid, "password", proved_context(proved.user), proof=proved)
 
     def missing(self, run: Run, config: PasswordConfig, problems: Mapping[str, tuple[Problem, ...]]) -> Refused | Denied:
         """See `Stage.missing`: an answer without a password is an attempt as well."""
         return failed(run, config, problems)
 
 
-async def verified(run: Run, config: PasswordConfig, answer: Answer, do: Effects) -> Mapping[str, object] | None:
-    """The context that a proved password makes (`pending_user` with its backend, `auth_method`), None if it was wrong."""
+async def verified(run: Run, config: PasswordConfig, answer: Answer, do: Effects) -> Proof | None:
+    """The proof that the directory found in this answer's password; None if it was wrong. The user in it has its backend."""
     user = run.pending_user
     if user is None:
         raise StageFailed("a password of nobody")
@@ -73,15 +80,14 @@ async def verified(run: Run, config: PasswordConfig, answer: Answer, do: Effects
     )
     if result.outcome != "ok":
         return None
-    if result.user is None or user.pk is None or result.user.pk != user.pk:
+    if result.user is None or user.pk is None or (result.user.pk, result.user.uid) != (user.pk, user.uid):
         raise StageFailed("a password was verified for somebody else")
-    proved = result.user.model_copy(update={"backend": result.backend})
-    return {
-        "pending_user": proved.model_dump(),
-        "user_backend": result.backend,
-        "auth_method": result.method or "password",
-        "auth_method_args": {},
-    }
+    return Proof("password", result.user.model_copy(update={"backend": result.backend}))
+
+
+def proved_context(user: UserFacts) -> Mapping[str, object]:
+    """What policies and later stages read of a password that was proved, in authentik's names."""
+    return {"pending_user": user.model_dump(), "user_backend": user.backend, "auth_method": "password", "auth_method_args": {}}
 
 
 def failed(run: Run, config: PasswordConfig, problems: Mapping[str, tuple[Problem, ...]]) -> Refused | Denied:

@@ -11,17 +11,21 @@ from shared.flows.durations import Duration, microseconds
 from shared.flows.effects import Answer, Effects
 from shared.flows.fields import BooleanField, Field
 from shared.flows.orders import LogIn
-from shared.flows.stage import Challenge, Denied, Outcome, Passed, Run, Stage, StageConfig, StageFailed
+from shared.flows.stage import Challenge, Denied, Outcome, Passed, Run, Stage, StageConfig, StageFailed, denied_for
 
 
 class UserLoginConfig(StageConfig):
-    """How long a login lasts, and what it ends. `seconds=0`: until the browser is closed, and no question, respectively."""
+    """How long a login lasts, and what it ends. `seconds=0`: until the browser is closed, and no question, respectively.
+
+    `allow_unauthenticated` is ours, not authentik's: whoever the run is about is logged in, though nothing has shown it.
+    """
 
     session_duration: Duration = "seconds=0"
     terminate_other_sessions: bool = False
     remember_me_offset: Duration = "seconds=0"
     network_binding: Literal["no_binding", "bind_asn", "bind_asn_network", "bind_asn_network_ip"] = "no_binding"
     geoip_binding: Literal["no_binding", "bind_continent", "bind_continent_country", "bind_continent_country_city"] = "no_binding"
+    allow_unauthenticated: bool = False
 
     @field_validator("network_binding", "geoip_binding")
     @classmethod
@@ -33,7 +37,8 @@ class UserLoginConfig(StageConfig):
 
 
 class UserLoginStage(Stage[UserLoginConfig]):
-    """Logs the pending user in; asks nothing unless it may extend the login (`remember_me_offset`)."""
+    """Logs the pending user in, whom this run must have authenticated within the last hour (architecture §4.8). Asks nothing
+    unless it may extend the login (`remember_me_offset`)."""
 
     name = "user_login"
     app = "authentik_stages_user_login"
@@ -43,9 +48,12 @@ class UserLoginStage(Stage[UserLoginConfig]):
     verbose_name = "User Login Stage"
     config = UserLoginConfig
     fields: ClassVar[Mapping[str, Field]] = {"remember_me": BooleanField()}
+    needs = LogIn.needs
 
     async def challenge(self, run: Run, config: UserLoginConfig, do: Effects) -> Challenge | Passed | Denied:
         """See `Stage.challenge`."""
+        if denied := _denied(run, config):
+            return denied
         if microseconds(config.remember_me_offset) > 0:
             return Challenge("ak-stage-user-login", with_user=True)
         return _log_in(run, config, do, microseconds(config.session_duration))
@@ -58,10 +66,20 @@ class UserLoginStage(Stage[UserLoginConfig]):
         return _log_in(run, config, do, lasts_us)
 
 
+def _denied(run: Run, config: UserLoginConfig) -> Denied | None:
+    """Why nobody is logged in here. Evidence first: whether a name is known or disabled is not told without."""
+    user = run.pending_user
+    if user is None:
+        return Denied()
+    if lack := run.lacks(LogIn.needs, user, unauthenticated=config.allow_unauthenticated):
+        return denied_for(lack)
+    return None if user.is_active else Denied()
+
+
 def _log_in(run: Run, config: UserLoginConfig, do: Effects, lasts_us: int) -> Passed | Denied:
     user = run.pending_user
-    if user is None or not user.is_active:
-        return Denied()
+    if (denied := _denied(run, config)) or user is None:
+        return denied or Denied()
     claims = _claims(run, user, do, lasts_us)
     do.order(
         LogIn(
@@ -71,6 +89,8 @@ def _log_in(run: Run, config: UserLoginConfig, do: Effects, lasts_us: int) -> Pa
             user_agent=run.visitor.user_agent,
             replaces=run.login.login if run.login else None,
             terminate_others=config.terminate_other_sessions,
+            run=run.run,
+            grounds=run.grounds(user, unauthenticated=config.allow_unauthenticated),
         )
     )
     return Passed(user.uid, "login", login=claims)
@@ -79,15 +99,13 @@ def _log_in(run: Run, config: UserLoginConfig, do: Effects, lasts_us: int) -> Pa
 def _claims(run: Run, user: UserFacts, do: Effects, lasts_us: int) -> LoginClaims:
     if user.pk is None:
         raise StageFailed("nobody has the name that was typed")
-    # Without a backend on this very user, a method in the context is left over from somebody else.
-    method = run.context.get("auth_method") if user.backend else None
     now = do.now_us()
     return LoginClaims(
         login=do.new_id("login"),
         user=user.pk,
         uid=user.uid,
         username=user.username,
-        methods=(str(method),) if method else (),
+        methods=tuple(dict.fromkeys(one.proves for one in run.grounds(user).evidence)),
         at_us=now,
         expires_us=now + lasts_us if lasts_us else None,
         persistent=lasts_us > 0,

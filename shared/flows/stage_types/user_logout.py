@@ -1,7 +1,6 @@
 """A stage that ends the browser's login (stages reference 3.4)."""
 
 from shared.flows.effects import Effects
-from shared.flows.evidence import subject_of
 from shared.flows.orders import LogOut
 from shared.flows.stage import Challenge, Denied, Passed, Run, Stage, StageConfig
 
@@ -24,6 +23,6 @@ class UserLogoutStage(Stage[UserLogoutConfig]):
     async def challenge(self, run: Run, config: UserLogoutConfig, do: Effects) -> Challenge | Passed | Denied:
         """See `Stage.challenge`."""
         if run.login is None:
-            return Passed(subject_of(run), "logout")
+            return Passed(run.subject, "logout")
         do.order(LogOut(login=run.login.login, user=run.login.user, at_us=do.now_us()))
         return Passed(run.login.uid, "logout", logged_out=True)

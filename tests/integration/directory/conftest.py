@@ -17,6 +17,7 @@ from services.executor.domain.limits import GuessLimits
 from services.executor.domain.login_life import LoginLife
 from services.executor.domain.passwords import TEST_TARGET
 from shared.contracts.directory import EVENTS_CODEC, KEYS_CODEC, REVOCATIONS_CODEC, TOKENS_CODEC
+from shared.contracts.evidence import Evidence, Grounds
 from shared.contracts.model import Contract
 from shared.contracts.people import LoginClaims, UserFacts
 from shared.contracts.topics import DIRECTORY_EVENTS, KEYS, REVOCATIONS, TOKENS
@@ -95,7 +96,12 @@ class People:
             login=login, user=user.pk or 0, uid=user.uid, username=user.username, methods=("password",), at_us=self.clock.now_us(),
             expires_us=None, persistent=False, epoch=user.epoch,
         )  # fmt: skip
-        return LogIn(login=claims, session="07.session", address="192.0.2.1", user_agent="browser", **changes)
+        proved = Evidence(
+            session="07.session", run="run-1", binding="b", version=0, subject=user.uid, method="password", at_us=claims.at_us,
+            proves="password", user=user.pk, epoch=user.epoch,
+        )  # fmt: skip
+        given = {"run": "run-1", "grounds": Grounds(evidence=(proved,)), **changes}
+        return LogIn(login=claims, session="07.session", address="192.0.2.1", user_agent="browser", **given)
 
     async def log_in(self, user: UserFacts, login: str = "login-1", **changes: Any) -> str:
         """Perform a log-in under a key of its own; the reason of its refusal, empty if it was done."""

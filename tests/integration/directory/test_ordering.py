@@ -1,11 +1,13 @@
 """Orders: all of a transition or none, once, and a log that lost its tail is noticed."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from services.executor.application.ports import LogDiverged, OrderKey
 from shared.contracts.directory import LoginRevoked, UserChanged
+from shared.contracts.evidence import Grounds
 from shared.flows.orders import LogOut
 from tests.integration.directory.conftest import People
 
@@ -66,6 +68,34 @@ async def test_a_refusal_is_the_result_and_is_kept(people: People) -> None:
     (again,) = await people.directory.perform(KEY, [order])
     assert again == refused
     assert await rows(people) == {}
+
+
+WITHOUT: dict[str, dict[str, Any]] = {
+    "no grounds": {"grounds": Grounds()},
+    "another run": {"run": "run-2"},
+    "only the login that it began with": {"grounds": Grounds(), "replaces": "login-0"},
+}
+
+
+@pytest.mark.parametrize("changes", WITHOUT.values(), ids=WITHOUT)
+async def test_an_order_is_judged_again_where_it_is_carried_out(people: People, changes: dict[str, Any]) -> None:
+    alice = await people.make()
+    assert await people.log_in(alice.facts, **changes) == "no_evidence"
+    assert await rows(people) == {}
+    assert await people.log_in(alice.facts, **changes | {"grounds": Grounds(unauthenticated=True)}) == ""
+
+
+async def test_a_proof_for_somebody_whose_number_was_given_again_lets_in_nobody(people: People) -> None:
+    alice = await people.make()
+    await people.users.delete(alice.pk)
+    mallory = await people.make("mallory")
+    await people.database.execute("UPDATE users SET pk = $2 WHERE pk = $1", mallory.pk, alice.pk)
+    for terminate_others in (False, True):
+        assert await people.log_in(alice.facts, terminate_others=terminate_others) == "user_gone"
+    assert await rows(people) == {}
+    stored = await people.users.get(alice.pk)
+    assert stored is not None
+    assert (stored.facts.username, await people.log_in(stored.facts)) == ("mallory", "")
 
 
 @pytest.mark.parametrize("reason", ["user_gone", "user_disabled", "epoch_over"])

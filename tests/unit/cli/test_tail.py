@@ -11,8 +11,9 @@ import pytest
 from shared.contracts.codec import encode
 from shared.contracts.directory import UserChanged
 from shared.contracts.envelope import Envelope
+from shared.contracts.evidence import Evidence
 from shared.contracts.model import Contract
-from shared.contracts.sessions import CounterSet, Evidence, Given, RunCancelled, SessionAdvanced, SessionStarted, StagePassed
+from shared.contracts.sessions import CounterSet, Given, RunCancelled, SessionAdvanced, SessionStarted, StagePassed
 from shared.contracts.topics import DIRECTORY_EVENTS, PLAN_REQUESTS, SESSIONS, TOPICS
 from shared.kernel.ids import new_session_id
 from shared.messaging.embedded import EmbeddedLog

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from shared.contracts import topics
+from shared.contracts.evidence import Evidence
 from shared.contracts.model import Value
-from shared.contracts.sessions import Evidence, SessionAdvanced, StageChallenged, StagePassed
+from shared.contracts.sessions import SessionAdvanced, StageChallenged, StagePassed
 from shared.flows.asks import Ask, VerifyPassword
 from shared.messaging.log import LogUnavailable, Message
 from tests.fixtures_patience import PATIENT_S

@@ -81,7 +81,7 @@ async def test_no_restart_drops_a_stage_that_was_planned_by_a_verdict(action: st
 
 
 async def test_what_guarded_somebody_holds_for_the_next_flow_of_theirs_in_the_session() -> None:
-    world, planner = asking(NAMED, ONCE, LOGIN_STAGES[2])
+    world, planner = asking(NAMED, ONCE, stage("user_login", {"allow_unauthenticated": True}))
     async with world:
         browser = world.browser()
         await browser.get("f")

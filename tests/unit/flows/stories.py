@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 from shared.contracts.definitions import FlowFacts, Guard
+from shared.contracts.evidence import Evidence
 from shared.contracts.model import Value
 from shared.contracts.people import LoginClaims, UserFacts, Visitor
 from shared.contracts.planner import BrandFacts, Plan, PlannedStage
 from shared.flows.asks import Ask
 from shared.flows.effects import Answer, SecretField
+from shared.flows.evidence import Proof, ProofKind, Unfounded
 from shared.flows.fields import Cleaned, clean
 from shared.flows.orders import Order
 from shared.flows.registry import registry
@@ -56,6 +58,8 @@ class FakeEffects:
         return cast("R", self.results.pop(0))
 
     def order(self, order: Order) -> None:
+        if lack := order.lacks("00.s", 1):
+            raise Unfounded(lack)
         self.orders.append(order)
 
     def new_id(self, purpose: str) -> str:
@@ -87,8 +91,18 @@ def a_run(stage: str, config: Mapping[str, Any] | None = None, **changes: Any) -
         query="",
         counters={},
         at_us=NOW_US,
+        version=1,
     )
     return replace(run, **changes)
+
+
+def proof_of(user: UserFacts, kind: ProofKind = "password", **changes: Any) -> Evidence:
+    """Evidence of this run that authenticates this user, as the worker records it."""
+    proof = Proof(kind, user)
+    return Evidence(
+        session="00.s", run="run-1", binding="binding-0", version=1, subject=user.uid, method=kind, at_us=NOW_US, proves=proof.kind,
+        user=user.pk, epoch=user.epoch,
+    ).model_copy(update=changes)  # fmt: skip
 
 
 def pending(user: UserFacts) -> dict[str, Any]:

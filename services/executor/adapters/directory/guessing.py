@@ -17,14 +17,12 @@ from services.executor.domain.identifiers import counter_of
 from services.executor.domain.limits import GuessLimits, bucket
 from services.executor.domain.passwords import BadPassword, Pbkdf2Hash, normalised, parse_hash
 from shared.contracts import wire
-from shared.flows.asks import PasswordVerified, VerifyPassword
+from shared.flows.asks import INBUILT, PasswordVerified, VerifyPassword
 from shared.kernel.clock import Clock
 from shared.messaging.log import Message
 from shared.postgres.outbox import columns
 from shared.postgres.pool import Database, Row
 
-INBUILT: Final = "authentik.core.auth.InbuiltBackend"
-"""The one backend that there is. Others (app passwords, LDAP, Kerberos) know nobody here and add nothing."""
 RESULT_MAX: Final = 128 * 1024
 
 # $1-$5 key of the ask, $6 user, $7 counter of what was typed, $8 address, $9 now, $10/$11 limit and pause of an account,

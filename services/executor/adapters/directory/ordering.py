@@ -10,8 +10,10 @@ from typing import Any, Final
 import asyncpg
 
 from services.executor.adapters.directory.events import Cause, login_revoked, user_changed
+from services.executor.adapters.directory.rows import UID
 from services.executor.application.ports import LogDiverged, OrderKey, OrderResult
 from shared.contracts import wire
+from shared.contracts.people import LoginClaims
 from shared.flows.orders import LogIn, LogOut, Order
 from shared.kernel.clock import Clock
 from shared.messaging.log import Message
@@ -31,31 +33,31 @@ WITH said AS (
 ) SELECT CASE WHEN $11 THEN pg_notify($12, '') END"""
 
 # The user's row is locked by its own update, and everything else hangs on that.
-# $1 user, $2 epoch, $3 time, $4 login, $5 methods, $6 session, $7 address, $8 user agent, $9 expiry
-_BEGIN: Final = """
+# $1 user, $2 epoch, $3 time, $4 login, $5 methods, $6 session, $7 address, $8 user agent, $9 expiry, $10 uid
+_BEGIN: Final = f"""
 WITH person AS (
-    UPDATE users SET last_login_us = $3 WHERE pk = $1 AND is_active AND epoch = $2 RETURNING pk
+    UPDATE users SET last_login_us = $3 WHERE pk = $1 AND is_active AND epoch = $2 AND {UID} = $10 RETURNING pk
 ), begun AS (
     INSERT INTO logins (id, user_pk, at_us, epoch, methods, session, address, user_agent, expires_us)
     SELECT $4, pk, $3, $2, $5, $6, $7, $8, $9 FROM person
     ON CONFLICT (id) DO NOTHING RETURNING id
-)"""
+)"""  # noqa: S608 -- constants only
 
-# $10 the login that goes
+# $11 the login that goes
 _LOG_IN: Final = f"""{_BEGIN}, gone AS (
     UPDATE logins SET ended_us = $3, end_reason = 'replaced'
-    WHERE id = $10 AND id <> $4 AND ended_us IS NULL AND EXISTS (SELECT FROM person) RETURNING id, user_pk
+    WHERE id = $11 AND id <> $4 AND ended_us IS NULL AND EXISTS (SELECT FROM person) RETURNING id, user_pk
 ) SELECT EXISTS (SELECT FROM person) AS done, (SELECT user_pk FROM gone) AS replaced"""  # noqa: S608 -- constants only
 
-# $10-$14 what the outbox is to say, $15-$19 key, results and time
+# $11-$15 what the outbox is to say, $16-$20 key, results and time
 _LOG_IN_ONLY: Final = f"""{_BEGIN}, said AS (
     INSERT INTO outbox (topic, partition, key, value, headers)
-    SELECT told.* FROM person, unnest($10::text[], $11::integer[], $12::bytea[], $13::bytea[], $14::bytea[]) AS told
+    SELECT told.* FROM person, unnest($11::text[], $12::integer[], $13::bytea[], $14::bytea[], $15::bytea[]) AS told
 ), kept AS (
-    INSERT INTO order_results (session, version, transition, results, at_us) SELECT $15, $16, $17, $18, $19 FROM person
+    INSERT INTO order_results (session, version, transition, results, at_us) SELECT $16, $17, $18, $19, $20 FROM person
 ) SELECT EXISTS (SELECT FROM person) AS done"""  # noqa: S608 -- constants only
 
-_WHY_NOT: Final = "SELECT is_active FROM users WHERE pk = $1"
+_WHY_NOT: Final = f"SELECT is_active FROM users WHERE pk = $1 AND {UID} = $2"  # noqa: S608 -- constants only
 _END_OTHERS: Final = """
 UPDATE logins SET ended_us = $3, end_reason = 'terminated' WHERE user_pk = $1 AND id <> $2 AND ended_us IS NULL RETURNING id"""
 _LOG_OUT: Final = "UPDATE logins SET ended_us = $3, end_reason = $4 WHERE id = $1 AND user_pk = $2 AND ended_us IS NULL RETURNING id"
@@ -72,7 +74,7 @@ class Orders:
         """See `Directory.perform`."""
         try:
             match orders:
-                case [LogIn(replaces=None, terminate_others=False) as only]:
+                case [LogIn(replaces=None, terminate_others=False) as only] if not only.lacks(key.session, key.version):
                     if await self._log_in_only(key, only):
                         return _DONE
                 case _:
@@ -99,13 +101,7 @@ class Orders:
         said: list[Message] = []
         revokes = False  # somebody waits for these; a log-in is told within a second, without the lock that NOTIFY takes
         for n, order in enumerate(orders, 1):
-            match order:
-                case LogIn():
-                    reason, told = await _log_in(connection, key, order)
-                case LogOut():
-                    reason, told = await _log_out(connection, key, order)
-                case _:
-                    raise TypeError(f"no such order: {order.kind}")
+            reason, told = await _one(connection, key, order)
             results.append(OrderResult(n=n, done=not reason, reason=reason))
             revokes = revokes or isinstance(order, LogOut) or len(told) > 1
             said += told
@@ -116,12 +112,25 @@ class Orders:
         return results
 
 
+async def _one(connection: Connection, key: OrderKey, order: Order) -> tuple[str, list[Message]]:
+    """Why not (empty: done), and what to say. Its grounds are looked at again: nothing is done because a record says so."""
+    if lack := order.lacks(key.session, key.version):
+        return lack, []
+    match order:
+        case LogIn():
+            return await _log_in(connection, key, order)
+        case LogOut():
+            return await _log_out(connection, key, order)
+        case _:
+            raise TypeError(f"no such order: {order.kind}")
+
+
 async def _log_in(connection: Connection, key: OrderKey, order: LogIn) -> tuple[str, list[Message]]:
     """Why not (empty: done), and what to say."""
     login, cause = order.login, Cause(key.session, key.transition)
     row = await connection.fetchrow(_LOG_IN, *_login_values(order), order.replaces)
     if row is None or not row["done"]:
-        return await _why_not(connection, login.user), []
+        return await _why_not(connection, login), []
     said = [_logged_in(key, order)]
     if row["replaced"] is not None:
         said.append(login_revoked(order.replaces or "", row["replaced"], login.at_us, "replaced", cause))
@@ -135,7 +144,7 @@ def _login_values(order: LogIn) -> tuple[Any, ...]:
     login = order.login
     return (
         login.user, login.epoch, login.at_us, login.login, list(login.methods), order.session, order.address, order.user_agent,
-        login.expires_us,
+        login.expires_us, login.uid,
     )  # fmt: skip
 
 
@@ -151,8 +160,8 @@ def _logged_in(key: OrderKey, order: LogIn) -> Message:
     return user_changed(login.user, "logged_in", login.at_us, epoch=login.epoch, cause=Cause(key.session, key.transition), facts=facts)
 
 
-async def _why_not(connection: Connection, user: int) -> str:
-    row = await connection.fetchrow(_WHY_NOT, user)
+async def _why_not(connection: Connection, login: LoginClaims) -> str:
+    row = await connection.fetchrow(_WHY_NOT, login.user, login.uid)
     if row is None:
         return "user_gone"
     return "epoch_over" if row["is_active"] else "user_disabled"

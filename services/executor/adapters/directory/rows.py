@@ -11,6 +11,9 @@ from shared.postgres.pool import Row
 FACTS: Final = "u.pk, u.uuid, u.username, u.name, u.email, u.is_active, u.is_superuser, u.type, u.path, u.attributes, u.groups, u.epoch"
 """Columns of `users AS u` that `facts_of` needs."""
 
+UID: Final = "encode(sha256('sluice uid'::bytea || uuid_send(uuid)), 'hex')"
+"""`uid_of` in SQL, for rows of `users`."""
+
 
 def facts_of(row: Row) -> UserFacts:
     """The user in a row that has the columns `FACTS`."""
