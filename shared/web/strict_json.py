@@ -14,7 +14,8 @@ from shared.kernel.errors import SluiceError
 MAX_DEPTH: Final = 16
 MAX_KEYS: Final = 256
 _WHITESPACE: Final = " \t\r\n"
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# A string ends at its quote or, if it has none, with the document: what always matches is never looked at again.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 
