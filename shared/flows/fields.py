@@ -4,11 +4,15 @@ The texts and codes are part of the HTTP protocol (flow-engine reference 5.4; ob
 or secret: only clear ones reach the stage and the history, of a secret one the stage gets a handle (architecture §4.10).
 """
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 Problem = dict[str, str]
+Problems = dict[str, tuple[Problem, ...]]
+"""What is wrong with an answer, by field."""
 NON_FIELD: Final = "non_field_errors"
 
 
@@ -44,11 +48,8 @@ class TextField:
             raise Invalid("This field may not be null.", "null")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise Invalid("Not a valid string.")
-        text = str(value)
-        if "\0" in text:
-            raise Invalid("Null characters are not allowed.", "null_characters_not_allowed")
-        if any("\ud800" <= c <= "\udfff" for c in text):
-            raise Invalid("Not a valid string.")
+        text = value if isinstance(value, str) else _number(value)
+        _check_text(text)
         if self.trim:
             text = text.strip()
         if not text and not self.allow_blank:
@@ -69,9 +70,10 @@ class BooleanField:
         """The value as the stage gets it; `Invalid` if it is refused."""
         if value is None:
             raise Invalid("This field may not be null.", "null")
-        if isinstance(value, str | bool | int) and str(value).lower() in ("true", "t", "1", "on", "yes", "y"):
+        word = value.lower() if isinstance(value, str) else value if isinstance(value, int) else None
+        if word in ("true", "t", "1", "on", "yes", "y", 1):
             return True
-        if isinstance(value, str | bool | int) and str(value).lower() in ("false", "f", "0", "off", "no", "n", ""):
+        if word in ("false", "f", "0", "off", "no", "n", "", 0):
             return False
         raise Invalid("Must be a valid boolean.")
 
@@ -81,8 +83,9 @@ class ObjectField:
     """A JSON object that the stage looks into by itself."""
 
     required: bool = True
-    secret: bool = False
     allow_null: bool = False
+    max_length: int = 8192
+    secret: ClassVar[bool] = False
 
     def clean(self, value: Any) -> Any:
         """The value as the stage gets it; `Invalid` if it is refused."""
@@ -93,7 +96,44 @@ class ObjectField:
         if not isinstance(value, dict):
             kind = type(value).__name__
             raise Invalid(f'Expected a dictionary of items but got type "{kind}".', "not_a_dict")
+        _check_inside(value)
+        if len(json.dumps(value)) > self.max_length:
+            raise Invalid(f"Ensure this field has no more than {self.max_length} characters.", "max_length")
         return value
+
+
+def _number(value: float) -> str:
+    # What the edge's reader refuses as well; the text of an integer without end would cost its length squared.
+    if not -(2**63) <= value < 2**63 if isinstance(value, int) else not math.isfinite(value):
+        raise Invalid("Not a valid string.")
+    return str(value)
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        raise Invalid("Null characters are not allowed.", "null_characters_not_allowed")
+    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+        raise Invalid("Not a valid string.")
+
+
+def _check_inside(value: Any, depth: int = 8) -> None:
+    """`Invalid` for what the history cannot carry: its messages hold no NUL, no half characters, and bounded numbers and depth."""
+    match value:
+        case str():
+            _check_text(value)
+        case dict() | list() if not depth:
+            raise Invalid("Nested too deeply.")
+        case dict():
+            for name, inner in value.items():
+                _check_text(name)
+                _check_inside(inner, depth - 1)
+        case list():
+            for inner in value:
+                _check_inside(inner, depth - 1)
+        case int() | float():
+            _number(value)
+        case _:
+            pass
 
 
 Field = TextField | BooleanField | ObjectField
@@ -108,7 +148,7 @@ class Cleaned:
     secret: Mapping[str, str]
 
 
-def clean(fields: Mapping[str, Field], body: Any) -> Cleaned | dict[str, tuple[Problem, ...]]:
+def clean(fields: Mapping[str, Field], body: Any) -> Cleaned | Problems:
     """Check a parsed body against a stage's fields: the cleaned answer, or the problems by field.
 
     Unknown fields are ignored and never kept; `component` may be absent, but not empty (observed-behaviour 20).
@@ -119,7 +159,7 @@ def clean(fields: Mapping[str, Field], body: Any) -> Cleaned | dict[str, tuple[P
         return {NON_FIELD: (problem(f"Invalid data. Expected a dictionary, but got {type(body).__name__}."),)}
     clear: dict[str, Any] = {}
     secret: dict[str, str] = {}
-    problems: dict[str, tuple[Problem, ...]] = {}
+    problems: Problems = {}
     for name, field in {"component": COMPONENT, **fields}.items():
         if name not in body:
             if field.required:

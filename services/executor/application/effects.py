@@ -28,7 +28,8 @@ class Noted(Effects, Protocol):
 
 @dataclass(slots=True)
 class LiveEffects:
-    """The effects of one step. `secrets` are the secret fields of the visitor's answer, by name; they stay in here."""
+    """The effects of one step. `secrets` are the secret fields of the visitor's answer, by name, as the stage's fields took
+    them (`Cleaned.secret`); they stay in here."""
 
     directory: Directory
     secret_key: bytes

@@ -7,7 +7,7 @@ with its consequences in the log, and one that has its transition already gets t
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from services.executor.application.effects import LiveEffects
 from services.executor.application.finishing import Finisher
 from services.executor.application.handling import Decided, Handled, StateBehind, Stopped, close, handle, precheck
 from services.executor.application.journal import Journal, Transition, written
-from services.executor.application.opening import Opened, opened
+from services.executor.application.opening import opened
 from services.executor.application.ports import Busy, Directory, LogDiverged, SealOpener
 from services.executor.application.questions import Planner
 from services.executor.application.states import SessionStates
@@ -32,7 +32,7 @@ from shared.contracts.planner import FlowRequested, location_digest
 from shared.contracts.sessions import SessionAdvanced
 from shared.contracts.states import SessionState
 from shared.contracts.steps import StepReplied, StepRequested
-from shared.flows.fields import clean
+from shared.flows.fields import Cleaned, Field, Problems, clean
 from shared.kernel.clock import Clock
 from shared.kernel.errors import SluiceError, Unavailable
 from shared.kernel.ids import derived_id
@@ -206,10 +206,17 @@ class Owner:
 
     async def _decide(self, state: SessionState, step: StepRequested, now_us: int) -> Handled:
         parts = self._parts
-        given = await opened(parts.opener, step) if step.kind == "answer" else Opened(None, {})
-        do = LiveEffects(parts.directory, parts.secret_key, step.session, state.version + 1, step.command, now_us, given.secrets)
+        given = await opened(parts.opener, step) if step.kind == "answer" else None
+        do = LiveEffects(parts.directory, parts.secret_key, step.session, state.version + 1, step.command, now_us)
         decision = Decision(state, step, do, now_us)
-        handled = await handle(decision, parts.cursor, lambda fields: clean(fields, given.body))
+
+        def read(fields: Mapping[str, Field]) -> Cleaned | Problems:
+            cleaned = clean(fields, given)
+            if isinstance(cleaned, Cleaned):
+                do.secrets = cleaned.secret
+            return cleaned
+
+        handled = await handle(decision, parts.cursor, read)
         if isinstance(handled, Decided):
             close(handled.decision)
             if too_large(handled.decision.state):

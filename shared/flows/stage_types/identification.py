@@ -13,7 +13,7 @@ from shared.contracts.people import UserFacts
 from shared.flows.asks import FindUser
 from shared.flows.effects import Answer, Effects
 from shared.flows.evidence import ANONYMOUS
-from shared.flows.fields import NON_FIELD, Field, TextField, problem
+from shared.flows.fields import NON_FIELD, Field, Problem, TextField, problem
 from shared.flows.references import Reference
 from shared.flows.shown import IDENTIFIER, TYPED
 from shared.flows.stage import Challenge, Denied, Outcome, Passed, Refused, Run, Stage, StageConfig, StageFailed
@@ -104,6 +104,11 @@ class IdentificationStage(Stage[IdentificationConfig]):
         if found.user is None and not config.pretend_user_exists:
             return Refused(_FAILED, context=context)
         return Passed(user.uid or ANONYMOUS, "identification", context)
+
+    def missing(self, run: Run, config: IdentificationConfig, problems: Mapping[str, tuple[Problem, ...]]) -> Refused | Denied:
+        """See `Stage.missing`: where a password is asked for too, what cannot be one is an attempt as well."""
+        password = _password_config(run, config)
+        return Refused(problems) if password is None or "password" not in problems else failed(run, password, problems)
 
 
 async def _with_password(run: Run, config: PasswordConfig, answer: Answer, do: Effects, context: Mapping[str, Any]) -> Outcome:

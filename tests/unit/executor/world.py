@@ -12,7 +12,7 @@ from typing import Any, Self
 from services.executor.adapters.worker.worker import Worker
 from services.executor.application.advance import Cursor
 from services.executor.application.owner import Parts
-from services.executor.application.ports import AskKey, OrderKey, OrderResult
+from services.executor.application.ports import AskKey, OrderKey, OrderResult, SealOpener
 from shared.contracts import topics
 from shared.contracts.codec import Received, encode
 from shared.contracts.definitions import FlowFacts, Guard, PolicyBinding
@@ -220,6 +220,7 @@ class World:
         self.planner = FixedPlanner(flows or {"login": LOGIN_STAGES})
         self.policy = FixedPolicy()
         self.retirements = FixedRetirements()
+        self.opener: SealOpener = PlainOpener()
         self.workers: list[Worker] = []
         self._count = workers
         self._waiting: dict[str, asyncio.Future[StepReplied]] = {}
@@ -240,7 +241,7 @@ class World:
 
     async def add_worker(self, wrap: Callable[[Any], Any] = lambda log: log) -> Worker:
         parts = Parts(
-            log=wrap(self.log), directory=self.directory, opener=PlainOpener(), cursor=self.cursor(),
+            log=wrap(self.log), directory=self.directory, opener=self.opener, cursor=self.cursor(),
             planner=self.planner, clock=self.clock, secret_key=SECRET, alive=lambda: True, failed=lambda *_: None,
         )  # fmt: skip
         worker = Worker(parts, NoAsking(), DeadLetters(self.log, "executor", self.clock))  # type: ignore[arg-type]
