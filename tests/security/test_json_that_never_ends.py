@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from shared.web import strict_json
 from tests.integration.edge.conftest import Rig
 from tests.integration.edge.raw import send
 from tests.integration.edge.scripted_worker import AUTH
@@ -52,17 +51,8 @@ def test_documents_of_4_mib_are_read_to_their_end() -> None:
     assert unfinished(DOCUMENTS) == ""
 
 
-def explained(raw: bytes) -> str:
-    """What the administrators' API says of a bad document: it reads it a second time."""
-    try:
-        strict_json.parse(raw)
-    except strict_json.BadJson as bad:
-        return strict_json.explained(bad, raw)
-    return ""
-
-
 def test_a_bad_document_is_explained_without_reading_it_again_and_again() -> None:
-    again = [Case(case.name, f"{__name__}:explained", case.unit, case.start, case.end) for case in DOCUMENTS]
+    again = [Case(case.name, "tests.security.readers:explained", case.unit, case.start, case.end) for case in DOCUMENTS]
     for case in again:
         assert per_byte(case, 64 * KIB) <= per_byte(case, KIB) * 1.5 + 0.05, case.name
     assert unfinished(again) == ""

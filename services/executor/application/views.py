@@ -1,5 +1,6 @@
 """What a visitor is shown of a run: a challenge, a denial, a redirect or an error, as contracts carry it."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,19 +11,23 @@ from shared.flows.stage import Challenge, Run
 
 UNKNOWN_ERROR: Final = "Unknown error"
 """What a denial without a message says (observed-behaviour: `auth-wrong-password-until-cancel`)."""
+LONGEST_TITLE: Final = 4096
 NOBODY: Final = "AnonymousUser"
 """Who a title is for while nobody is known (recorded in `invalid-response`)."""
 
 
-def title_of(flow: FlowFacts, person: str) -> str:
-    """The flow's title with `%(user)s` and `%(app)s` filled in; the raw title if it cannot be (flow-engine 5.2).
+_PLACEHOLDER: Final = re.compile(r"%(?:\((?P<name>user|app)\)s|%)")
 
-    Without blanks around, as recorded (`empty-and-errors`): `of %(app)s` ends in one where there is no application.
+
+def title_of(flow: FlowFacts, person: str) -> str:
+    """The flow's title with `%(user)s` and `%(app)s` filled in, and `%%` as a percent sign (flow-engine 5.2).
+
+    These three texts are replaced, once, and nothing else is read as a format: a width could ask for gigabytes. What
+    remains is shown as it is. Without blanks around, as recorded (`empty-and-errors`): `of %(app)s` ends in one where
+    there is no application.
     """
-    try:
-        return (flow.title % {"app": "", "user": person or NOBODY}).strip()[:4096]
-    except (KeyError, TypeError, ValueError):
-        return flow.title
+    values = {"app": "", "user": person or NOBODY, None: "%"}
+    return _PLACEHOLDER.sub(lambda found: values[found["name"]], flow.title).strip()[:LONGEST_TITLE]
 
 
 def challenge_view(run: Run, challenge: Challenge, errors: Mapping[str, tuple[Problem, ...]]) -> View:
