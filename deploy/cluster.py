@@ -97,6 +97,7 @@ class Cluster:
             self.broker.start()
             self.postgres.wait_until(lambda: self.postgres.log.read_bytes().endswith(b"}\n"), READY_TIMEOUT)
             self.uris = json.loads(self.postgres.tail(1))
+            self._create_keys()
             self._create_topics()
             for service in PORTS:
                 self.add(service)
@@ -161,7 +162,7 @@ class Cluster:
         """Run a command of the `sluice` command line against this cluster and return what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", "sluice", *arguments],
-            env=os.environ | self._common() | {"SLUICE_DATABASE": self.uris[role]},
+            env=os.environ | self._common() | {"SLUICE_DATABASE": self.uris[role], "SLUICE_SECRET_KEY": str(self._kept("secret.key"))},
             input=stdin,
             capture_output=True,
             text=True,
@@ -172,19 +173,27 @@ class Cluster:
             raise ChildFailed(f"sluice {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
 
+    def _create_keys(self) -> None:
+        self.sluice("keys", "create", str(self._keys))
+
     def _create_topics(self) -> None:
         self.sluice("topics", "create")
 
     def _settings(self, service: ServiceName, port: int, metrics_port: int) -> dict[str, str]:
         settings = self._common() | {"SLUICE_LISTEN": f"127.0.0.1:{port}", "SLUICE_METRICS_LISTEN": f"127.0.0.1:{metrics_port}"}
+        settings["SLUICE_SIGNING_KEY"] = str(self._keys / service / "signing.pem")
         if service in self.uris:
             settings["SLUICE_DATABASE"] = self.uris[service]
         if service == "executor":
-            settings["SLUICE_BOOTSTRAP_PASSWORD"] = self.password
+            settings |= {"SLUICE_SECRET_KEY": str(self._kept("secret.key")), "SLUICE_BOOTSTRAP_PASSWORD": self.password}
         return settings | self._environment
 
     def _common(self) -> dict[str, str]:
-        return {"SLUICE_KAFKA": self.broker.bootstrap, "SLUICE_SECRET_KEY": str(self._kept("secret.key"))} | self._environment
+        return {"SLUICE_KAFKA": self.broker.bootstrap, "SLUICE_TRUSTED_KEYS": str(self._keys / "trusted" / "keys.json")} | self._environment
+
+    @property
+    def _keys(self) -> Path:
+        return self.folder / "keys"
 
     def _kept(self, name: str) -> Path:
         """A file with a secret of this cluster, made up when it is first asked for."""

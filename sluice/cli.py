@@ -21,10 +21,12 @@ app = typer.Typer(
 )
 topics = typer.Typer(help="The topics on the Kafka brokers of SLUICE_KAFKA.", no_args_is_help=True)
 users = typer.Typer(help="Users, written straight to the database. Beside a running Sluice or without one.", no_args_is_help=True)
+keys = typer.Typer(help="The keys with which services sign what they write to Kafka.", no_args_is_help=True)
 flows = typer.Typer(help="Flow definitions.", no_args_is_help=True)
 app.add_typer(topics, name="topics")
 app.add_typer(users, name="users")
 app.add_typer(flows, name="flows")
+app.add_typer(keys, name="keys")
 
 
 class ServiceName(StrEnum):
@@ -197,3 +199,26 @@ def flows_apply(
     from sluice.flows import apply
 
     apply(files, end_runs=end_runs)
+
+
+KeysFolder = Annotated[Path, typer.Argument(metavar="FOLDER", file_okay=False, help="One folder a service, and `trusted`.")]
+
+
+@keys.command("create")
+def keys_create(folder: KeysFolder) -> None:
+    """Make a signing key a service and the file of all public ones. What is there already stays."""
+    from sluice.keys import create
+
+    create(folder)
+
+
+@keys.command("rotate")
+def keys_rotate(
+    folder: KeysFolder,
+    service: Annotated[ServiceName, typer.Argument(help="Whose key.")],
+    overlap: Annotated[int, typer.Option(min=0, help="Seconds for which the key of before still counts; 0 if somebody has it.")] = 3600,
+) -> None:
+    """Give a service a new signing key. Restart it then; readers learn of the new key by themselves."""
+    from sluice.keys import rotate
+
+    rotate(folder, service.value, overlap)

@@ -45,6 +45,8 @@ def told(value: Any, field: str = "") -> str:
             return HIDDEN
         case None | ():
             return NOT_SET
+        case (SecretBytes(), *_):
+            return HIDDEN
         case tuple() if not hasattr(value, "_fields"):
             return ",".join(map(str, value))
         case _:

@@ -38,6 +38,16 @@ class Raw(Protocol):
     def headers(self) -> Headers: ...  # noqa: D102
 
 
+def prove(record: Raw) -> None:
+    """`BadProof` unless a service that may write there wrote exactly this, there. Decoding asks; who acts on a tombstone has to.
+
+    The log that gave the record out says who can tell (`log.Record.prover`); what was in none, an outbox's row, is our own.
+    """
+    prover = getattr(record, "prover", None)
+    if prover is not None:
+        prover.check(record)
+
+
 @dataclass(frozen=True, slots=True)
 class Received(Generic[M]):
     """A decoded record: who says it, and what."""
@@ -72,7 +82,10 @@ class Codec:
         return tuple(known.model for known in self._known.values())
 
     def decode(self, record: Raw, limit: int = DEFAULT_LIMIT) -> Received[Contract]:
-        """The message in a record, brought up to the current version; a `BadRecord` for anything else."""
+        """The message in a record, brought up to the current version; a `BadRecord` for anything else.
+
+        Nothing of the value is looked at before the record has proved its writer.
+        """
         envelope = from_headers(record.headers)
         known = self._known.get(envelope.type)
         if known is None:
@@ -83,6 +96,8 @@ class Codec:
             raise errors.BadSyntax("no value")
         if not 1 <= envelope.version <= known.model.wire_version:
             raise errors.BadVersion(f"{envelope.type} {envelope.version}")
+        if not known.model.proves_itself:
+            prove(record)
         body = wire.unpack(record.value, limit)
         if type(body) is not dict:
             raise errors.BadType

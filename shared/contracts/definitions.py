@@ -129,6 +129,7 @@ class BodyPublished(Contract):
     """A body, under its content hash. `content` is the kind's model, dumped."""
 
     wire_type: ClassVar[str] = "catalog.body.published"
+    proves_itself: ClassVar[bool] = True
     hash: ShortText
     kind: Kind
     content: Plain

@@ -97,3 +97,9 @@ class BadSeal(BadRecord):
     """A sealed answer that cannot be opened: other session, other command, a key that is gone, or damaged."""
 
     code = "E_EVT_SEAL"
+
+
+class BadProof(BadRecord):
+    """A record that does not prove that a service which may write its topic wrote it, here, under this key, just then."""
+
+    code = "E_EVT_PROOF"

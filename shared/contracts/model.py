@@ -31,7 +31,11 @@ class Value(BaseModel):
 
 
 class Contract(Value):
-    """A message: `wire_type` and `wire_version` are what the envelope calls it and never change their meaning."""
+    """A message: `wire_type` and `wire_version` are what the envelope calls it and never change their meaning.
+
+    One that `proves_itself` is named by its own hash: whoever wrote it, it can only be what was asked for.
+    """
 
     wire_type: ClassVar[str]
     wire_version: ClassVar[int] = 1
+    proves_itself: ClassVar[bool] = False

@@ -144,6 +144,10 @@ def _long_enough(value: SecretBytes) -> SecretBytes:
     return value
 
 
+def _secrets(value: Any) -> Any:
+    return tuple(_long_enough(SecretBytes(_secret(word))) for word in _words(value)) if isinstance(value, str) else value
+
+
 def _is_file(value: str) -> bool:
     try:
         return Path(value).is_file()
@@ -157,6 +161,7 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
 SecretKey = Annotated[SecretBytes, BeforeValidator(_secret), AfterValidator(_long_enough)]
+SecretKeys = Annotated[tuple[SecretBytes, ...], NoDecode, BeforeValidator(_secrets)]
 SecretText = Annotated[SecretStr, BeforeValidator(_secret_text)]
 Protocol = Annotated[SecurityProtocol, BeforeValidator(_upper)]
 Mechanism = Annotated[SaslMechanism, BeforeValidator(_upper)]
@@ -195,6 +200,16 @@ class CommonSettings(BaseSettings):
     )
     secret_key: SecretKey | None = Field(
         None, description="the key under which cookies are proved and epoch keys wrapped: itself or the path of its file; at least 32 bytes"
+    )
+    secret_key_previous: SecretKeys = Field(
+        (), description="keys that SLUICE_SECRET_KEY was or will be, separated by commas: what was made under them is still taken"
+    )
+    signing_key: Path | None = Field(
+        None,
+        description="over Kafka: file (PEM) with this service's own Ed25519 key, which signs what it writes; `sluice keys create` makes it",
+    )
+    trusted_keys: Path | None = Field(
+        None, description="over Kafka: file (JWK set) with the public keys of all services; looked at again when it changes"
     )
     bootstrap_password: SecretStr | None = Field(
         None, description="password of the first administrator, akadmin; used once, while there is no user"

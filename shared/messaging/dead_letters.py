@@ -56,10 +56,7 @@ class DeadLetters:
 
         `error` is logged with its traceback, for the first ones of a flood. Raises `Unavailable` when the log does. A dead letter is never dead-lettered again, only logged.
         """
-        self.counts[record.topic, reason] += 1
-        if self._counted is not None:
-            self._counted(record.topic, reason)
-        place = f"{record.topic}/{record.partition}/{record.offset}"
+        place = self._count(record, reason)
         if _is_dead_letter(record):
             _log.error("dead letter %s cannot be read: %s %s", place, reason, detail)
         elif self._is_flood(record.topic, reason, place):
@@ -67,6 +64,18 @@ class DeadLetters:
         else:
             _log.warning("dead letter: %s %s %s", place, reason, detail, exc_info=error)
             await self._log.append(self._letter(record, reason, detail, place))
+
+    def skip(self, record: Record, reason: str, detail: str = "") -> None:
+        """Count a record that is passed by and not kept: what a tail does, of which there are many."""
+        place = self._count(record, reason)
+        if not self._is_flood(record.topic, reason, place):
+            _log.warning("skipped: %s %s %s", place, reason, detail)
+
+    def _count(self, record: Record, reason: str) -> str:
+        self.counts[record.topic, reason] += 1
+        if self._counted is not None:
+            self._counted(record.topic, reason)
+        return f"{record.topic}/{record.partition}/{record.offset}"
 
     def _letter(self, record: Record, reason: str, detail: str, place: str) -> Message:
         body = RecordRefused(

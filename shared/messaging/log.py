@@ -5,7 +5,7 @@ numbered partitions; a record in one has an offset that only grows; nobody chang
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from shared.contracts.topics import Topic
@@ -34,7 +34,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as the log holds it; `timestamp_ms` is the broker's (LogAppendTime)."""
+    """A record as the log holds it; `timestamp_ms` is the broker's (LogAppendTime).
+
+    `prover` tells whether its writer may be believed (`codec.prove` asks it); None where the log has one writer, this process (`embedded`).
+    """
 
     topic: str
     partition: int
@@ -43,11 +46,20 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    prover: "Prover | None" = field(default=None, compare=False, repr=False)
 
     @property
     def place(self) -> TopicPartition:
         """Topic and partition."""
         return TopicPartition(self.topic, self.partition)
+
+
+class Prover(Protocol):
+    """Who can tell whether a record is its alleged writer's: `proof.Proofs`."""
+
+    def check(self, record: Record) -> None:
+        """`BadProof` if it is not."""
+        ...
 
 
 class LogUnavailable(Unavailable):

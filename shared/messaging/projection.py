@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
-from shared.contracts.errors import BadRecord
+from shared.contracts.errors import BadProof, BadRecord
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.kernel.tasks import failure_of
@@ -21,7 +21,8 @@ class Projection:
     """Calls `apply` with every record of a topic, in order within each partition.
 
     `ready` is set once everything has been applied that was in the topic when it started. A record that `apply`
-    refuses (a `BadRecord`, or any other error) is dead-lettered and passed; nothing a writer sends ends a projection.
+    refuses (a `BadRecord`, or any other error) is dead-lettered and passed; nothing a writer sends ends a projection. One that
+    does not prove its writer is only counted: a projection runs in many processes, and each would keep it.
     """
 
     def __init__(self, log: ReadableLog, topic: str, apply: Callable[[Record], None], dead_letters: DeadLetters, clock: Clock) -> None:
@@ -91,6 +92,8 @@ class Projection:
     async def _take(self, record: Record) -> None:
         try:
             self._apply(record)
+        except BadProof as error:
+            self._dead_letters.skip(record, error.code, error.detail)
         except BadRecord as error:
             await self._refuse(record, error.code, error.detail)
         except Exception as error:  # noqa: BLE001 - kept with its traceback; a record must not end a projection

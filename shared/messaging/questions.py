@@ -55,6 +55,10 @@ class Questions(Generic[T]):
         future.add_done_callback(lambda done: self._forget(question, done))
         return future
 
+    def awaits(self, question: str) -> bool:
+        """Whether a reply to this question would be taken: told by a header, before anything of the reply is looked at."""
+        return question in self._open
+
     def settle(self, question: str, digest: str, value: T) -> bool:
         """Give a reply to its question; False if it is refused."""
         found = self._open.get(question)

@@ -11,9 +11,11 @@ from shared.kernel.service import Service
 from shared.kernel.settings import CommonSettings, Misconfigured, load, unknown_variables, variable
 from shared.messaging.kafka_brokers import Brokers
 from shared.messaging.log import Log
+from shared.messaging.proved import ProvedLog
 from shared.runtime import process
 from shared.runtime.addresses import refuse_taken
 from shared.runtime.listener import Listener
+from shared.runtime.proving import proofs_of
 from shared.runtime.telemetry import ProcessTelemetry
 from shared.runtime.waiting import Waiting
 
@@ -55,14 +57,15 @@ async def _serve(name: str, settings: S, brokers: Brokers, build: Build[S]) -> N
     from shared.messaging.kafka import KafkaLog  # aiokafka costs a third of a second, which settings errors need not wait for
 
     clock = SystemClock()
+    proofs = proofs_of(name, settings, clock)
     refuse_taken(settings)
     async with AsyncExitStack() as stack:
         await process.started(stack, ProcessTelemetry(name, settings))
-        log = KafkaLog(brokers, TOPICS, clock)
-        stack.push_async_callback(log.close)
-        service = await build(settings, log, clock)
+        kafka = KafkaLog(brokers, TOPICS, clock)
+        stack.push_async_callback(kafka.close)
+        service = await build(settings, ProvedLog(kafka, proofs), clock)
         process.stopped_with(stack, service)
-        waiting = Waiting({"kafka": log.reach, **service.needs()})
+        waiting = Waiting({"kafka": kafka.reach, **service.needs()})
         await process.started(stack, Listener([service], settings, clock, waiting.readiness))  # from here on it tells what it waits for
         await waiting.until_there()
         await service.start()

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from shared.contracts.topics import TOPICS
+from shared.kernel.clock import SystemClock
 from shared.kernel.errors import SluiceError
 from shared.kernel.settings import CommonSettings
 from shared.messaging.kafka_brokers import Brokers
 from shared.messaging.log import ReadableLog, Record, Refused, TopicPartition
+from shared.messaging.proved import ProvedLog
 from shared.messaging.sqlite_reader import LogFile
+from shared.runtime.proving import reading_proofs
 from sluice.data_folder import DataFolder
 
 
@@ -32,9 +35,10 @@ async def opened(settings: CommonSettings, topic: str) -> AsyncIterator[Readable
     if (brokers := Brokers.of(settings)) is not None:
         from shared.messaging.kafka import KafkaLog
 
+        proofs = reading_proofs(topic, settings, SystemClock())
         kafka = await KafkaLog.open(brokers, TOPICS)
         try:
-            yield kafka
+            yield ProvedLog(kafka, proofs)
         finally:
             await kafka.close()
         return

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from shared.contracts.writers import SERVICES as SIGNERS
+
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -44,12 +46,12 @@ def test_nobody_gains_rights(name: str) -> None:
 def test_ours_run_as_the_images_user_with_nothing_to_write_but_tmp(name: str) -> None:
     service = OURS[name]
     assert service["user"] == "10001:10001"
-    assert not service.get("volumes")
+    assert all(volume.startswith("keys-") for volume in service.get("volumes", ()))
     assert [mount.partition(":")[0] for mount in service["tmpfs"]] == ["/tmp"]
     assert re.search(r"^USER 10001:10001$", DOCKERFILE, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", [name for name in SERVICES if name != "topics"])
+@pytest.mark.parametrize("name", [name for name in SERVICES if name not in ("keys", "topics")])
 def test_what_stays_up_is_checked_for_health(name: str) -> None:
     check = SERVICES[name]["healthcheck"]
     assert check["test"][0] == "CMD"
@@ -81,6 +83,26 @@ def test_each_role_of_the_database_goes_to_its_service_alone() -> None:
         "executor": "executor",
         "executor-worker": "executor",
     }
+
+
+def test_only_executors_get_the_secret_and_each_service_its_own_signing_key_alone() -> None:
+    with_secret = {name for name, service in OURS.items() if "SLUICE_SECRET_KEY" in service["environment"]}
+    assert with_secret == {"executor", "executor-worker"}
+    for name, service in OURS.items():
+        if service["command"][0] == "run":
+            own = service["command"][1]
+            assert service["volumes"] == [f"keys-{own}:/keys/own:ro", "keys-trusted:/keys/trusted:ro"], name
+            assert service["environment"]["SLUICE_SIGNING_KEY"] == "/keys/own/signing.pem"
+            assert service["environment"]["SLUICE_TRUSTED_KEYS"] == "/keys/trusted/keys.json"
+            assert service["depends_on"]["keys"] == {"condition": "service_completed_successfully"}
+
+
+def test_the_first_start_makes_the_keys_where_the_services_look() -> None:
+    keys = SERVICES["keys"]
+    assert keys["command"] == ["keys", "create", "/keys"]
+    assert {volume.partition(":")[2] for volume in keys["volumes"]} == {f"/keys/{one}" for one in (*SIGNERS, "trusted")}
+    for folder in ("own", "trusted", *SIGNERS):  # a new volume gets the owner of the image's folder that it is mounted on
+        assert re.search(rf"install -d -o 10001 .*/keys/{folder}\b", DOCKERFILE), folder
 
 
 def test_no_secret_stands_in_the_file() -> None:

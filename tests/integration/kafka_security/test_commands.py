@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.child import Child, free_port
+from sluice.keys import create
 from tests.integration.kafka_security.conftest import PASSWORD, Secured
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -22,7 +23,7 @@ def sluice(environment: dict[str, str], *arguments: str) -> subprocess.Completed
 def test_topics_are_made_a_service_runs_and_a_topic_is_read(secured: Secured, tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text(f"{PASSWORD}\n")
-    environment = secured.settings("SASL_SSL", "SCRAM-SHA-512") | {"SLUICE_KAFKA_SASL_PASSWORD": str(file)}
+    environment = secured.settings("SASL_SSL", "SCRAM-SHA-512") | {"SLUICE_KAFKA_SASL_PASSWORD": str(file)} | planners_keys(tmp_path)
     made = sluice(environment, "topics", "create")
     assert made.returncode == 0, made.stderr
     assert sluice(environment, "topics", "describe").returncode == 0
@@ -45,8 +46,16 @@ def test_topics_are_made_a_service_runs_and_a_topic_is_read(secured: Secured, tm
     assert (read.returncode, read.stdout) == (0, ""), read.stderr
 
 
-def test_a_service_with_a_wrong_password_ends_at_once_and_says_which_setting(secured: Secured) -> None:
-    wrong = secured.settings("SASL_SSL", "SCRAM-SHA-512") | {"SLUICE_KAFKA_SASL_PASSWORD": "wrong-horse"}
+def planners_keys(folder: Path) -> dict[str, str]:
+    create(folder / "keys")
+    return {
+        "SLUICE_SIGNING_KEY": str(folder / "keys" / "planner" / "signing.pem"),
+        "SLUICE_TRUSTED_KEYS": str(folder / "keys" / "trusted" / "keys.json"),
+    }
+
+
+def test_a_service_with_a_wrong_password_ends_at_once_and_says_which_setting(secured: Secured, tmp_path: Path) -> None:
+    wrong = planners_keys(tmp_path) | secured.settings("SASL_SSL", "SCRAM-SHA-512") | {"SLUICE_KAFKA_SASL_PASSWORD": "wrong-horse"}
     for command in (["run", "planner"], ["topics", "create"], ["tail", "executor.sessions"]):
         done = sluice(wrong | {"SLUICE_LISTEN": f"127.0.0.1:{free_port()}", "SLUICE_METRICS_LISTEN": "off"}, *command)
         assert done.returncode == 1

@@ -16,12 +16,13 @@ from shared.contracts.failures import RecordRefused
 from shared.contracts.model import Contract
 from shared.contracts.planner import FlowRequested, PlanRequested
 from shared.contracts.policy import VerdictReached, VerdictRequested
-from shared.contracts.topics import DEAD_LETTERS, PLAN_REQUESTS, PLANS, POLICY_REQUESTS, TOPICS, VERDICTS
+from shared.contracts.topics import DEAD_LETTERS, PLAN_REQUESTS, PLANS, POLICY_REQUESTS, VERDICTS
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import partition_of
 from shared.messaging.embedded import EmbeddedLog
 from shared.messaging.log import Membership, Message, Record, TopicPartition
 from shared.runtime.answering import AnsweringService
+from tests.signing import opened
 from tests.unit.planner.support import SESSION, ScriptedPolicy, records
 
 WAIT_S = 60.0
@@ -74,7 +75,7 @@ class Bench:
 
 @asynccontextmanager
 async def running(*bodies: FlowBody | StageBody | BrandBody) -> AsyncIterator[Bench]:
-    log = await EmbeddedLog.open(TOPICS)
+    log = await opened()
     service = await build(Settings(), log, CLOCK)
     bench = Bench(log, service)
     await bench.publish(*bodies)

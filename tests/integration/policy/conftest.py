@@ -1,15 +1,15 @@
 """Real sandbox workers, and the real service on a log in memory."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from services.policy.adapters.sandbox.workers import Limits, Workers
 from services.policy.bootstrap import PolicyService, build
 from services.policy.settings import Settings
-from shared.contracts.topics import TOPICS
 from shared.kernel.clock import SystemClock
 from shared.messaging.embedded import EmbeddedLog
+from tests.signing import opened, signing
 
 # A minute, because a shared machine takes time away; what ends by its time is given little of it by its test.
 LIMITS = Limits(seconds=60.0)
@@ -23,11 +23,17 @@ async def workers() -> AsyncIterator[Workers]:
     await pool.stop()
 
 
+@pytest.fixture(params=[False, True], ids=["", "signed"])
+def may_be_signed(request: pytest.FixtureRequest) -> Iterator[None]:
+    with signing(request.param):
+        yield
+
+
 @pytest.fixture
-async def log() -> AsyncIterator[EmbeddedLog]:
-    opened = await EmbeddedLog.open(TOPICS)
-    yield opened
-    await opened.close()
+async def log(may_be_signed: None) -> AsyncIterator[EmbeddedLog]:
+    log = await opened()
+    yield log
+    await log.close()
 
 
 @pytest.fixture

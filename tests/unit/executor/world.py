@@ -30,8 +30,8 @@ from shared.flows.registry import registry
 from shared.kernel.clock import FixedClock
 from shared.kernel.ids import new_session_id, partition_of, random_id
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.embedded import EmbeddedLog
 from shared.messaging.log import Message, TopicPartition
+from tests.signing import opened
 
 SECRET = b"k" * 32
 ALICE = UserFacts(
@@ -226,7 +226,7 @@ class World:
         self._waiting: dict[str, asyncio.Future[StepReplied]] = {}
 
     async def __aenter__(self) -> Self:
-        self.log = await EmbeddedLog.open(topics.TOPICS)
+        self.log = await opened()
         for _ in range(self._count):
             await self.add_worker()
         self._reader = asyncio.create_task(self._read_replies())

@@ -7,13 +7,14 @@ from typing import Final
 
 from services.executor.application.ports import Logins
 from shared.contracts.directory import EVENTS_CODEC, UserChanged
-from shared.contracts.errors import BadRecord
+from shared.contracts.errors import BadProof, BadRecord
 from shared.contracts.people import UserFacts
 from shared.contracts.topics import DIRECTORY_EVENTS
 from shared.kernel.clock import Clock
 from shared.kernel.errors import SluiceError
 from shared.kernel.tasks import failure_of
 from shared.messaging.log import Log, Record, Tail, TopicPartition
+from shared.telemetry.metrics import count_dead_letter
 
 MAX_AGE_S: Final = 300.0
 TAIL_AGE_S: Final = 5.0
@@ -86,11 +87,14 @@ class Facts:
             await asyncio.sleep(RETRY_S)
 
     def _changed(self, record: Record) -> None:
-        self._changes += 1
         try:
             body = EVENTS_CODEC.decode(record).body
+        except BadProof as forged:
+            return count_dead_letter(record.topic, forged.code)
         except BadRecord:
-            self._known.clear()
-            return
+            self._changes += 1
+            return self._known.clear()
+        self._changes += 1
         if isinstance(body, UserChanged):
             self._known.pop(body.user, None)
+        return None

@@ -11,12 +11,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from shared.contracts.envelope import causation_of
 from shared.contracts.errors import BadRecord
 from shared.contracts.steps import CODEC, StepReplied
 from shared.contracts.topics import REPLIES
 from shared.kernel.errors import SluiceError, Unavailable
 from shared.kernel.tasks import failure_of
 from shared.messaging.log import Log, Record, Tail, TopicPartition
+from shared.telemetry.metrics import count_dead_letter
 from shared.web.errors import later
 
 RETRY_S: Final = 0.5
@@ -121,9 +123,13 @@ class Replies:
             await asyncio.sleep(RETRY_S)
 
     def _hand_out(self, record: Record) -> None:
+        answered = causation_of(record.headers)
+        if answered is not None and answered not in self._waiting:
+            return
         try:
             body = CODEC.decode(record).body
         except BadRecord as bad:
+            count_dead_letter(record.topic, bad.code)
             _log.warning("a reply that is none", extra={"reason": bad.code, "offset": record.offset})
             return
         if isinstance(body, StepReplied) and body.edge == self._edge:

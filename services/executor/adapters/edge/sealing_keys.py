@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from shared.contracts.codec import prove
 from shared.contracts.directory import KEYS_CODEC, KeyPublished
 from shared.contracts.topics import KEYS
 from shared.kernel.clock import Clock
@@ -41,6 +42,7 @@ class SealingKeys:
 
     def _apply(self, record: Record) -> None:
         if record.value is None:
+            prove(record)
             self._keys.pop((record.key or b"").decode(errors="replace"), None)
             return
         body = KEYS_CODEC.decode(record).body

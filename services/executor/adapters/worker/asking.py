@@ -1,12 +1,12 @@
 """Planner and policy, asked over their topics: a question out on the session's partition, its answer back on the same."""
 
 import asyncio
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from shared.contracts import planner as p
 from shared.contracts import policy, topics
 from shared.contracts.codec import encode
-from shared.contracts.envelope import Envelope
+from shared.contracts.envelope import Envelope, causation_of
 from shared.contracts.model import Contract
 from shared.kernel.clock import Clock
 from shared.kernel.ids import partition_of
@@ -68,6 +68,10 @@ class Asking:
 
     def settle(self, record: Record) -> None:
         """An answer of planner or policy. One to a question that is not open here is nothing to us. Raises `BadRecord`."""
+        answered = causation_of(record.headers)
+        open_: Questions[Any] = self._plans if record.topic == topics.PLANS else self._verdicts
+        if answered is not None and not open_.awaits(answered):
+            return
         if record.topic == topics.PLANS:
             made = p.CODEC.decode(record).body
             if isinstance(made, p.PlanMade | p.PlanRefused | p.FlowLocated):

@@ -13,6 +13,7 @@ from services.planner.adapters.stream.conversation import Conversation
 from services.planner.application.locating import Locator
 from services.planner.application.planning import Planner
 from shared.contracts.codec import Received
+from shared.contracts.envelope import causation_of
 from shared.contracts.errors import BadField, UnknownType
 from shared.contracts.model import Contract
 from shared.contracts.placement import check_session
@@ -52,6 +53,9 @@ class PlannerMember(AnsweringMember):
 
     def work(self, record: Record) -> Work | None:
         """See `AnsweringMember.work`."""
+        answered = causation_of(record.headers)
+        if record.topic == VERDICTS and answered is not None and not self._open.awaits(answered):
+            return None  # the worker's, or nobody's any more
         received = _decoded(record)
         if record.topic == VERDICTS:
             self._settle(record, received)
