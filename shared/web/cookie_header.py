@@ -7,12 +7,14 @@ log people out (security reference 7.7, C3-C5).
 import re
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import quote
 
 from shared.kernel.errors import SluiceError
 
 MAX_COOKIES: Final = 50
 MAX_COOKIE: Final = 4096
 """Bytes of name, `=` and value: what browsers take of a server (RFC 6265 §6.1)."""
+_PATH_SAFE: Final = "/:@!$&'()*+,=~"  # RFC 3986 §3.3, without `;` (RFC 6265 §4.1.1)
 _PRINTABLE = re.compile(rb"[\x21-\x7e]*")
 
 
@@ -78,7 +80,7 @@ def _take(found: dict[str, str], name: str, value: bytes) -> None:
 def line(
     name: str, value: str, *, path: str = "/", http_only: bool = True, secure: bool, same_site: str = "Lax", max_age: int | None = None
 ) -> str:
-    """A `Set-Cookie` line; `max_age` in seconds, 0 deletes."""
+    """A `Set-Cookie` line; `max_age` in seconds, 0 deletes. The path is quoted: `;` in it would begin an attribute."""
     parts = [f"{name}={value}"]
     if max_age is not None:
         parts.append(f"Max-Age={max_age}")
@@ -86,7 +88,7 @@ def line(
         parts.append("expires=Thu, 01 Jan 1970 00:00:00 GMT")
     if http_only:
         parts.append("HttpOnly")
-    parts.append(f"Path={path}")
+    parts.append(f"Path={quote(path, safe=_PATH_SAFE, errors='replace')}")
     if secure:
         parts.append("Secure")
     parts.append(f"SameSite={same_site}")

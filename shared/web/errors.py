@@ -15,6 +15,7 @@ TITLES: Final[Mapping[int, str]] = {
     413: "Content too large",
     414: "URI too long",
     415: "Unsupported media type",
+    417: "Expectation failed",
     421: "Misdirected request",
     422: "Unprocessable content",
     429: "Too many requests",

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote
+
+from aiohttp import web
 
 HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
@@ -16,3 +19,15 @@ HEADERS: Final[Mapping[str, str]] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
+_VALUE: Final = frozenset(" \t" + _PRINTABLE)
+
+
+def sendable(answer: web.StreamResponse) -> bool:
+    """Whether each header is one line of ASCII (RFC 9110 §5.5), so that nothing in it can begin another or stop the sending.
+
+    A place to go on to is spelled as a URL first (RFC 3986 §2.1): what came with a request may be in it.
+    """
+    if "Location" in answer.headers:
+        answer.headers["Location"] = quote(answer.headers["Location"], safe=_PRINTABLE, errors="replace")
+    return all(_VALUE.issuperset(value) for value in answer.headers.values())

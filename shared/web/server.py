@@ -15,7 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 
 from shared.web.errors import Refusal
-from shared.web.headers import HEADERS
+from shared.web.headers import HEADERS, sendable
 from shared.web.limits import Limits
 from shared.web.problems import problem
 from shared.web.security_log import SecurityLog
@@ -125,9 +125,26 @@ class _Connection(RequestHandler):
             _log.error("a request failed", exc_info=exc, extra={"correlation_id": correlation})
         else:
             self._records.record(refusal.error, 0, {"correlation_id": correlation})
-        answer = problem(refusal, correlation)
-        answer.headers.update(HEADERS)
-        return answer
+        return _finished(problem(refusal, correlation))
+
+    async def finish_response(
+        self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send only what we made: aiohttp answers an `Expect` by itself, with what came and with its own name."""
+        if not resp.prepared and "Server" not in resp.headers:
+            refusal = Refusal(417, "expectation", close=True) if resp.status == 417 else Refusal(resp.status, "http", close=True)
+            self._records.record(refusal.error)
+            resp = _finished(problem(refusal, secrets.token_hex(16)))
+        if not resp.prepared and not sendable(resp):
+            correlation = secrets.token_hex(16)
+            _log.error("an answer has a header that cannot be sent", extra={"correlation_id": correlation})
+            resp = _finished(problem(Refusal(500, "internal", close=True), correlation))
+        return await super().finish_response(request, resp, start_time)
+
+
+def _finished(answer: web.Response) -> web.Response:
+    answer.headers.update(HEADERS)
+    return answer
 
 
 def _refusal(status: int, exc: BaseException | None) -> Refusal:

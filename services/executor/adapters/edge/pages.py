@@ -85,11 +85,10 @@ class FlowPages:
 
     async def _visit(self, request: web.Request) -> Visit:
         slug = request.match_info["slug"]
-        visit = await self._visits.of(request, slug)
-        if not SLUG.match(slug):
+        if not SLUG.match(slug):  # before anything is made of the path, such as a cookie's
             suspect(request, "slug_malformed", len(slug))
             raise Refusal(404, "flow_unknown", record=False)
-        return visit
+        return await self._visits.of(request, slug)
 
     def _is_ours(self, visit: Visit, form: _Form) -> bool:
         token = self._csrf.kept(visit.csrf, visit.login)
