@@ -143,8 +143,16 @@ class CounterSet(Value):
     value: Count
 
 
+class SessionRotated(Value):
+    """The rotation rises, once a transition: every older cookie of the session is void, and the new one goes to who sent this
+    step. `why`: somebody logged in or out, a secret field was accepted, or authenticating evidence was recorded."""
+
+    event: Literal["session.rotated"] = "session.rotated"
+    why: Literal["login", "logout", "secret", "evidence"]
+
+
 class LoggedIn(Value):
-    """The browser is somebody now; the rotation rises and the login that it had before ends."""
+    """The browser is somebody now, and the login that it had before ends."""
 
     event: Literal["session.logged_in"] = "session.logged_in"
     login: LoginClaims
@@ -152,7 +160,7 @@ class LoggedIn(Value):
 
 
 class LoggedOut(Value):
-    """The browser is nobody any more; the rotation rises. `run` is the one that logged out: it goes on as nobody's, without
+    """The browser is nobody any more. `run` is the one that logged out: it goes on as nobody's, without
     its context, and the session ends with it. "" for a login that was begun and refused: no run goes on."""
 
     event: Literal["session.logged_out"] = "session.logged_out"
@@ -169,7 +177,8 @@ class SessionEnded(Value):
 
 Event = Annotated[
     SessionStarted | RunStarted | RunRefused | RunReplanned | StageSkipped | StageGuarded | StageChallenged | AnswerRefused
-    | StagePassed | RunDenied | RunFinished | RunCancelled | CounterSet | LoggedIn | LoggedOut | SessionEnded,
+    | StagePassed | RunDenied | RunFinished | RunCancelled | CounterSet | SessionRotated | LoggedIn | LoggedOut
+    | SessionEnded,
     Field(discriminator="event"),
 ]  # fmt: skip
 
@@ -193,7 +202,9 @@ class OrderRecord(Value):
 
 class Given(Value):
     """What a step came with, as far as it may be kept: enough to decide it again. Of the visitor's body, `clear` are the
-    fields that the stage type declares clear, `secret` names the secret ones that were sent, `problems` what was wrong."""
+    fields that the stage type declares clear, `secret` names the secret ones that were sent, `accepted` those of them that the
+    stage took and passed with, `problems` what was wrong. `mark` is a MAC of the body and of what it was sent to, under a key
+    that goes with the epoch key `epoch`, by which the same body is known again for as long as that key is there."""
 
     flow: ShortText = ""
     shown: Shown | None = None
@@ -206,6 +217,9 @@ class Given(Value):
     login: LoginClaims | None = None
     clear: Plain = {}
     secret: tuple[ShortText, ...] = ()
+    accepted: tuple[ShortText, ...] = ()
+    epoch: ShortText = ""
+    mark: ShortText = ""
     problems: dict[str, tuple[Plain, ...]] = {}
 
 

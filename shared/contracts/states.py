@@ -10,7 +10,7 @@ from shared.contracts.evidence import Evidence
 from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Text, Value
 from shared.contracts.people import LoginClaims, Visitor
 from shared.contracts.planner import Plan, PlannedStage
-from shared.contracts.steps import View
+from shared.contracts.steps import Shown, View
 
 
 class RunState(Value):
@@ -36,9 +36,11 @@ class RunState(Value):
 
 
 class Answered(Value):
-    """A command that was answered: the same command again gets the same reply (for 30 s; architecture §3).
+    """A command that was answered, and how: who sends it again within 30 s gets the same reply (architecture §3).
 
-    `rotation` is the session's after it: of a later rotation nothing is told to who sent this command.
+    `rotation` is the session's after it: of a later rotation nothing is told to who sent this command. `rotated`: it rose with
+    it. `flow`, `shown`, `epoch` and `mark` tell the same body again, sent to the same run and transition (`sessions.Given`);
+    `secret`: a secret field of that body was accepted, so that whoever knows it knows the secret.
     """
 
     command: ShortText
@@ -49,6 +51,12 @@ class Answered(Value):
     login: LoginClaims | None = None
     logged_out: bool = False
     rotation: Count = 0
+    rotated: bool = False
+    flow: ShortText = ""
+    shown: Shown | None = None
+    epoch: ShortText = ""
+    mark: ShortText = ""
+    secret: bool = False
 
 
 class SessionState(Contract):

@@ -34,10 +34,13 @@ class StepRequested(Contract):
 
     `query` is the inner query string, as sent; `outer_next` the outer `next`, if one was sent once. `login` is what the
     edge has just checked. `fresh` says that the session id was made for this step (nobody has a cookie of it yet).
+    `command` is drawn by the edge for each request. `awaited` is an earlier one, whose reply this browser was promised on a
+    "still working" page: the reply is for it if this asks for the state, or brings the same body again.
     """
 
     wire_type: ClassVar[str] = "executor.step.requested"
     command: ShortText
+    awaited: ShortText | None = None
     kind: StepKind
     session: ShortText
     fresh: bool
@@ -81,16 +84,17 @@ class View(Value):
     to: Text = ""
 
 
-Outcome = Literal["accepted", "current", "located", "unknown_flow", "busy", "refused", "unavailable", "superseded"]
+Outcome = Literal["accepted", "current", "located", "unknown_flow", "busy", "refused", "unavailable", "superseded", "conflict"]
 """`accepted`: a transition was written for this command (or was before). `current`: nothing was done, this is the case.
-`superseded`: the cookie's rotation is over. `refused`: see `reason`."""
+`superseded`: the cookie's rotation is over. `conflict`: the awaited command came with another body. `refused`: see `reason`."""
 
 
 class StepReplied(Contract):
     """The one reply to a step, for the edge that asked.
 
     `run`, `transition`, `version` place the view. `advanced`: the answer was taken and the run went on.
-    `login` is set only in the reply to the command that logged in; `rotation` is the session's now.
+    `login` is set only in the reply to the command that logged in; `rotation` is the session's now. `rotated`: this command made
+    it so, and who sent it gets the new cookie.
     `logged_out`: this command ended the browser's login; unless `session_over`, `rotation` is a new one without a login.
     `session_over`: the next request needs a fresh session.
     `open`: the session has a run that is not over (else no session cookie is needed).
@@ -104,6 +108,7 @@ class StepReplied(Contract):
     reason: ShortText = ""
     retry_after_s: Count = 0
     rotation: Count = 0
+    rotated: bool = False
     run: ShortText | None = None
     transition: ShortText | None = None
     version: Count = 0

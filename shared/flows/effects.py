@@ -5,7 +5,7 @@ recorded results are handed back; in a test it is a fake.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from shared.contracts.model import Value
@@ -44,10 +44,12 @@ class Effects(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer(Mapping[str, object]):
-    """The clear fields of a visitor's answer, and handles of the secret ones."""
+    """The clear fields of a visitor's answer, and handles of the secret ones. `taken` are those that the stage wanted: if it passes,
+    it has accepted them, and the session's cookie changes (architecture §3)."""
 
     clear: Mapping[str, object]
     secret: frozenset[str]
+    taken: set[str] = field(default_factory=set)
 
     def __getitem__(self, name: str) -> object:
         """The value of a clear field."""
@@ -63,4 +65,7 @@ class Answer(Mapping[str, object]):
 
     def sealed(self, name: str) -> SecretField | None:
         """The handle of a secret field, None if it was not sent."""
-        return SecretField(name) if name in self.secret else None
+        if name not in self.secret:
+            return None
+        self.taken.add(name)
+        return SecretField(name)

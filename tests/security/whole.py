@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from services.executor.adapters.edge.edge import Edge
 from services.executor.adapters.edge.settings import EdgeSettings
-from services.executor.application.sealing import open_sealed, private_key
+from services.executor.application.sealing import mark, marking_key, open_sealed, private_key
 from shared.contracts import topics
 from shared.contracts.planner import PlannedStage
 from shared.contracts.steps import Sealed
@@ -29,9 +29,13 @@ class Opener:
 
     def __init__(self, keys: Keys) -> None:
         self._key = private_key(keys.private)
+        self._marks = marking_key(keys.private)
 
     async def open(self, sealed: Sealed, session: str, command: str) -> bytes:
         return open_sealed(self._key, sealed, session, command)
+
+    async def mark(self, epoch: str, *parts: bytes) -> str:
+        return mark(self._marks, *parts)
 
 
 class Defects(logging.Handler):

@@ -102,6 +102,8 @@ class Cursor:
             if isinstance(cleaned, Cleaned):
                 given = Answer(cleaned.clear, frozenset(cleaned.secret))
                 came = await _came(decision, type_, type_.answer(run, config, given, decision.do))
+                if isinstance(came, Passed):
+                    decision.accepted = tuple(sorted(given.taken))
             else:
                 came = type_.missing(run, config, cleaned)
         except StageFailed as failure:

@@ -16,6 +16,7 @@ from shared.flows.stage import Run
 class Decision:
     """What a step has come to so far. Nothing of it counts before its transition is accepted.
 
+    `mark` tells the visitor's body again (`opening.mark_of`); `accepted` are its secret fields that the stage took and passed with.
     `restarted`: the flow was planned anew in this step; `emptied`: a log-out stage passed, so this step's inner query is void;
     `flow_gone`: a run ended, and there is no flow to begin anew.
     """
@@ -24,8 +25,10 @@ class Decision:
     step: StepRequested
     do: Noted
     at_us: int
+    mark: str = ""
     events: list[s.Event] = field(default_factory=list)
     answer: Cleaned | dict[str, tuple[Problem, ...]] = field(default_factory=lambda: Cleaned({}, {}))
+    accepted: tuple[str, ...] = ()
     run: str | None = None
     restarted: bool = False
     emptied: bool = False
@@ -91,5 +94,6 @@ class Decision:
             user_agent=step.user_agent, secure=step.secure, login=step.login,
             clear=dict(answer.clear) if isinstance(answer, Cleaned) else {},
             secret=tuple(answer.secret) if isinstance(answer, Cleaned) else (),
+            accepted=self.accepted, epoch=step.sealed.epoch if step.sealed and self.mark else "", mark=self.mark,
             problems={} if isinstance(answer, Cleaned) else {name: tuple(found) for name, found in answer.items()},
         )  # fmt: skip

@@ -27,6 +27,8 @@ _LONGEST_WAIT_S: Final = 2.0
 def denial(state: SessionState, body: s.SessionAdvanced, refused: Sequence[OrderResult], now_us: int) -> s.SessionAdvanced:
     """The transition after one whose order was refused: no login, the run is denied, the session over."""
     events: list[s.Event] = [s.LoggedOut(login=e.login.login) for e in body.events if isinstance(e, s.LoggedIn)]
+    if events:
+        events.append(s.SessionRotated(why="logout"))
     for event in body.events:
         run = run_of(state, event.run) if isinstance(event, s.RunFinished | s.RunDenied | s.StageChallenged) else None
         if run and run.view:

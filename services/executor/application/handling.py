@@ -8,7 +8,8 @@ from typing import Final
 
 from services.executor.application.advance import Cursor, Reading, UnknownFlow
 from services.executor.application.decision import Decision
-from services.executor.domain.session import MAX_TRANSITIONS, SAME_REPLY, answered, expired, open_run, run_of
+from services.executor.application.rotation import rotates
+from services.executor.domain.session import MAX_TRANSITIONS, SAME_REPLY, expired, open_run, run_of
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
 from shared.contracts.states import Answered, RunState, SessionState
@@ -21,7 +22,7 @@ RETIRED: Final = "retired"
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The command was answered before: the same reply, from what that transition left."""
+    """What was sent was answered before: the same reply, from what that transition left."""
 
     before: Answered
 
@@ -58,10 +59,6 @@ class StateBehind(Exception):
 
 def precheck(state: SessionState, step: StepRequested, now_us: int, *, caught_up: bool) -> Handled | None:
     """What can be said without a decision; None if there is something to decide. `StateBehind` unless `caught_up`."""
-    before = answered(state, step.command, now_us)
-    if before and state.rotation in (before.rotation, step.rotation):
-        # Else somebody has logged in or out since, and what they see is not for who sent this.
-        return Again(before)
     if step.fresh:
         return Stopped("refused", "session_taken", session_over=True) if state.version else None
     newer = not state.version or step.rotation > state.rotation or (step.shown is not None and step.shown.version > state.version)
@@ -178,8 +175,11 @@ async def _begin(decision: Decision, cursor: Cursor) -> None:
 
 
 def close(decision: Decision) -> None:
-    """What follows from a step at its end: a log-out by somebody ends all other runs at once, and the session once the run
-    that logged out is over (architecture §3)."""
+    """What follows from a step at its end: privilege that changed rotates the session; a log-out by somebody ends all other
+    runs at once, and the session once the run that logged out is over (architecture §3)."""
+    why = rotates(decision)
+    if why:
+        decision.record(s.SessionRotated(why=why))
     leaving = run_of(decision.state, decision.state.logged_out)
     over = leaving is not None and bool(leaving.over)
     if over or any(isinstance(e, s.LoggedOut) for e in decision.events):

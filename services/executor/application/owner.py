@@ -16,11 +16,12 @@ from services.executor.application.advance import Cursor, UnknownFlow
 from services.executor.application.decision import Decision
 from services.executor.application.effects import LiveEffects
 from services.executor.application.finishing import Finisher
-from services.executor.application.handling import Decided, Handled, StateBehind, Stopped, close, handle, precheck
+from services.executor.application.handling import Again, Decided, Handled, StateBehind, Stopped, close, handle, precheck
 from services.executor.application.journal import Journal, Transition, written
-from services.executor.application.opening import opened
+from services.executor.application.opening import Opened, opened
 from services.executor.application.ports import Busy, Directory, LogDiverged, SealOpener
 from services.executor.application.questions import Planner
+from services.executor.application.repeats import AnotherBody, Body, repeated
 from services.executor.application.states import SessionStates
 from services.executor.domain.session import stage_met, too_large
 from shared.contracts import topics
@@ -69,6 +70,21 @@ class Parts:
     secret_key: bytes
     alive: Callable[[], bool]
     failed: Callable[[int, Exception], None]
+
+
+class _Once:
+    """Opens a step's body when it is wanted first."""
+
+    def __init__(self, opener: SealOpener, step: StepRequested) -> None:
+        self._opener = opener
+        self._step = step
+        self._opened: Opened | None = None
+
+    async def __call__(self) -> Opened:
+        """What the visitor sent; `BadSeal` if it cannot be opened."""
+        if self._opened is None:
+            self._opened = await opened(self._opener, self._step)
+        return self._opened
 
 
 class Owner:
@@ -182,20 +198,24 @@ class Owner:
     async def _reply_to(self, step: StepRequested) -> StepReplied:
         if step.kind == "locate":
             return await self._locate(step)
-        caught_up = False
+        caught_up, given = False, _Once(self._parts.opener, step)
         for _ in range(ATTEMPTS):
             await self._owned()
             await self._finish_all(step.session)
             state = self.states.get(step.session)
             now_us = max(state.last_us, self._parts.clock.now_us())
             try:
-                handled = precheck(state, step, now_us, caught_up=caught_up)
+                before = await repeated(state, step, now_us, self._parts.opener, given)
+            except AnotherBody:
+                return replying.stopped(step, "conflict", "another_body")
+            try:
+                handled = Again(before) if before else precheck(state, step, now_us, caught_up=caught_up)
             except StateBehind:
                 await self._catch_up()
                 caught_up = True
                 continue
             if handled is None:
-                handled = await self._decide(state, step, now_us)
+                handled = await self._decide(state, step, now_us, given)
             if not isinstance(handled, Decided):
                 return replying.unchanged(step, self.states.get(step.session), handled)
             if await self.write(handled.decision.state, handled.decision.transition()):
@@ -204,14 +224,14 @@ class Owner:
                 return replying.accepted(step, self.states.get(step.session))
         raise Unavailable("others write this session")
 
-    async def _decide(self, state: SessionState, step: StepRequested, now_us: int) -> Handled:
+    async def _decide(self, state: SessionState, step: StepRequested, now_us: int, body: Body) -> Handled:
         parts = self._parts
-        given = await opened(parts.opener, step) if step.kind == "answer" else None
+        given = await body() if step.kind == "answer" else Opened(None)
         do = LiveEffects(parts.directory, parts.secret_key, step.session, state.version + 1, step.command, now_us)
-        decision = Decision(state, step, do, now_us)
+        decision = Decision(state, step, do, now_us, given.mark)
 
         def read(fields: Mapping[str, Field]) -> Cleaned | Problems:
-            cleaned = clean(fields, given)
+            cleaned = clean(fields, given.body)
             if isinstance(cleaned, Cleaned):
                 do.secrets = cleaned.secret
             return cleaned

@@ -94,3 +94,7 @@ class SealOpener(Protocol):
     async def open(self, sealed: Sealed, session: str, command: str) -> bytes:
         """The visitor's body; `BadSeal` if it is not for this session and command, or the key is gone."""
         ...
+
+    async def mark(self, epoch: str, *parts: bytes) -> str:
+        """A MAC over these parts, under a key that is gone with this epoch's; `BadSeal` if it is gone."""
+        ...

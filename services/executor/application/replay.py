@@ -25,7 +25,7 @@ async def decided_again(state: SessionState, recorded: s.SessionAdvanced, regist
     """
     answers = _Answers(state, recorded)
     do = RecordedEffects(recorded.asks, secret_key, state.session, state.version + 1, recorded.command, recorded.at_us)
-    decision = Decision(state, _step(state, recorded), do, recorded.at_us)
+    decision = Decision(state, _step(state, recorded), do, recorded.at_us, recorded.given.mark)
     handled = await handle(decision, Cursor(registry, answers, answers, answers), lambda fields: _read(recorded.given, fields))
     if not isinstance(handled, Decided):
         raise ReplayDiffers(type(handled).__name__)
@@ -74,10 +74,11 @@ class _Answers:
 
 
 def _step(state: SessionState, recorded: s.SessionAdvanced) -> StepRequested:
-    given = recorded.given.model_dump(exclude={"clear", "secret", "problems"})
+    given = recorded.given.model_dump(exclude={"clear", "secret", "accepted", "problems", "epoch", "mark"})
+    sealed = {"epoch": recorded.given.epoch, "box": b""} if recorded.given.mark else None
     own = {"command": recorded.command, "kind": recorded.kind, "session": state.session, "rotation": state.rotation}
     return StepRequested.model_validate(
-        {**given, **own, "fresh": not state.version, "received_us": recorded.at_us, "deadline_us": recorded.at_us,
+        {**given, **own, "sealed": sealed, "fresh": not state.version, "received_us": recorded.at_us, "deadline_us": recorded.at_us,
          "reply_partition": 0, "edge": "replay"}
     )  # fmt: skip
 

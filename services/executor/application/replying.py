@@ -12,16 +12,16 @@ from shared.telemetry.propagation import current_traceparent
 
 
 def shown(step: StepRequested, state: SessionState, run: str | None, outcome: Outcome, before: Answered | None = None) -> StepReplied:
-    """Show a run as it is. `before` says what the command brought: it advanced, logged in, logged out.
+    """Show a run as it is. `before` says what the command brought: it advanced, logged in, logged out, rotated.
 
-    A login, or the cookie of a log-out, goes out only as long as it is the session's: a later one belongs to who sent that
-    command.
+    A login, or another new cookie, goes out only as long as it is the session's: a later one belongs to who sent that command.
     """
     login = before.login if before and before.login == state.login else None
     logged_out = before is not None and before.logged_out and before.rotation == state.rotation
+    rotated = before is not None and before.rotated and before.rotation == state.rotation
     found = run_of(state, run or "")
     return StepReplied(
-        command=step.command, edge=step.edge, session=state.session, outcome=outcome, rotation=state.rotation,
+        command=step.command, edge=step.edge, session=state.session, outcome=outcome, rotation=state.rotation, rotated=rotated,
         run=found.run if found else None, transition=found.head if found else None, version=found.version if found else 0,
         view=found.view if found else None,
         advanced=bool(before and before.advanced), login=login, logged_out=logged_out,

@@ -4,12 +4,16 @@ HPKE (RFC 9180) with X25519, HKDF-SHA256 and ChaCha20-Poly1305. `info` binds a b
 opens nowhere else; padding hides how long a password is (security reference 3.4).
 """
 
+import base64
+import hmac
 import struct
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from shared.contracts.errors import BadSeal
 from shared.contracts.steps import Sealed
@@ -59,6 +63,17 @@ def open_sealed(key: X25519PrivateKey, sealed: Sealed, session: str, command: st
     if len(body) != length or len(padding) >= STEP or padding.strip(b"\0"):
         raise BadSeal
     return body
+
+
+def marking_key(private: bytes) -> bytes:
+    """The key of the marks that tell a body again: it goes when the epoch's private half does."""
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"sluice marks 1").derive(private)
+
+
+def mark(key: bytes, *parts: bytes) -> str:
+    """A MAC (HMAC-SHA-256, 128 bits) over these parts, each with its length; 22 characters."""
+    framed = b"".join(_LENGTH.pack(len(part)) + part for part in parts)
+    return base64.urlsafe_b64encode(hmac.digest(key, framed, "sha256")[:16]).rstrip(b"=").decode()
 
 
 def _info(epoch: str, session: str, command: str) -> bytes:

@@ -69,18 +69,28 @@ def apply(state: SessionState, event: s.Event, at_us: int) -> SessionState:
         case s.CounterSet():
             others = {name: value for name, value in state.counters.items() if name != event.name}
             return _with(state, counters={**others, event.name: event.value} if event.value else others)
-        case s.LoggedIn():
-            return _with(state, login=event.login, rotation=state.rotation + 1, rotated_us=at_us, logged_out="")
-        case s.LoggedOut():
-            runs = tuple(left(r) if r.run == event.run else r for r in state.runs)
-            return _with(state, login=None, rotation=state.rotation + 1, rotated_us=at_us, logged_out=event.run, runs=runs)
-        case s.SessionEnded():
-            return _with(state, ended=event.reason)
+        case s.LoggedIn() | s.LoggedOut() | s.SessionRotated() | s.SessionEnded():
+            return _apply_privilege(state, event, at_us)
         case (
             s.RunReplanned() | s.StageSkipped() | s.StageChallenged() | s.AnswerRefused() | s.StagePassed() | s.RunDenied()
             | s.RunFinished() | s.RunCancelled()
         ):  # fmt: skip
             return _with(state, runs=tuple(evolve_run(r, event) if r.run == event.run else r for r in state.runs))
+        case _:
+            assert_never(event)
+
+
+def _apply_privilege(state: SessionState, event: s.LoggedIn | s.LoggedOut | s.SessionRotated | s.SessionEnded, at_us: int) -> SessionState:
+    match event:
+        case s.LoggedIn():
+            return _with(state, login=event.login, logged_out="")
+        case s.SessionRotated():
+            return _with(state, rotation=state.rotation + 1, rotated_us=at_us)
+        case s.LoggedOut():
+            runs = tuple(left(r) if r.run == event.run else r for r in state.runs)
+            return _with(state, login=None, logged_out=event.run, runs=runs)
+        case s.SessionEnded():
+            return _with(state, ended=event.reason)
         case _:
             assert_never(event)
 
@@ -151,6 +161,12 @@ def _answered(envelope: Envelope, body: s.SessionAdvanced, rotation: int) -> Ans
         login=changed.login if isinstance(changed, s.LoggedIn) else None,
         logged_out=isinstance(changed, s.LoggedOut),
         rotation=rotation,
+        rotated=any(isinstance(e, s.SessionRotated) for e in body.events),
+        flow=body.given.flow,
+        shown=body.given.shown,
+        epoch=body.given.epoch,
+        mark=body.given.mark,
+        secret=bool(body.given.accepted),
     )
 
 

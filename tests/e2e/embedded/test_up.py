@@ -150,8 +150,8 @@ def test_stages_after_a_log_out_are_shown_to_nobody_and_the_old_cookie_is_worth_
     assert [cookie.name for cookie in visitor.jar if cookie.name == "authentik_session"] == []
     lines = history(running)
     [session] = {json.loads(line)["key"] for line in lines if json.loads(line)["facts"].get("reason") == "logged_out"} - before
-    assert events([line for line in lines if json.loads(line)["key"] == session])[-6:] == [
-        "stage.passed", "session.logged_out", "stage.challenged", "stage.passed", "run.finished", "session.ended",
+    assert events([line for line in lines if json.loads(line)["key"] == session])[-7:] == [
+        "stage.passed", "session.logged_out", "stage.challenged", "session.rotated", "stage.passed", "run.finished", "session.ended",
     ]  # fmt: skip
 
 

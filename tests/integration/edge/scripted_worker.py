@@ -63,7 +63,7 @@ class Session:
     over: bool = False
     version: int = 0
     runs: dict[str, "Run"] = field(default_factory=dict)
-    answered: dict[str, StepReplied] = field(default_factory=dict)
+    answered: dict[str, tuple[tuple[object, ...], StepReplied]] = field(default_factory=dict)
 
 
 @dataclass
@@ -132,8 +132,8 @@ class ScriptedWorker:
             slug = {"authentication": AUTH, "invalidation": OUT}.get(step.designation or "")
             return self.reply(step, "located", slug=slug)
         session = self.sessions.get(step.session)
-        if session and step.command in session.answered:
-            return session.answered[step.command]
+        if session and (again := self._again(step, session)):
+            return again
         if step.flow and step.flow not in FLOWS:
             return self.reply(step, "unknown_flow")
         if not step.fresh and (session is None or session.over):
@@ -144,8 +144,25 @@ class ScriptedWorker:
         reply = self._taken(step, session)
         if reply.outcome == "accepted":
             self.transitions += 1
-            session.answered[step.command] = reply
+            session.answered[step.command] = (self._sent(step), reply)
         return reply
+
+    def _sent(self, step: StepRequested) -> tuple[object, ...]:
+        body = open_sealed(private_key(self._keys.private), step.sealed, step.session, step.command) if step.sealed else None
+        return step.flow, step.shown, body
+
+    def _again(self, step: StepRequested, session: Session) -> StepReplied | None:
+        """The reply to what is sent again: by the same body, or by who awaits it."""
+        found = None
+        if step.awaited in session.answered:
+            sent, found = session.answered[step.awaited or ""]
+            if step.kind == "answer" and sent != self._sent(step):
+                return self.reply(step, "conflict")
+        elif step.kind == "answer":
+            found = next((reply for sent, reply in session.answered.values() if sent == self._sent(step)), None)
+        if found is None or session.rotation not in (found.rotation, step.rotation):
+            return None
+        return found.model_copy(update={"command": step.command})
 
     def _taken(self, step: StepRequested, session: Session) -> StepReplied:
         run = session.runs.get(step.flow)
@@ -180,7 +197,7 @@ class ScriptedWorker:
         self._show(session, run, step.flow, {})
         if step.flow == OUT_AND_ON and step.login:
             session.rotation += 1
-            return self.reply(step, "accepted", run, logged_out=True)
+            return self.reply(step, "accepted", run, logged_out=True, rotated=True)
         return self.reply(step, "accepted", run)
 
     def _logged_out(self, step: StepRequested, session: Session, run: Run) -> StepReplied:
@@ -219,7 +236,7 @@ class ScriptedWorker:
             login=f"login{self._logins}", user=7, uid="u" * 8, username=run.person, methods=("password",), at_us=NOW, expires_us=None,
             persistent=False, epoch=0,
         )  # fmt: skip
-        return self._finished(step, session, run, login=session.login)
+        return self._finished(step, session, run, login=session.login, rotated=True)
 
     def _finished(self, step: StepRequested, session: Session, run: Run, **more: Any) -> StepReplied:
         run.over = True

@@ -120,11 +120,11 @@ async def test_the_workers_reasons_reach_the_client(rig: Rig, browser: Browser, 
     assert answer.json["error"] == ("busy" if outcome == "busy" else "because")
 
 
-async def test_two_identical_commands_at_the_same_moment_are_both_answered(rig: Rig, http: aiohttp.ClientSession) -> None:
+async def test_the_same_answer_twice_at_the_same_moment_is_taken_once_and_answered_twice(rig: Rig, http: aiohttp.ClientSession) -> None:
     one = Browser(rig.url, http)
     await one.get(API)
     answers = await asyncio.gather(*(one.post(API, {"uid_field": "alice"}) for _ in range(2)))
-    assert sorted(answer.status for answer in answers) == [200, 302]
+    assert [answer.status for answer in answers] == [302, 302]
     assert rig.worker.transitions == 2
 
 
@@ -170,9 +170,8 @@ async def test_a_step_that_the_log_took_without_saying_so_is_not_taken_again(
         assert (await browser.post(API, {"password": "alice-pw"})).status == 503
         taken = False
         assert (await browser.post(API, {"password": "alice-pw"})).json["error"] == "E_LOG_UNAVAILABLE"
-    answers = sum(step.kind == "answer" for step in rig.worker.steps)
     assert (await browser.post(API, {"password": "alice-pw"})).json == {"component": "xak-flow-redirect", "to": "/"}
-    assert sum(step.kind == "answer" for step in rig.worker.steps) == answers
+    assert rig.worker.bodies.count({"password": "alice-pw"}) == 1
     assert (await browser.get("/api/v3/core/users/me/")).status == 200
 
 

@@ -109,7 +109,7 @@ async def test_one_visitor_cannot_fill_the_places_of_all_others(monkeypatch: pyt
             return await answer(*given)
 
         monkeypatch.setattr(world.directory, "answer", slow)
-        steps = [browser.compose("answer", "login", {"uid_field": "alice"}) for _ in range(4)]
+        steps = [browser.compose("answer", "login", {"uid_field": "alice", "n": n}) for n in range(4)]
         held = [asyncio.create_task(world.ask(steps[0]))]
         await until(lambda: bool(asked))
         held += [asyncio.create_task(world.ask(step)) for step in steps[1:3]]

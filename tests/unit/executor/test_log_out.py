@@ -53,8 +53,8 @@ async def test_the_stages_after_a_log_out_are_shown_to_nobody_and_the_session_en
         # The inner query is the last request's, as authentik keeps it; only the step that logs out has none.
         assert end.view and (end.view.kind, end.view.to) == ("redirect", "/bye")
         assert end.session_over and not end.logged_out and not end.open
-        assert events(await world.history(end.session))[-7:] == [
-            "run.started", "stage.passed", "session.logged_out", "stage.challenged",
+        assert events(await world.history(end.session))[-8:] == [
+            "run.started", "stage.passed", "session.logged_out", "stage.challenged", "session.rotated",
             "stage.passed", "run.finished", "session.ended",
         ]  # fmt: skip
         state = await folded(world, end.session)

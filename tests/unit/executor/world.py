@@ -4,6 +4,7 @@ Tests speak to it as an edge does: steps in, replies out.
 """
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from shared.contracts.steps import CODEC, Sealed, Shown, StepReplied, StepReques
 from shared.flows import asks
 from shared.flows.asks import Ask
 from shared.flows.orders import Order
-from shared.flows.registry import registry
+from shared.flows.registry import Registry, registry
 from shared.kernel.clock import FixedClock
 from shared.kernel.ids import new_session_id, partition_of, random_id
 from shared.messaging.dead_letters import DeadLetters
@@ -96,6 +97,9 @@ class PlainOpener:
 
     async def open(self, sealed: Sealed, session: str, command: str) -> bytes:
         return sealed.box
+
+    async def mark(self, epoch: str, *parts: bytes) -> str:
+        return hashlib.sha256(repr((epoch, parts)).encode()).hexdigest()[:22]
 
 
 @dataclass
@@ -214,8 +218,11 @@ class Browser:
 class World:
     """Use as `async with World() as world`."""
 
-    def __init__(self, flows: Mapping[str, Sequence[PlannedStage]] | None = None, workers: int = 1) -> None:
+    def __init__(
+        self, flows: Mapping[str, Sequence[PlannedStage]] | None = None, workers: int = 1, *, types: Registry | None = None,
+    ) -> None:  # fmt: skip
         self.clock = FixedClock()
+        self.types = types or registry()
         self.directory = FakeDirectory()
         self.planner = FixedPlanner(flows or {"login": LOGIN_STAGES})
         self.policy = FixedPolicy()
@@ -250,7 +257,7 @@ class World:
         return worker
 
     def cursor(self) -> Cursor:
-        return Cursor(registry(), self.planner, self.policy, self.retirements)
+        return Cursor(self.types, self.planner, self.policy, self.retirements)
 
     def browser(self) -> Browser:
         return Browser(self)

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from services.executor.adapters.directory.events import key_published
-from services.executor.application.sealing import new_private_key, open_sealed, private_key, public_half
+from services.executor.application.sealing import mark, marking_key, new_private_key, open_sealed, private_key, public_half
 from shared.contracts.directory import KeyPublished
 from shared.contracts.errors import BadSeal
 from shared.contracts.steps import Sealed
@@ -50,6 +50,7 @@ _FIND: Final = "SELECT wrapped, open_until_us FROM epoch_keys WHERE epoch = $1"
 @dataclass(frozen=True, slots=True)
 class _Private:
     key: X25519PrivateKey
+    marking: bytes
     open_until_us: int
 
 
@@ -65,10 +66,17 @@ class EpochKeys:
 
     async def open(self, sealed: Sealed, session: str, command: str) -> bytes:
         """See `SealOpener.open`; `Unavailable` if the key is not here yet and PostgreSQL is away."""
-        private = self._privates.get(sealed.epoch) or await self._find(sealed.epoch)
+        return open_sealed((await self._private(sealed.epoch)).key, sealed, session, command)
+
+    async def mark(self, epoch: str, *parts: bytes) -> str:
+        """See `SealOpener.mark`; `Unavailable` if the key is not here yet and PostgreSQL is away."""
+        return mark((await self._private(epoch)).marking, *parts)
+
+    async def _private(self, epoch: str) -> _Private:
+        private = self._privates.get(epoch) or await self._find(epoch)
         if private is None or private.open_until_us <= self._clock.now_us():
             raise BadSeal("no such key any more")
-        return open_sealed(private.key, sealed, session, command)
+        return private
 
     async def run(self) -> None:
         """Keep a young key there, destroy old ones; for as long as a worker lives.
@@ -123,7 +131,7 @@ class EpochKeys:
             logger.error("epoch key %s was wrapped under another SLUICE_SECRET_KEY", epoch)  # noqa: TRY400 -- the trace tells no more
             self._forget_soon(epoch, now)
             return None
-        private = self._privates[epoch] = _Private(private_key(key), row["open_until_us"])
+        private = self._privates[epoch] = _Private(private_key(key), marking_key(key), row["open_until_us"])
         return private
 
     def _forget_soon(self, epoch: str, now: float) -> None:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from services.executor.adapters.edge import challenges, queries
 from services.executor.adapters.edge.csrf import HEADER, Csrf, same
-from services.executor.adapters.edge.dialogue import Dialogue, Exchange, Superseded, UnknownFlow
+from services.executor.adapters.edge.dialogue import AnotherBody, Dialogue, Exchange, Superseded, UnknownFlow
 from services.executor.adapters.edge.facts import Facts
 from services.executor.adapters.edge.steps import StillWorking
 from services.executor.adapters.edge.visits import Visit, Visits, refuse_foreign
@@ -76,6 +76,8 @@ class ExecutorApi:
             return _unknown(request)
         except Superseded:
             raise later("superseded") from None
+        except AnotherBody:
+            raise Refusal(409, "another_body", size=request.content_length or 0) from None
         except StillWorking as working:
             raise later(working.reason, cookies=self._dialogue.waiting(visit, working)) from None
 

@@ -2,12 +2,11 @@
 
 `authentik_session`: session, rotation and, for somebody logged in, the login's claims. `sluice_step`: the transition
 of a run that was last shown on this path. `sluice_command`: a command whose answer the browser has not had yet.
-All but the last carry a proof by the key ring, each under its own key, so none can stand in for another.
+All carry a proof by the key ring, each under its own key, so none can stand in for another.
 """
 
 import base64
 import binascii
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -31,7 +30,6 @@ COMMAND: Final = "sluice_command"
 COMMAND_AGE_S: Final = 30
 CSRF_AGE_S: Final = 31_449_600
 _MAX_VALUE: Final = 3000
-_ID = re.compile(r"[A-Za-z0-9_-]{22}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +67,7 @@ class Cookies:
         self._same_site = settings.same_site
         self._sessions = KeyRing(settings.secrets, "cookie/session/1")
         self._steps = KeyRing(settings.secrets, "cookie/step/1")
+        self._commands = KeyRing(settings.secrets, "cookie/command/1")
         # Gateways ask for the same logins all the time, and the same value has the same meaning. Only what we made is kept: of
         # what others make up there is no end, and each would be held with all its kilobytes.
         self._known = lru_cache(maxsize=settings.checked_logins)(self._open)
@@ -86,10 +85,7 @@ class Cookies:
             raise Refusal(400, bad.code) from None
         except (cookie_header.TooManyCookies, cookie_header.CookieTooLarge) as many:
             raise Refusal(431, many.code) from None
-        command = found.get(COMMAND, "")
-        return Jar(
-            self._opened(found.get(self.session_name, "")), found.get(STEP), found.get(self.csrf_name), command if is_id(command) else None
-        )
+        return Jar(self._opened(found.get(self.session_name, "")), found.get(STEP), found.get(self.csrf_name), found.get(COMMAND))
 
     def session(self, session: str, rotation: int, login: LoginClaims | None) -> str:
         """The value of a session cookie: the same for the same claims, so it changes only when they do."""
@@ -108,6 +104,17 @@ class Cookies:
             return None
         run, transition, version = wire.unpack(raw[MAC_BYTES:], _MAX_VALUE)
         return Shown(run=run, transition=transition, version=version)
+
+    def command(self, session: str, command: str) -> str:
+        """The value that names a command of this session. Commands stand in topics: whoever reads one there cannot ask for its reply."""
+        return _text(self._commands.proof(session.encode(), command.encode()) + command.encode())
+
+    def awaited(self, value: str, session: str) -> str | None:
+        """The command that `command` put in; None if it was not made for this session."""
+        raw = _raw(value)
+        if raw is None or not self._commands.holds(raw[:MAC_BYTES], session.encode(), raw[MAC_BYTES:]):
+            return None
+        return raw[MAC_BYTES:].decode()
 
     def set_session(self, client: Client, value: str, login: LoginClaims | None, now_us: int) -> str:
         """`Set-Cookie` of the session; a persistent login's cookie lives as long as the login."""
@@ -128,9 +135,9 @@ class Cookies:
         """`Set-Cookie` of what was shown on this path."""
         return self._line(client, STEP, value, path=path)
 
-    def set_command(self, client: Client, path: str, command: str | None) -> str:
-        """`Set-Cookie` of a command whose answer is still to come on this path; None deletes it."""
-        return self._line(client, COMMAND, command or "", path=path, max_age=COMMAND_AGE_S if command else 0)
+    def set_command(self, client: Client, path: str, value: str) -> str:
+        """`Set-Cookie` of a command whose answer is still to come on this path; "" deletes it."""
+        return self._line(client, COMMAND, value, path=path, max_age=COMMAND_AGE_S if value else 0)
 
     def _opened(self, value: str) -> SessionCookie | None:
         try:
@@ -154,11 +161,6 @@ class Cookies:
         secure = client.secure or self._always_secure
         same_site = self._same_site if secure else "Lax"
         return cookie_header.line(name, value, path=path, http_only=http_only, secure=secure, same_site=same_site, max_age=max_age)
-
-
-def is_id(text: str) -> bool:
-    """Whether this looks like an id of ours (`shared.kernel.ids`)."""
-    return _ID.match(text) is not None
 
 
 def _text(raw: bytes) -> str:

@@ -23,6 +23,10 @@ class Superseded(Exception):
     """The browser has a newer cookie by now than the one it sent: let it ask again, and set none."""
 
 
+class AnotherBody(Exception):
+    """The browser awaits the reply to an answer, and sends another answer in its place: 409 (security reference 7.1, H37, H38)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """What to show, and the `Set-Cookie` lines that go with it.
@@ -51,8 +55,8 @@ class Dialogue:
 
     async def show(self, visit: Visit, query: str, outer_next: str | None) -> Exchange:
         """The current challenge of the flow: from the cache, or by the owner, who plans if no run is open."""
-        if visit.session and visit.command:
-            told = await self._ask(visit, Asked("state", visit.flow, shown=visit.shown, command=visit.command))
+        if visit.session and visit.awaited:
+            told = await self._ask(visit, Asked("state", visit.flow, shown=visit.shown, awaited=visit.awaited))
             if told.reply.view is not None:
                 return self._exchange(visit, told)
         if visit.session:
@@ -63,20 +67,15 @@ class Dialogue:
         told = await self._ask(visit, Asked("start", visit.flow, query=query, outer_next=outer_next, shown=visit.shown))
         return self._exchange(visit, replace(told, arrived=Arrived(_without_errors(told.reply), 0)))
 
-    async def answer(self, visit: Visit, body: bytes, query: str, outer_next: str | None, command: str | None = None) -> Exchange:
+    async def answer(self, visit: Visit, body: bytes, query: str, outer_next: str | None) -> Exchange:
         """Deliver an answer. One to a page of another session or flow is not: its sender sees the current challenge.
 
-        Neither is one from a browser that has not had the reply to an earlier command, if that was carried out: it
-        sees that reply, which may be its log-in.
+        From a browser that awaits a reply the same body again gets that reply; another one is `AnotherBody`.
         """
-        if visit.session and visit.command and visit.command != command:
-            told = await self._ask(visit, Asked("state", visit.flow, shown=visit.shown, command=visit.command))
-            if told.reply.outcome == "accepted" and told.reply.view is not None:
-                return self._exchange(visit, told)
         if visit.foreign:
-            asked = Asked("start", visit.flow, query=query, outer_next=outer_next, command=command)
+            asked = Asked("start", visit.flow, query=query, outer_next=outer_next)
         else:
-            asked = Asked("answer", visit.flow, None, query, outer_next, body, visit.shown, command)
+            asked = Asked("answer", visit.flow, None, query, outer_next, body, visit.shown, visit.awaited)
         return self._exchange(visit, await self._ask(visit, asked))
 
     async def unchanged(self, visit: Visit) -> tuple[str, ...]:
@@ -88,9 +87,9 @@ class Dialogue:
 
     def waiting(self, visit: Visit, working: StillWorking) -> tuple[str, ...]:
         """The cookie by which the browser's next request here asks for the reply that has not come, log-in included."""
-        if visit.session is None or visit.session.session != working.session or visit.command:
+        if visit.session is None or visit.session.session != working.session or visit.awaited:
             return ()  # the first that has not come counts: what was asked after it waits behind it
-        return (self._cookies.set_command(visit.client, visit.path, working.command),)
+        return (self._cookies.set_command(visit.client, visit.path, self._cookies.command(working.session, working.command)),)
 
     async def _ask(self, visit: Visit, asked: Asked) -> Told:
         if visit.shown is None:  # else it names a step of this flow: there is one
@@ -108,6 +107,8 @@ class Dialogue:
                 raise UnknownFlow
             case "superseded":
                 raise Superseded
+            case "conflict":
+                raise AnotherBody
             case "busy":
                 raise later("busy", reply.retry_after_s)
             case "unavailable":
@@ -136,8 +137,8 @@ class Dialogue:
             lines.append(self._cookies.set_step(visit.client, visit.path, step))
         if reply.login:
             lines.append(self._cookies.set_csrf(visit.client, csrf))
-        if visit.command:
-            lines.append(self._cookies.set_command(visit.client, visit.path, None))
+        if visit.awaited:
+            lines.append(self._cookies.set_command(visit.client, visit.path, ""))
         return Exchange(reply.view, reply.advanced, tuple(lines), reply.session, csrf, step)
 
     def _step(self, visit: Visit, reply: StepReplied) -> str:
@@ -148,10 +149,10 @@ class Dialogue:
     def _session_lines(self, visit: Visit, told: Told) -> tuple[str, ...]:
         """The session cookie: the same value again, another one where privilege or session changed, or none."""
         reply = told.reply
-        if reply.login or (reply.logged_out and not reply.session_over):
-            return (self._set(visit, reply.session, reply.rotation, reply.login),)
-        if reply.logged_out:
+        if reply.logged_out and reply.session_over:
             return (self._cookies.clear_session(visit.client),)
+        if reply.login or reply.logged_out or (reply.rotated and not reply.session_over):
+            return (self._set(visit, reply.session, reply.rotation, _login_after(visit, reply)),)
         if told.fresh and (reply.open or not _left(reply)):
             return (self._set(visit, reply.session, reply.rotation, visit.login),)
         if visit.session is None or (not told.fresh and reply.rotation != visit.rotation):

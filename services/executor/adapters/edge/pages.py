@@ -9,13 +9,12 @@ from aiohttp import web
 
 from services.executor.adapters.edge import challenges, queries
 from services.executor.adapters.edge.api import SLUG
-from services.executor.adapters.edge.cookies import Cookies, is_id
+from services.executor.adapters.edge.cookies import Cookies
 from services.executor.adapters.edge.csrf import Csrf
-from services.executor.adapters.edge.dialogue import Dialogue, Exchange, Superseded, UnknownFlow
+from services.executor.adapters.edge.dialogue import AnotherBody, Dialogue, Exchange, Superseded, UnknownFlow
 from services.executor.adapters.edge.steps import StillWorking
 from services.executor.adapters.edge.templates import page
-from services.executor.adapters.edge.visits import Visit, Visits, refuse_foreign
-from shared.kernel.ids import random_id
+from services.executor.adapters.edge.visits import Visit, Visits, refuse_foreign, says_ours
 from shared.web.app import CORRELATION, body_of, suspect
 from shared.web.errors import Refusal, later
 
@@ -29,7 +28,6 @@ class _Form:
 
     csrf: str
     step: str | None
-    command: str | None
     answer: bytes
 
 
@@ -68,13 +66,16 @@ class FlowPages:
         form = await _form(request)
         query = queries.short(request.rel_url.raw_query_string)
         try:
-            if not self._is_ours(visit, form):
+            if not (says_ours(request) or self._is_ours(visit, form)):
                 suspect(request, "csrf", len(form.csrf))
                 return self._rendered(request, visit, await self._dialogue.show(visit, query, None), status=403, notice=_OUT_OF_DATE)
             visit = self._visits.looking_at(visit, form.step)
-            exchange = await self._dialogue.answer(visit, form.answer, query, None, form.command)
+            exchange = await self._dialogue.answer(visit, form.answer, query, None)
         except StillWorking as working:
             return _waits(request, working, self._dialogue.waiting(visit, working))
+        except AnotherBody:
+            suspect(request, "another_body", len(form.answer))
+            return _looks_first(request)
         except Superseded:
             return _reloads(request)
         except UnknownFlow:
@@ -103,7 +104,7 @@ class FlowPages:
             case "challenge":
                 return page(
                     "flow.html", status, cookies, challenge=challenge, action=request.raw_path, notice=notice, step=exchange.step,
-                    csrf=self._csrf.form(exchange.csrf, exchange.session), command=random_id(),
+                    csrf=self._csrf.form(exchange.csrf, exchange.session),
                 )  # fmt: skip
             case "denied":
                 return page("denied.html", status, cookies, challenge=challenge, action=request.raw_path)
@@ -147,6 +148,14 @@ def _waits(request: web.Request, working: StillWorking, cookies: tuple[str, ...]
     )  # fmt: skip
 
 
+def _looks_first(request: web.Request) -> web.Response:
+    return page(
+        "message.html", 409, title="One answer at a time",
+        text="Your answer before this one was still being worked on, so this one was not taken. The page shows what came of it.",
+        refresh=f"2; url={request.raw_path}", link=request.raw_path, link_text="Look",
+    )  # fmt: skip
+
+
 def _reloads(request: web.Request) -> web.Response:
     return page("message.html", title="One moment", text="The page goes on by itself.", refresh=f"1; url={request.raw_path}")
 
@@ -162,7 +171,6 @@ async def _form(request: web.Request) -> _Form:
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise Refusal(400, "form_doubled", size=len(raw))
-    command = fields.pop("sluice_command", "")
     csrf, step = fields.pop("sluice_csrf", ""), fields.pop("sluice_step", None)
     answer = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
-    return _Form(csrf, step, command if is_id(command) else None, answer)
+    return _Form(csrf, step, answer)

@@ -30,7 +30,7 @@ class Sealer(Protocol):
 
 
 class StillWorking(Exception):
-    """No reply yet. The step counts if it runs; the same command asked again gets its reply.
+    """No reply yet. The step counts if it runs; who awaits the command gets its reply later.
 
     `away` is the code of the log's trouble if it did not even acknowledge the step, which it may hold all the same.
     """
@@ -49,7 +49,8 @@ class StillWorking(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the visitor wants. `body` is the answer: the bytes of one JSON document that `strict_json` has read."""
+    """What the visitor wants. `body` is the answer: the bytes of one JSON document that `strict_json` has read. `awaited`: see
+    `StepRequested`. Every request gets a command of its own: nothing that a client sends names one (architecture §3)."""
 
     kind: StepKind
     flow: str = ""
@@ -58,7 +59,7 @@ class Asked:
     outer_next: str | None = None
     body: bytes = b"{}"
     shown: Shown | None = None
-    command: str | None = None
+    awaited: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +130,13 @@ class Steps:
             await self._log.append(Message(STEPS, partition, step.session.encode(), value, headers))
 
     def _step(self, visit: Visit, asked: Asked, session: str, *, fresh: bool) -> StepRequested:
-        command = asked.command or random_id()
+        command = random_id()
         now = self._clock.now_us()
         sealed = None
         if asked.kind == "answer":
             sealed = self._sealer.seal(session, command, asked.body)
         return StepRequested(
-            command=command, kind=asked.kind, session=session, fresh=fresh, rotation=0 if fresh else visit.rotation,
+            command=command, awaited=asked.awaited, kind=asked.kind, session=session, fresh=fresh, rotation=0 if fresh else visit.rotation,
             flow=asked.flow, designation=asked.designation, shown=asked.shown, sealed=sealed, query=asked.query,
             outer_next=asked.outer_next, host=visit.client.host, address=visit.client.address, user_agent=visit.agent,
             secure=visit.client.secure, login=visit.login, received_us=now,

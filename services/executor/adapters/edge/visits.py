@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from services.executor.adapters.edge.cookies import Cookies, Jar, SessionCookie
+from services.executor.adapters.edge.cookies import Cookies, SessionCookie
 from services.executor.adapters.edge.logins import LoginCheck
 from shared.contracts.people import LoginClaims
 from shared.contracts.steps import Shown
@@ -23,6 +23,7 @@ class Visit:
     `login` is checked and good; `login_over`: the cookie names one that is not. `shown` is what the page or the step
     cookie named, `foreign` says that it named something of another session or flow, or nothing that we made.
     `csrf` is the cookie's token as it was sent; `Csrf.kept` says whether it is one of ours, for this login.
+    `awaited` is the command whose reply this browser was promised on a "still working" page.
     """
 
     client: Client
@@ -35,7 +36,7 @@ class Visit:
     shown: Shown | None
     foreign: bool
     csrf: str | None
-    command: str | None
+    awaited: str | None
     cross_site: bool
 
     @property
@@ -69,7 +70,7 @@ class Visits:
             shown=None,
             foreign=False,
             csrf=jar.csrf,
-            command=self._command(jar),
+            awaited=self._cookies.awaited(jar.command, jar.session.session) if jar.command and jar.session else None,
             cross_site=request.headers.get("Sec-Fetch-Site") == "cross-site",
         )
         return self.looking_at(visit, jar.step)
@@ -81,10 +82,6 @@ class Visits:
         shown = self._cookies.shown(step, visit.session.session, visit.flow) if visit.session else None
         return replace(visit, shown=shown, foreign=shown is None)
 
-    @staticmethod
-    def _command(jar: Jar) -> str | None:
-        return jar.command if jar.session else None
-
 
 def refuse_foreign(request: web.Request, visit: Visit) -> None:
     """`Refusal` for a POST that another site makes a browser send (Fetch metadata; Origin, RFC 6454 §7)."""
@@ -92,6 +89,12 @@ def refuse_foreign(request: web.Request, visit: Visit) -> None:
     site = request.headers.get("Sec-Fetch-Site")
     if (origin is not None and origin.lower() != visit.client.origin) or site in ("cross-site", "same-site"):
         raise Refusal(403, "foreign_origin", size=len(origin or ""))
+
+
+def says_ours(request: web.Request) -> bool:
+    """Whether the browser itself says that a page of ours sends this, `refuse_foreign` having passed: then no token is needed. Of
+    many tabs' forms only the newest fits the newest cookie (architecture §3)."""
+    return "Origin" in request.headers or request.headers.get("Sec-Fetch-Site") == "same-origin"
 
 
 def plain(text: str) -> str:
