@@ -194,11 +194,14 @@ def flows_apply(
     end_runs: Annotated[
         bool, typer.Option("--end-runs", help="Open runs of the flows that change end at their next step, rather than go on as planned.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Do it although a brand's log-in has no proof, or no log-in that works, after it.")
+    ] = False,
 ) -> None:
     """Bring definitions to what the files say. The same files again change nothing."""
     from sluice.flows import apply
 
-    apply(files, end_runs=end_runs)
+    apply(files, end_runs=end_runs, force=force)
 
 
 KeysFolder = Annotated[Path, typer.Argument(metavar="FOLDER", file_okay=False, help="One folder a service, and `trusted`.")]

@@ -15,12 +15,12 @@ ACTOR: Final = "sluice flows apply"
 UNCHANGED: Final = "nothing to do: everything is as the files say"
 
 
-def apply(paths: list[Path], *, end_runs: bool) -> None:
+def apply(paths: list[Path], *, end_runs: bool, force: bool) -> None:
     """Apply the files, all or none, and print what changed."""
-    for line in asyncio.run(_apply(read(CommonSettings), paths, end_runs)) or [UNCHANGED]:
+    for line in asyncio.run(_apply(read(CommonSettings), paths, end_runs, force)) or [UNCHANGED]:
         typer.echo(line)
 
 
-async def _apply(settings: CommonSettings, paths: list[Path], end_runs: bool) -> list[str]:
+async def _apply(settings: CommonSettings, paths: list[Path], end_runs: bool, force: bool) -> list[str]:
     async with database(settings, "catalog") as dsn:
-        return await apply_files(dsn, paths, ACTOR, end_runs=end_runs)
+        return await apply_files(dsn, paths, ACTOR, end_runs=end_runs, force=force)

@@ -118,10 +118,13 @@ class Catalog:
         try:
             await self._tell_an_empty_log()
             lines = await self._applying.apply_shipped()
+            weak = await self._applying.weaknesses()
         except Unavailable as away:
             logger.warning("the shipped flows wait: %s", away)
             return
         self._shipped = True
+        for text in weak:
+            logger.warning("as flows are defined: %s", text)
         if lines:
             logger.info("shipped flows were applied: %d changes", len(lines))
         for line in lines:
@@ -144,7 +147,7 @@ async def build(settings: Settings, log: Log, clock: Clock) -> Catalog:
     return Catalog(database, log, store, Applying(store, new_pk), Editing(store, new_pk), Relay(database, log, clock), tokens)
 
 
-async def apply_files(dsn: str, paths: Sequence[Path], actor: str, *, end_runs: bool = False) -> list[str]:
+async def apply_files(dsn: str, paths: Sequence[Path], actor: str, *, end_runs: bool = False, force: bool = False) -> list[str]:
     """Apply blueprint files, all or none, beside a running catalog or without one; what changed, one line each.
 
     Writes PostgreSQL and its outbox only; a running catalog publishes it. `BlueprintRefused` names the place in a file
@@ -153,7 +156,7 @@ async def apply_files(dsn: str, paths: Sequence[Path], actor: str, *, end_runs: 
     given = [await asyncio.to_thread(_read, path) for path in paths]
     database = await open_pool(dsn, schema=SCHEMA, size=1, migrations=MIGRATIONS, limit_s=4 * LIMIT_S)
     try:
-        return await Applying(PostgresStore(database, SystemClock(), random_id), new_pk).apply(actor, given, end_runs=end_runs)
+        return await Applying(PostgresStore(database, SystemClock(), random_id), new_pk).apply(actor, given, end_runs=end_runs, force=force)
     finally:
         await database.close()
 

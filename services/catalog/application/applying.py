@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
+from services.catalog.application.judging import Judge
 from services.catalog.application.ports import ShippedFile, Store
 from services.catalog.application.records import subject, what
 from services.catalog.domain.blueprints.document import Document, parse
@@ -15,6 +16,7 @@ from services.catalog.domain.blueprints.importer import events_of
 from services.catalog.domain.decisions import NewPk
 from services.catalog.domain.definitions import Catalog, Definition, Event, Key, evolve
 from services.catalog.domain.problems import Invalid
+from services.catalog.domain.ways_in import WayInLost, weaknesses
 
 logger = logging.getLogger(__name__)
 
@@ -36,29 +38,33 @@ class Applying:
         self._store = store
         self._new_pk = new_pk
 
-    async def apply(self, actor: str, given: Sequence[File], *, end_runs: bool = False) -> list[str]:
-        """Apply these files, all or none; one line for each change and each thing to know. `BlueprintRefused` names the place.
-        `end_runs`: see `Store.change`."""
+    async def apply(self, actor: str, given: Sequence[File], *, end_runs: bool = False, force: bool = False) -> list[str]:
+        """Apply these files, all or none; one line for each change and each thing to know. `BlueprintRefused` names the place,
+        `WayInLost` says what must be forced. `end_runs`: see `Store.change`."""
         documents = [parse(one.raw, one.name) for one in given]
-        return await self._applied(actor, documents, None, end_runs=end_runs)
+        return await self._applied(actor, documents, None, Judge(force=force), end_runs=end_runs)
 
     async def apply_shipped(self) -> list[str]:
         """Apply the files of this release that differ from what was applied last, so that an administrator's changes stay.
 
-        A file that clashes with what an administrator has made (a stage of that name, of another type) is told in the
-        log and tried again at the next start; the others are applied.
+        A file that clashes with what an administrator has made (a stage of that name, of another type; a way in that would be
+        lost) is told in the log and tried again at the next start; the others are applied.
         """
         lines: list[str] = []
         for one in shipped_files():
             mark = ShippedFile(one.name, hashlib.sha256(one.raw).hexdigest())
             try:
-                lines += await self._applied(SHIPPED_ACTOR, [parse(one.raw, one.name)], mark)
-            except (BlueprintRefused, Invalid) as refused:
+                lines += await self._applied(SHIPPED_ACTOR, [parse(one.raw, one.name)], mark, Judge())
+            except (BlueprintRefused, Invalid, WayInLost) as refused:
                 logger.error("a shipped file cannot be applied: %s", refused)  # noqa: TRY400 -- the text says where and why
         return lines
 
+    async def weaknesses(self) -> Sequence[str]:
+        """Which log-ins need no proof, or have none, as things are: for the log at start."""
+        return weaknesses(await self._store.catalog())
+
     async def _applied(
-        self, actor: str, documents: Iterable[Document], shipped: ShippedFile | None, *, end_runs: bool = False
+        self, actor: str, documents: Iterable[Document], shipped: ShippedFile | None, judge: Judge, *, end_runs: bool = False
     ) -> list[str]:
         notes: list[str] = []
         known: dict[Key, Definition] = {}
@@ -74,9 +80,13 @@ class Applying:
                 notes.extend(told)
             return events
 
-        events = await self._store.change(actor, decide, shipped, end_runs=end_runs)
+        events = await self._store.change(actor, judge.over(decide), shipped, end_runs=end_runs)
         known.update({subject(event).key: subject(event) for event in events})
-        return [f"{what(event)} {_described(subject(event), known)}" for event in events] + notes
+        return (
+            [f"{what(event)} {_described(subject(event), known)}" for event in events]
+            + notes
+            + [f"warning: {text}" for text in judge.warnings]
+        )
 
 
 def _described(one: Definition, known: Mapping[Key, Definition]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from services.catalog.application.judging import Judge
 from services.catalog.application.ports import Store
 from services.catalog.domain import decisions
 from services.catalog.domain.decisions import NewPk
@@ -28,26 +29,31 @@ class Editing:
         """All definitions as last committed."""
         return await self._store.catalog()
 
-    async def create(self, actor: str, kind: ObjectKind, type_name: str, body: Mapping[str, Any], *, end_runs: bool = False) -> Definition:
-        """A new definition; `Invalid` if the body is not in order. `end_runs`: see `Store.change`."""
+    async def create(
+        self, actor: str, kind: ObjectKind, type_name: str, body: Mapping[str, Any], *, end_runs: bool = False, judge: Judge | None = None
+    ) -> Definition:
+        """A new definition; `Invalid` if the body is not in order, `WayInLost` if `judge` says so. `end_runs`: see `Store.change`."""
         allowed = {name: value for name, value in body.items() if name not in _READ_ONLY.get(kind, ())}
-        events = await self._store.change(
-            actor, lambda catalog: (decisions.create(catalog, kind, type_name, allowed, self._new_pk),), end_runs=end_runs
-        )
+
+        def decide(catalog: Catalog) -> Sequence[Event]:
+            return (decisions.create(catalog, kind, type_name, allowed, self._new_pk),)
+
+        events = await self._store.change(actor, (judge or Judge()).over(decide), end_runs=end_runs)
         created = events[0]
         if not isinstance(created, Created):
             raise TypeError("a creation makes one event")
         await self._store.published(self._published_s)
         return created.definition
 
-    async def delete(self, actor: str, definition: Definition, *, end_runs: bool = False) -> bool:
-        """Delete a definition with what hangs on it; False if somebody was quicker. `end_runs`: see `Store.change`."""
+    async def delete(self, actor: str, definition: Definition, *, end_runs: bool = False, judge: Judge | None = None) -> bool:
+        """Delete a definition with what hangs on it; False if somebody was quicker, `WayInLost` if `judge` says so.
+        `end_runs`: see `Store.change`."""
 
         def decide(catalog: Catalog) -> Sequence[Event]:
             found = catalog.get(*definition.key)
             return decisions.delete(catalog, found) if found else ()
 
-        gone = bool(await self._store.change(actor, decide, end_runs=end_runs))
+        gone = bool(await self._store.change(actor, (judge or Judge()).over(decide), end_runs=end_runs))
         if gone:
             await self._store.published(self._published_s)
         return gone

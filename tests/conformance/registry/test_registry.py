@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -18,12 +19,14 @@ from shared.contracts.policy import Facts
 from shared.flows import registry as registry_module
 from shared.flows import stage_types
 from shared.flows.asks import DevicesListed, PasswordVerified, UserFound
+from shared.flows.evidence import KINDS, Need
 from shared.flows.fields import Cleaned, clean
+from shared.flows.orders import ORDERS
 from shared.flows.policy import Decision, Policy
 from shared.flows.references import references
 from shared.flows.registry import TypeClash, registry
 from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage
-from tests.unit.flows.stories import ALICE, FakeEffects, a_run, answered, pending, shown
+from tests.unit.flows.stories import ALICE, LOGIN, FakeEffects, a_run, answered, pending, proof_of, shown
 
 Kind = Stage[Any] | Policy[Any]
 STAGES = list(registry().stages.values())
@@ -122,6 +125,41 @@ async def test_what_a_stage_shows_can_be_sent_and_what_it_passes_is_evidence(kin
             wire.pack(passed.context)
         case Denied():
             pass
+
+
+PLAUSIBLE = {"uid_field": "alice", "password": "secret", "remember_me": False, "selected_stage": "s", "code": "123456"}
+
+
+async def outcomes(kind: Stage[Any], do: KnowingEffects) -> list[Any]:
+    """What a stage comes to when it is reached and when it is answered as it would like."""
+    run = replace(run_of(kind), evidence=(proof_of(ALICE),), login=LOGIN, began_as=LOGIN)
+    came: list[Any] = [await shown(run, do)]
+    if isinstance(came[0], Challenge):
+        came.append(await answered(run, {name: PLAUSIBLE[name] for name in kind.fields if name in PLAUSIBLE}, do))
+    return came
+
+
+@pytest.mark.parametrize("kind", STAGES, ids=name_of)
+async def test_a_stage_proves_and_orders_nothing_that_its_type_does_not_say(kind: Stage[Any]) -> None:
+    do = KnowingEffects()
+    proofs = [came.proof.kind for came in await outcomes(kind, do) if isinstance(came, Passed) and came.proof]
+    assert set(proofs) <= kind.proves <= KINDS
+    assert all(order.needs in (Need.NOTHING, kind.needs) for order in do.orders)
+    source = inspect.getsource(cast("ModuleType", inspect.getmodule(type(kind))))
+    assert kind.proves or "Proof(" not in source, "a type that proves something says which kinds"
+    told = {order.needs for order in ORDERS if f"{order.__name__}(" in source}
+    assert max(told, default=Need.NOTHING, key=list(Need).index) in (kind.needs, Need.NOTHING), "a type says what its orders need"
+
+
+@pytest.mark.parametrize("kind", STAGES, ids=name_of)
+def test_a_stage_can_prove_only_what_its_type_does(kind: Stage[Any]) -> None:
+    config = kind.config.model_validate(LEAST.get(kind.name, {}))
+    assert kind.can_prove(config, {}) in ((True, False) if kind.proves else (False,))
+
+
+def test_what_never_authenticates_proves_nothing() -> None:
+    proving = {kind.name for kind in STAGES if kind.can_prove(kind.config.model_validate(LEAST.get(kind.name, {})), {})}
+    assert proving == {"password"}
 
 
 @pytest.mark.parametrize("kind", STAGES, ids=name_of)

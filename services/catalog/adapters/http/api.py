@@ -7,10 +7,11 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from services.catalog.adapters.http import presenter
-from services.catalog.adapters.http.bodies import NOT_FOUND, Stopped, answer, fields_of, flag
+from services.catalog.adapters.http.bodies import NOT_FOUND, Stopped, answer, fields_of, flag, warned
 from services.catalog.adapters.http.endpoint import Endpoint, Method
 from services.catalog.adapters.http.listing import Listing, page, selected
 from services.catalog.application.editing import Editing
+from services.catalog.application.judging import Judge
 from services.catalog.domain.definitions import Catalog, Definition
 from services.catalog.domain.settings import settings_model
 from services.catalog.domain.validation import is_uuid
@@ -21,6 +22,8 @@ from shared.web.bearer import Tokens
 BASE: Final = "/api/v3/"
 END_RUNS: Final = "end_runs"
 """Ours: open runs of the flows that this edit changes end at their next step, where they would go on as they were planned."""
+FORCE: Final = "force"
+"""Ours: an edit is done although a brand's log-in has no proof, or no log-in that works, after it."""
 Show = Callable[[Catalog, Definition], dict[str, Any]]
 
 _FLOWS: Final = Listing(
@@ -72,8 +75,9 @@ class Collection:
     async def create(self, request: web.Request, actor: str) -> web.Response:
         """A new definition, as it is then shown."""
         body = await fields_of(request)
-        created = await self._editing.create(actor, self._kind, self._type, body, end_runs=flag(request, END_RUNS))
-        return answer(self._show_new(await self._editing.catalog(), created), 201)
+        judge = Judge(force=flag(request, FORCE))
+        created = await self._editing.create(actor, self._kind, self._type, body, end_runs=flag(request, END_RUNS), judge=judge)
+        return warned(answer(self._show_new(await self._editing.catalog(), created), 201), judge.warnings)
 
     async def show(self, request: web.Request, _actor: str) -> web.Response:
         """One definition."""
@@ -83,9 +87,10 @@ class Collection:
     async def delete(self, request: web.Request, actor: str) -> web.Response:
         """One definition goes, with what hangs on it."""
         one = self._one(await self._editing.catalog(), request)
-        if not await self._editing.delete(actor, one, end_runs=flag(request, END_RUNS)):
+        judge = Judge(force=flag(request, FORCE))
+        if not await self._editing.delete(actor, one, end_runs=flag(request, END_RUNS), judge=judge):
             raise Stopped(404, NOT_FOUND)
-        return answer(None, 204)
+        return warned(answer(None, 204), judge.warnings)
 
     def _one(self, catalog: Catalog, request: web.Request) -> Definition:
         key = request.match_info["key"]

@@ -1,8 +1,9 @@
 """JSON in and out, as authentik's API reads and writes it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -26,6 +27,10 @@ class Stopped(SluiceError):
 
 
 NOT_FOUND: Final = "Not found."
+_WARNINGS: Final = 10
+_WARNING_LENGTH: Final = 500
+_PLAIN: Final = " !\"#$&'()*+,/:;<=>?@[]^_`{|}~"
+"""Printable ASCII but for the sign of percent-encoding: names are anybody's text."""
 
 
 def answer(body: Any, status: int = 200) -> web.Response:
@@ -62,6 +67,14 @@ def flag(request: web.Request, name: str) -> bool:
     if given not in _FLAGS:
         raise Invalid({name: ["Must be a valid boolean."]})
     return _FLAGS[given]
+
+
+def warned(response: web.Response, warnings: Sequence[str]) -> web.Response:
+    """The answer with a header `Sluice-Warning` for each sentence, percent-encoded but for what a header may hold; clients
+    that do not know it lose nothing. What is beyond ten of them, or 500 characters, is left out."""
+    for text in warnings[:_WARNINGS]:
+        response.headers.add("Sluice-Warning", quote(text[:_WARNING_LENGTH], safe=_PLAIN))
+    return response
 
 
 def refused(refusal: Invalid) -> web.Response:

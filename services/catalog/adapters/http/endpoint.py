@@ -7,6 +7,7 @@ from aiohttp import web
 
 from services.catalog.adapters.http.bodies import Stopped, answer, refused
 from services.catalog.domain.problems import Invalid
+from services.catalog.domain.ways_in import WayInLost
 from shared.web import query_tokens
 from shared.web.bearer import NO_CREDENTIALS, NO_PERMISSION, Forbidden, Tokens, superuser_of
 
@@ -37,6 +38,8 @@ class Endpoint:
             made = answer({"detail": stopped.detail}, stopped.status)
         except Invalid as invalid:
             made = refused(invalid)
+        except WayInLost as lost:
+            made = answer({"detail": lost.detail, "code": lost.code, "places": list(lost.places)}, 409)
         made.headers["Allow"] = self._allow
         return made
 
