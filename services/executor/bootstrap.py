@@ -78,7 +78,7 @@ class WorkerRole:
         self._retirements = Retirements(log, dead_letters, clock)
         asking = Asking(log, clock)
         parts = Parts(
-            log=log, directory=PostgresDirectory(database, hashes, clock, limits), opener=self._keys,
+            log=log, directory=PostgresDirectory(database, hashes, clock, limits, secret=derived_bytes(secret, "guesses")), opener=self._keys,
             cursor=Cursor(registry(), asking, asking, self._retirements), planner=asking, clock=clock, secret_key=derived_bytes(secret, "sessions"),
             alive=lambda: False, failed=lambda *_: None,
         )  # fmt: skip

@@ -29,6 +29,7 @@ from shared.postgres.pool import Database
 from shared.postgres.server import Role
 
 CODECS = {DIRECTORY_EVENTS: EVENTS_CODEC, REVOCATIONS: REVOCATIONS_CODEC, TOKENS: TOKENS_CODEC, KEYS: KEYS_CODEC}
+SECRET = b"k" * 32
 INBUILT = "authentik.core.auth.InbuiltBackend"
 T = TypeVar("T", bound=Contract)
 
@@ -127,5 +128,5 @@ class People:
 
 @pytest.fixture
 async def people(database: Database, hashes: HashPool, clock: FixedClock) -> People:
-    directory = PostgresDirectory(database, hashes, clock, GuessLimits(account=10, address=30))
+    directory = PostgresDirectory(database, hashes, clock, GuessLimits(account=10, address=30), secret=SECRET)
     return People(database, directory, PostgresLogins(database, clock, LoginLife()), Users(database, hashes, clock), clock, hashes)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from services.executor.adapters.directory.finding import find_user, get_user
 from services.executor.adapters.directory.guessing import Guesses
 from services.executor.adapters.directory.hashing import HashPool
+from services.executor.adapters.directory.kinds import HashKinds
 from services.executor.adapters.directory.ordering import Orders
 from services.executor.application.ports import AskKey, OrderKey, OrderResult
 from services.executor.domain.limits import GuessLimits
@@ -14,6 +15,7 @@ from shared.contracts.model import Value
 from shared.flows.asks import Ask, DevicesListed, FindUser, GetUser, ListDevices, UserFound, VerifyPassword
 from shared.flows.orders import Order
 from shared.kernel.clock import Clock
+from shared.kernel.ids import derived_bytes
 from shared.postgres.migrations import MigrationSet
 from shared.postgres.outbox import OUTBOX
 from shared.postgres.pool import TIMEOUT, Database, open_pool
@@ -29,11 +31,13 @@ async def open_directory(dsn: str, *, schema: str = SCHEMA, size: int = 8, limit
 
 
 class PostgresDirectory:
-    """Answers asks and performs orders; see `services.executor.application.ports.Directory`."""
+    """Answers asks and performs orders; see `services.executor.application.ports.Directory`. `secret`: 32 bytes, the same in
+    every process of the installation."""
 
-    def __init__(self, database: Database, hashes: HashPool, clock: Clock, limits: GuessLimits = LIMITS) -> None:
+    def __init__(self, database: Database, hashes: HashPool, clock: Clock, limits: GuessLimits = LIMITS, *, secret: bytes) -> None:
         self._database = database
-        self._guesses = Guesses(database, hashes, clock, limits)
+        kinds = HashKinds(database, hashes, clock, derived_bytes(secret, "hash kinds"))
+        self._guesses = Guesses(database, hashes, kinds, clock, limits)
         self._orders = Orders(database, clock)
 
     async def answer(self, ask: Ask[Any], key: AskKey, secret: str | None) -> Value:

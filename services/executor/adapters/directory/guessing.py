@@ -11,11 +11,12 @@ from typing import Any, Final, Literal
 
 from services.executor.adapters.directory.events import Cause, user_changed
 from services.executor.adapters.directory.hashing import HashPool, Place
+from services.executor.adapters.directory.kinds import HashKinds
 from services.executor.adapters.directory.rows import FACTS, facts_of
 from services.executor.application.ports import AskKey
 from services.executor.domain.identifiers import counter_of
 from services.executor.domain.limits import GuessLimits, bucket
-from services.executor.domain.passwords import BadPassword, Pbkdf2Hash, normalised, parse_hash
+from services.executor.domain.passwords import BadPassword, PasswordHash, normalised
 from shared.contracts import wire
 from shared.flows.asks import INBUILT, PasswordVerified, VerifyPassword
 from shared.kernel.clock import Clock
@@ -31,7 +32,8 @@ _COUNT: Final = f"""
 WITH known AS MATERIALIZED (
     SELECT result FROM ask_results WHERE session = $1 AND version = $2 AND command = $3 AND n = $4 AND kind = $5
 ), person AS MATERIALIZED (
-    SELECT {FACTS}, u.password, sha256(convert_to(u.username_canonical, 'UTF8')) AS identifier FROM users AS u WHERE u.pk = $6::integer
+    SELECT {FACTS}, u.password, u.password_as_typed, sha256(convert_to(u.username_canonical, 'UTF8')) AS identifier
+    FROM users AS u WHERE u.pk = $6::integer
 ), address AS (
     INSERT INTO address_guesses AS g (address, failures, window_us, allowed)
     SELECT $8::text, 1, $9::bigint, true WHERE NOT EXISTS (SELECT FROM known)
@@ -81,28 +83,30 @@ WITH remembered AS ({_REMEMBER}
     SELECT * FROM unnest($8::text[], $9::integer[], $10::bytea[], $11::bytea[], $12::bytea[])
 ) SELECT result, {_LAZILY} FROM remembered"""  # noqa: S608 -- constants only
 
-_UPGRADE: Final = "UPDATE users SET password = $2 WHERE pk = $1 AND password = $3"
+_UPGRADE: Final = "UPDATE users SET password = $2, password_as_typed = false WHERE pk = $1 AND password = $3"
 
 Limited = Literal["", "account", "address"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """One attempt that was counted."""
+    """One attempt that was counted. `stored` is the account's hash, None if there is none."""
 
     ask: VerifyPassword
     key: AskKey
     row: Row
     limited: Limited
     address: str
+    stored: PasswordHash | None
 
 
 class Guesses:
     """Answers `VerifyPassword`."""
 
-    def __init__(self, database: Database, hashes: HashPool, clock: Clock, limits: GuessLimits) -> None:
+    def __init__(self, database: Database, hashes: HashPool, kinds: HashKinds, clock: Clock, limits: GuessLimits) -> None:
         self._database = database
         self._hashes = hashes
+        self._kinds = kinds
         self._clock = clock
         self._limits = limits
 
@@ -115,12 +119,13 @@ class Guesses:
             normalised(password)
         except BadPassword:
             return PasswordVerified(outcome="wrong")
-        with self._hashes.place() as place:
+        expected = await self._kinds.expected(ask.user, ask.identifier)
+        with self._hashes.place(expected) as place:
             row = await self._count(ask, key)
             if row["result"] is not None:
                 return _result(row["result"])
             limited: Limited = "address" if not row["address_allowed"] else "" if row["account_allowed"] else "account"
-            attempt = _Attempt(ask, key, row, limited, bucket(ask.address))
+            attempt = _Attempt(ask, key, row, limited, bucket(ask.address), self._kinds.of(row))
             if await self._matches(attempt, place, password):
                 return await self._succeeded(attempt, place, password)
             return await self._failed(attempt)
@@ -138,13 +143,13 @@ class Guesses:
     async def _matches(self, attempt: _Attempt, place: Place, password: str) -> bool:
         """Hash, whatever is known by now; only then say no to those who could not have a yes."""
         row = attempt.row
-        stored = parse_hash(row["password"]) if row["password"] else None
-        matched = await place.verify(stored, password)
-        return matched and not attempt.limited and bool(row["is_active"]) and INBUILT in attempt.ask.backends
+        matched = await place.verify(attempt.stored or self._kinds.drawn(attempt.ask.identifier), password)
+        may = attempt.stored is not None and not attempt.limited and bool(row["is_active"]) and INBUILT in attempt.ask.backends
+        return matched and may
 
     async def _succeeded(self, attempt: _Attempt, place: Place, password: str) -> PasswordVerified:
         row = attempt.row
-        await self._upgrade(row, place, password)
+        await self._upgrade(attempt, place, password)
         result = PasswordVerified(outcome="ok", user=facts_of(row), backend=INBUILT, method="password")
         kept = await self._database.fetchrow(
             _SUCCEED, *self._remembered(attempt.key, result), attempt.address, row["window_us"], row["identifier"]
@@ -165,11 +170,10 @@ class Guesses:
         facts = {"username": row["username"], "address": attempt.ask.address, "limited": attempt.limited}
         return (user_changed(row["pk"], "login_failed", self._clock.now_us(), epoch=row["epoch"], cause=cause, facts=facts),)
 
-    async def _upgrade(self, row: Row, place: Place, password: str) -> None:
-        """Bring a hash that is cheaper to guess than it should be to the target cost, now that the password is here."""
-        stored = parse_hash(row["password"])
-        if isinstance(stored, Pbkdf2Hash) or (stored is not None and stored.is_below(self._hashes.target)):
-            await self._database.execute(_UPGRADE, row["pk"], await place.hash(password), row["password"])
+    async def _upgrade(self, attempt: _Attempt, place: Place, password: str) -> None:
+        """Bring a hash that is not as one of ours to the target cost, now that the password is here."""
+        if attempt.stored and (better := await place.upgraded(attempt.stored, password)):
+            await self._database.execute(_UPGRADE, attempt.row["pk"], better, attempt.stored.text)
 
     def _remembered(self, key: AskKey, result: PasswordVerified) -> tuple[Any, ...]:
         return (*_values(key), wire.pack(result.model_dump()), self._clock.now_us())

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from services.executor.domain.identifiers import BadIdentifier, looked_for, new_email, new_name, new_username
-from services.executor.domain.passwords import BadPassword, normalised, parse_hash
+from services.executor.domain.imported_hashes import HashRefused, hash_in, is_unusable
+from services.executor.domain.passwords import BadPassword, normalised
 from shared.kernel.errors import SluiceError
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class NewUser:
 
 @dataclass(frozen=True, slots=True)
 class CheckedUser:
-    """The same, in the forms that are stored. `password` is still what was given, unless it is a `hash`."""
+    """The same, in the forms that are stored. `password` is still what was given, unless it is a `hash` of what was typed."""
 
     username: str
     username_canonical: str
@@ -70,9 +71,8 @@ def checked(new: NewUser) -> CheckedUser:
     if new.type not in TYPES:
         errors["type"] = (f'"{new.type[:50]}" is not a valid choice.',)
     _tried(errors, "path", lambda: _path(new.path), "")
-    hashed = new.password if new.hash_allowed and new.password and parse_hash(new.password) else None
-    if new.password is not None and hashed is None:
-        _tried(errors, "password", lambda: checked_password(new.password or ""), "")
+    nothing: tuple[str | None, str | None] = (None, None)
+    password, hashed = _tried(errors, "password", lambda: _secret(new), nothing)
     if errors:
         raise UserRefused(errors)
     upn = new.attributes.get("upn")
@@ -84,7 +84,7 @@ def checked(new: NewUser) -> CheckedUser:
         email_canonical=email[1] or None,
         upn_canonical=looked_for(upn) if isinstance(upn, str) else None,
         attributes=attributes,
-        password=None if hashed else new.password,
+        password=password,
         hash=hashed,
     )
 
@@ -97,6 +97,17 @@ def checked_password(password: str) -> str:
         texts = {"empty": "This field may not be blank.", "NUL": "Null characters are not allowed."}
         raise BadIdentifier(texts.get(failure.detail, "Ensure this field has no more than 1024 bytes.")) from None
     return password
+
+
+def _secret(new: NewUser) -> tuple[str | None, str | None]:
+    """The password or the hash that was given, the other is None; both if there is none."""
+    if new.password is None or (new.hash_allowed and is_unusable(new.password)):
+        return None, None
+    try:
+        found = hash_in(new.password) if new.hash_allowed else None
+    except HashRefused as refused:
+        raise BadIdentifier(refused.detail) from None
+    return (None, found.text) if found else (checked_password(new.password), None)
 
 
 def _tried(errors: dict[str, tuple[str, ...]], name: str, check: Callable[[], T], otherwise: T) -> T:

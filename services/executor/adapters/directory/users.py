@@ -33,10 +33,10 @@ SELECT EXISTS (SELECT FROM users WHERE username_canonical = $1 OR email_canonica
        EXISTS (SELECT FROM users WHERE username_canonical = $2) AS email"""
 _INSERT: Final = """
 INSERT INTO users (username, username_canonical, name, email, email_canonical, upn_canonical, is_active, type, path, attributes,
-                   password, password_changed_us, joined_us)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11, $12, $13) RETURNING pk"""
+                   password, password_as_typed, password_changed_us, joined_us)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11, $12, $13, $14) RETURNING pk"""
 _CHANGE_HASH: Final = """
-UPDATE users SET password = $2, password_changed_us = $3, epoch = epoch + 1 WHERE pk = $1 RETURNING epoch, username, username_canonical"""
+UPDATE users SET password = $2, password_as_typed = false, password_changed_us = $3, epoch = epoch + 1 WHERE pk = $1 RETURNING epoch, username, username_canonical"""
 _CLEAR_GUESSES: Final = "UPDATE account_guesses SET failures = 0 WHERE identifier = sha256(convert_to($1, 'UTF8'))"
 _SET_ACTIVE: Final = """
 UPDATE users SET is_active = $2, epoch = epoch + CASE WHEN $2 THEN 0 ELSE 1 END
@@ -169,7 +169,7 @@ async def insert(connection: Connection, schema: str, new: NewUser, given: Check
         raise UserRefused({name: ("This field must be unique.",) for name in ("username", "email") if taken[name]})
     pk = await connection.fetchval(
         _INSERT, given.username, given.username_canonical, given.name, given.email, given.email_canonical, given.upn_canonical,
-        new.is_active, new.type, new.path, given.attributes, hashed, now_us if hashed else None, now_us,
+        new.is_active, new.type, new.path, given.attributes, hashed, given.hash is not None, now_us if hashed else None, now_us,
     )  # fmt: skip
     if new.superuser:
         await ensure_group(connection, ADMINS, is_superuser=True)
