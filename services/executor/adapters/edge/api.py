@@ -103,8 +103,8 @@ class ExecutorApi:
                 raise Refusal(405, "method_not_allowed", headers={"Allow": _HEADERS["Allow"]})
 
     async def _show(self, request: web.Request, visit: Visit) -> web.Response:
-        if visit.cross_site and visit.login:
-            # A GET may act (log out, leave): not because another site told the browser to.
+        if visit.unasked and visit.login:
+            # A GET may act (log out, leave): not because another site told the browser to, or it looks ahead.
             raise Refusal(403, "cross_site")
         values = queries.last_values(request.rel_url.raw_query_string)
         exchange = await self._dialogue.show(visit, queries.short(values.get("query", "")), queries.outer_next(values))

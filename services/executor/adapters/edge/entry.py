@@ -88,7 +88,7 @@ class Entry:
         """Give up all open runs; another site cannot make a browser do that."""
         visit = await self._visits.of(request)
         answer = _found(AFTER_CANCEL)
-        if visit.session is None or visit.cross_site:
+        if visit.session is None or visit.unasked:
             return answer
         try:
             reply = (await self._steps.ask(visit, Asked("cancel"))).reply

@@ -47,7 +47,7 @@ class FlowPages:
     async def get(self, request: web.Request) -> web.Response:
         """Show the flow's current challenge."""
         visit = await self._visit(request)
-        if visit.cross_site and visit.login:
+        if visit.unasked and visit.login:
             return self._asks_first(request, visit)
         try:
             exchange = await self._dialogue.show(visit, queries.short(request.rel_url.raw_query_string), None)
@@ -126,9 +126,9 @@ class FlowPages:
         return tuple(dict.fromkeys((*exchange.cookies, line)))
 
     def _asks_first(self, request: web.Request, visit: Visit) -> web.Response:
-        # A GET may act (log out, leave): not because another site sent the browser here.
+        # A GET may act (log out, leave): not because another site sent the browser here, or it looks ahead.
         return page(
-            "message.html", title="Continue?", text="Another site sent you here. Nothing has happened yet.",
+            "message.html", title="Continue?", text="Another page led here, or your browser looked ahead. Nothing has happened yet.",
             link=request.raw_path, link_text="Continue",
         )  # fmt: skip
 

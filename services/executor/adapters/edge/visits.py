@@ -14,6 +14,7 @@ from shared.web.client import Client
 from shared.web.errors import Refusal
 
 _MAX_AGENT: Final = 512
+_PURPOSES: Final = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Visit:
 
     `login` is checked and good; `login_over`: the cookie names one that is not. `shown` is what the page or the step
     cookie named, `foreign` says that it named something of another session or flow, or nothing that we made.
+    `unasked`: nobody at this browser is known to have wanted this GET, so it may show something and do nothing.
     `csrf` is the cookie's token as it was sent; `Csrf.kept` says whether it is one of ours, for this login.
     `awaited` is the command whose reply this browser was promised on a "still working" page.
     """
@@ -37,7 +39,7 @@ class Visit:
     foreign: bool
     csrf: str | None
     awaited: str | None
-    cross_site: bool
+    unasked: bool
 
     @property
     def rotation(self) -> int:
@@ -71,7 +73,7 @@ class Visits:
             foreign=False,
             csrf=jar.csrf,
             awaited=self._cookies.awaited(jar.command, jar.session.session) if jar.command and jar.session else None,
-            cross_site=request.headers.get("Sec-Fetch-Site") == "cross-site",
+            unasked=_unasked(request),
         )
         return self.looking_at(visit, jar.step)
 
@@ -95,6 +97,17 @@ def says_ours(request: web.Request) -> bool:
     """Whether the browser itself says that a page of ours sends this, `refuse_foreign` having passed: then no token is needed. Of
     many tabs' forms only the newest fits the newest cookie (architecture §3)."""
     return "Origin" in request.headers or request.headers.get("Sec-Fetch-Site") == "same-origin"
+
+
+def _unasked(request: web.Request) -> bool:
+    """Whether a browser asks on behalf of another site, ahead of time, or for a picture, a frame or the like of it.
+
+    Fetch metadata (W3C) and the headers of prefetches; what sends neither, an API's client, has to be taken at its word.
+    """
+    site, mode, dest = (request.headers.get(f"Sec-Fetch-{name}", "").lower() for name in ("Site", "Mode", "Dest"))
+    if any(word in request.headers.get(name, "").lower() for name in _PURPOSES for word in ("prefetch", "prerender", "preview")):
+        return True
+    return site == "cross-site" or dest not in ("", "document", "empty") or (site == "same-site" and mode not in ("", "navigate"))
 
 
 def plain(text: str) -> str:
