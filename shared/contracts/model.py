@@ -11,6 +11,9 @@ Micros = Annotated[int, Field(ge=0, le=2**60)]
 """A time: microseconds since 1970-01-01 UTC; or a duration."""
 Text = Annotated[str, Field(max_length=4096)]
 ShortText = Annotated[str, Field(max_length=512)]
+QUERY_MAX = 12_800
+"""A path of 4 KiB as the value of `next`, each byte of it percent-encoded, and some room."""
+Query = Annotated[str, Field(max_length=QUERY_MAX)]
 Plain = dict[str, Any]
 """An object of plain values (None, bool, int, float, str, tuple, dict), as `wire` carries them."""
 

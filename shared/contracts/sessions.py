@@ -10,7 +10,7 @@ from pydantic import Field
 
 from shared.contracts.codec import Codec
 from shared.contracts.evidence import Evidence
-from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Text, Value
+from shared.contracts.model import Contract, Count, Micros, Plain, Query, ShortText, Value
 from shared.contracts.people import LoginClaims, Visitor
 from shared.contracts.planner import Plan, PlannedStage, PlanRefused
 from shared.contracts.policy import VerdictReached
@@ -32,7 +32,7 @@ class RunStarted(Value):
     visitor: Visitor
     context: Plain = {}
     login: ShortText | None = None
-    query: Text = ""
+    query: Query = ""
     verdicts: tuple[VerdictReached, ...] = ()
 
 
@@ -208,8 +208,8 @@ class Given(Value):
 
     flow: ShortText = ""
     shown: Shown | None = None
-    query: Text = ""
-    outer_next: Text | None = None
+    query: Query = ""
+    outer_next: Query | None = None
     host: ShortText = ""
     address: ShortText = ""
     user_agent: ShortText = ""

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from shared.contracts.codec import Codec
 from shared.contracts.evidence import Evidence
-from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Text, Value
+from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Value
 from shared.contracts.people import LoginClaims, Visitor
 from shared.contracts.planner import Plan, PlannedStage
 from shared.contracts.steps import Shown, View
@@ -25,7 +25,6 @@ class RunState(Value):
     visitor: Visitor
     context: Plain = {}
     login: ShortText | None = None
-    query: Text = ""
     stages: tuple[PlannedStage, ...] = ()
     view: View | None = None
     over: Literal["", "denied", "finished", "cancelled", "refused"] = ""

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from shared.contracts.codec import Codec
 from shared.contracts.definitions import Designation, FlowFacts
-from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Text, Value
+from shared.contracts.model import Contract, Count, Micros, Plain, Query, ShortText, Text, Value
 from shared.contracts.people import LoginClaims
 
 StepKind = Literal["locate", "start", "answer", "cancel", "resume", "state"]
@@ -49,8 +49,8 @@ class StepRequested(Contract):
     designation: Designation | None = None
     shown: Shown | None = None
     sealed: Sealed | None = None
-    query: Text = ""
-    outer_next: Text | None = None
+    query: Query = ""
+    outer_next: Query | None = None
     host: ShortText = ""
     address: ShortText = ""
     user_agent: ShortText = ""

@@ -10,15 +10,20 @@ from aiohttp import web
 from shared.web.errors import Refusal
 
 KIB: Final = 1024
+_WITH_NEXT: Final = ("/if/flow/", "/flows/-/", "/api/v3/flows/executor/")
 _SINGLE: Final = ("Host", "Authorization", "Content-Type", "Origin", "Sec-Fetch-Site", "Content-Encoding")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bytes and seconds. `head_s`: how long the head of a request may take, and a connection may be idle."""
+    """Bytes and seconds. `head_s`: how long the head of a request may take, and a connection may be idle.
+
+    `target_with_next`: of a request that carries where its visitor came for, 4 KiB of path, percent-encoded once or twice.
+    """
 
     body: int = 64 * KIB
     target: int = 8 * KIB
+    target_with_next: int = 16 * KIB
     headers: int = 100
     headers_size: int = 16 * KIB
     body_s: float = 10.0
@@ -27,7 +32,7 @@ class Limits:
     def check(self, request: web.BaseRequest) -> None:
         """`Refusal` for a head that is too large, says something twice, or announces a body that we would not take."""
         message = request.raw_headers
-        if len(request.raw_path) > self.target:
+        if len(request.raw_path) > (self.target_with_next if request.raw_path.startswith(_WITH_NEXT) else self.target):
             raise Refusal(414, "uri_too_long", size=len(request.raw_path))
         size = sum(len(name) + len(value) + 4 for name, value in message)
         if len(message) > self.headers or size > self.headers_size:

@@ -55,7 +55,7 @@ class _Runner(web.AppRunner):
             auto_decompress=False,
             keepalive_timeout=limits.head_s,
             lingering_time=1.0,
-            max_line_size=limits.target * _PARSER_SLACK,
+            max_line_size=limits.target_with_next * _PARSER_SLACK,
             max_field_size=limits.headers_size * _PARSER_SLACK,
             max_headers=limits.headers * _PARSER_SLACK,
             shutdown_timeout=5.0,

@@ -12,7 +12,7 @@ from services.executor.application.decision import Decision
 from services.executor.application.obligations import is_founded, kept_for, oblige_planned, oblige_reached, subject_of
 from services.executor.application.ports import Retirements
 from services.executor.application.questions import Planner, Policy, plan_question, reach_question
-from services.executor.domain.destinations import Failed, Redirect, destination, outer_destination
+from services.executor.domain.destinations import Failed, Redirect, destination, inner_destination, outer_destination
 from services.executor.domain.destinations import Refused as BadDestination
 from services.executor.domain.session import obligation
 from shared.contracts import sessions as s
@@ -162,7 +162,6 @@ class Cursor:
         had = decision.login.login if decision.login else None
         if passed.login:
             decision.record(s.LoggedIn(login=passed.login, replaced=had))
-        decision.emptied = decision.emptied or passed.logged_out
         if passed.logged_out and had:
             decision.record(s.LoggedOut(login=had, run=run.run))
 
@@ -243,9 +242,11 @@ class Cursor:
         if refusal.reason == "too_long":
             view = views.error_view(flow, "the flow has more than 64 stages")
             return decision.record(s.RunDenied(run=run, reason=refusal.reason, view=view))
-        outer = outer_destination(decision.step.outer_next)
-        if flow.denied_action != "message" and (outer or flow.denied_action == "continue"):
-            return decision.record(s.RunFinished(run=run, view=views.redirect_view(flow, outer or "/")))
+        onward = outer_destination(decision.step.outer_next)
+        if flow.denied_action == "continue":
+            onward = onward or inner_destination(decision.step.query) or "/"
+        if onward and flow.denied_action != "message":
+            return decision.record(s.RunFinished(run=run, view=views.redirect_view(flow, onward)))
         view = views.denied_view(flow, person, "\n".join(refusal.messages))
         return decision.record(s.RunDenied(run=run, reason=refusal.reason, view=view))
 
@@ -257,11 +258,11 @@ class Cursor:
 
 
 def _arrive(decision: Decision, run: str, flow: Any) -> None:
-    """The flow is done: go where the inner `next` says. A log-out empties it, as recorded (observed-behaviour 14)."""
-    to = destination("" if decision.emptied else decision.step.query)
+    """The flow is done: go where the inner `next` says, after a log-out too."""
+    to = destination(decision.step.query)
     match to:
         case Redirect():
-            decision.record(s.RunFinished(run=run, view=views.redirect_view(flow, to.to)))
+            decision.record(s.RunFinished(run=run, view=views.redirect_view(flow, to.to, refused=to.refused)))
         case BadDestination():
             person = _person(decision.current)
             decision.record(s.RunDenied(run=run, reason="bad_next", view=views.denied_view(flow, person, to.message)))

@@ -17,8 +17,7 @@ class Decision:
     """What a step has come to so far. Nothing of it counts before its transition is accepted.
 
     `mark` tells the visitor's body again (`opening.mark_of`); `accepted` are its secret fields that the stage took and passed with.
-    `restarted`: the flow was planned anew in this step; `emptied`: a log-out stage passed, so this step's inner query is void;
-    `flow_gone`: a run ended, and there is no flow to begin anew.
+    `restarted`: the flow was planned anew in this step; `flow_gone`: a run ended, and there is no flow to begin anew.
     """
 
     state: SessionState
@@ -31,7 +30,6 @@ class Decision:
     accepted: tuple[str, ...] = ()
     run: str | None = None
     restarted: bool = False
-    emptied: bool = False
     flow_gone: bool = False
 
     def record(self, *events: s.Event) -> None:

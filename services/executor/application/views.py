@@ -12,6 +12,9 @@ from shared.flows.stage import Challenge, Run
 UNKNOWN_ERROR: Final = "Unknown error"
 """What a denial without a message says (observed-behaviour: `auth-wrong-password-until-cancel`)."""
 LONGEST_TITLE: Final = 4096
+REFUSED_TARGET: Final = (
+    "The address that you were to go on to is not one of this site, or could be taken for another one, so it was left out."
+)
 NOBODY: Final = "AnonymousUser"
 """Who a title is for while nobody is known (recorded in `invalid-response`)."""
 
@@ -52,9 +55,10 @@ def denied_view(flow: FlowFacts, person: str, message: str) -> View:
     )  # fmt: skip
 
 
-def redirect_view(flow: FlowFacts, to: str) -> View:
-    """Where the browser goes at the end of a run."""
-    return View(kind="redirect", flow=flow, title=flow.title, component="xak-flow-redirect", to=to)
+def redirect_view(flow: FlowFacts, to: str, *, refused: bool = False) -> View:
+    """Where the browser goes at the end of a run; `refused`: not where it was to go, which its visitor is told."""
+    message = REFUSED_TARGET if refused else ""
+    return View(kind="redirect", flow=flow, title=flow.title, component="xak-flow-redirect", to=to, message=message)
 
 
 def error_view(flow: FlowFacts, message: str) -> View:

@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlsplit
 
 DEFAULT: Final = "/"
 INVALID: Final = "Invalid next URL"
-MAX_BYTES: Final = 2048
+MAX_BYTES: Final = 4096
 AFTER_CANCEL: Final = "/flows/-/default/invalidation/"
-"""Where `/flows/-/cancel/` goes, whatever its `next` says (recorded in `invalidation`)."""
+"""Where `/flows/-/cancel/` goes by itself (recorded in `invalidation`)."""
 
 ROUTES: Final = {
     "authentik_core:root-redirect": "/",
@@ -28,15 +28,16 @@ _IRI_SAFE: Final = "/#%[]=:;$&()+,!?*@'~"  # RFC 3987 §3.1: what stays as it is
 _PATH = re.compile(r"/(?:[A-Za-z0-9_.~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*\Z")
 _REST = re.compile(r"(?:[A-Za-z0-9_.~!$&'()*+,;=:@/?\[\]-]|%[0-9A-Fa-f]{2})*\Z")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_ENCODED = re.compile(r"%(?:2f|5c|2e|[01][0-9a-f]|7f)", re.IGNORECASE)
+_ENCODED = re.compile(r"%(?:5c|2e|[01][0-9a-f]|7f)", re.IGNORECASE)
 _ROUNDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """The browser goes there."""
+    """The browser goes there. `refused`: because where it was to go is not ours, or could be taken for another place."""
 
     to: str
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,14 @@ def destination(query: str) -> Destination:
         return Redirect(ROUTES[value])
     if ("/" not in value and "." not in value) or parts.scheme not in ("", "http", "https", "ftp"):
         return Failed()
-    return Redirect(_path(value) or DEFAULT)
+    path = _path(value)
+    return Redirect(DEFAULT, refused=True) if path is None else Redirect(path)
+
+
+def inner_destination(query: str) -> str | None:
+    """Where a denial that continues goes by the inner `next`; None if it names nothing that can be used."""
+    values = [value for name, value in parse_qsl(query, keep_blank_values=True, errors="replace") if name == "next"]
+    return outer_destination(values[-1]) if values else None
 
 
 def outer_destination(value: str | None) -> str | None:
@@ -122,6 +130,7 @@ def _hides_something(path: str) -> bool:
 
 
 def _bad_segments(path: str) -> bool:
+    """Two slashes at the front begin a host; behind a first segment they are a path's own, as is an encoded slash."""
     # `..;x` is a `..` with a parameter to some servers behind us (RFC 3986 §3.3).
-    *inner, last = (segment.partition(";")[0] for segment in path.split("/")[1:])
-    return any(segment in ("", ".", "..") for segment in inner) or last in (".", "..")
+    first, *rest = (segment.partition(";")[0].strip() for segment in path.split("/")[1:])
+    return (not first and bool(rest)) or any(segment in (".", "..") for segment in (first, *rest))

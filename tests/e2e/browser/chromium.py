@@ -24,7 +24,7 @@ FLAGS: Final = (
 )  # fmt: skip
 _ANOTHER_IS_HERE: Final = """
 return performance.timeOrigin !== arguments[0] && document.readyState === 'complete'
-  && !document.querySelector('meta[http-equiv=refresh]');
+  && !document.querySelector('[data-goes-on]');
 """
 """A page that says "still working", as on a slow machine, goes on by itself: it is not yet the one that is waited for."""
 _STATUS: Final = "return performance.getEntriesByType('navigation')[0]?.responseStatus"

@@ -16,7 +16,7 @@ TIMEOUT_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An answer; redirects are not followed. `cookies` are those that it sets, "" for one that it clears."""
+    """An answer; nothing is followed: `location` is where a redirect or a page's refresh would lead. `cookies` are those that it sets, "" for one that it clears."""
 
     status: int
     location: str
@@ -57,4 +57,5 @@ def _read(status: int, headers: Message, body: bytes) -> Sent:
     jar = SimpleCookie()
     for line in headers.get_all("Set-Cookie", []):
         jar.load(line)
-    return Sent(status, headers.get("Location", ""), {name: one.value for name, one in jar.items()}, body.decode())
+    location = headers.get("Location") or headers.get("Refresh", "").partition("url=")[2]
+    return Sent(status, location, {name: one.value for name, one in jar.items()}, body.decode())

@@ -28,7 +28,7 @@ FIXED: Final = {
     "101 headers": "X-0: a" + "".join(f"\r\nX-{n}: a" for n in range(1, 101)),
     "17 KiB": "a" * 17 * 1024,
     "5000 bytes": "A" * 5000,
-    "3000 bytes": "a" * 3000,
+    "4100 bytes": "a" * 4100,
     "10 KiB": "a" * 10 * 1024,
     "100 KB": "a" * 100_000,
     "1 MiB": "a" * 2**20,

@@ -50,7 +50,7 @@ async def test_the_stages_after_a_log_out_are_shown_to_nobody_and_the_session_en
         again = await browser.get("out")
         assert again.outcome == "current" and again.view == shown.view and not again.logged_out
         end = await browser.post({}, "out", query="next=/bye")
-        # The inner query is the last request's, as authentik keeps it; only the step that logs out has none.
+        # The inner query is the last request's, as authentik keeps it.
         assert end.view and (end.view.kind, end.view.to) == ("redirect", "/bye")
         assert end.session_over and not end.logged_out and not end.open
         assert events(await world.history(end.session))[-8:] == [

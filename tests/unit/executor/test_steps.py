@@ -170,7 +170,7 @@ async def test_a_log_out_ends_the_session_and_the_login() -> None:
         browser = world.browser()
         await log_in(browser)
         reply = await browser.get("out", query="next=/x")
-        assert reply.logged_out and reply.session_over and reply.view and reply.view.to == "/"
+        assert reply.logged_out and reply.session_over and reply.view and reply.view.to == "/x"
         assert "session.ended" in events(await world.history(reply.session))
 
 

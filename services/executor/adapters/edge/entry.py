@@ -14,8 +14,8 @@ from services.executor.adapters.edge.steps import Asked, Steps, StillWorking
 from services.executor.adapters.edge.templates import page
 from services.executor.adapters.edge.unknown_flows import UnknownFlows
 from services.executor.adapters.edge.views import Views
-from services.executor.adapters.edge.visits import Visits
-from services.executor.domain.destinations import AFTER_CANCEL
+from services.executor.adapters.edge.visits import Visit, Visits
+from services.executor.domain.destinations import AFTER_CANCEL, outer_destination
 from shared.contracts.definitions import Designation
 from shared.kernel.clock import Clock
 from shared.web.errors import Refusal, later
@@ -87,7 +87,7 @@ class Entry:
     async def cancel(self, request: web.Request) -> web.Response:
         """Give up all open runs; another site cannot make a browser do that."""
         visit = await self._visits.of(request)
-        answer = _found(AFTER_CANCEL)
+        answer = _found(_after_cancel(queries.last_values(request.rel_url.raw_query_string).get("next"), visit))
         if visit.session is None or visit.unasked:
             return answer
         try:
@@ -103,6 +103,14 @@ class Entry:
             line = self._cookies.set_session(visit.client, visit.session.value, visit.login, self._clock.now_us())
             answer.headers.add("Set-Cookie", line)
         return answer
+
+
+def _after_cancel(wanted: str | None, visit: Visit) -> str:
+    """Where who gave up goes: whoever is logged in leaves first, as recorded; what they came for is not forgotten."""
+    target = outer_destination(wanted)
+    if visit.login is None and target:
+        return target
+    return AFTER_CANCEL + (f"?next={quote(target, safe='/')}" if target else "")
 
 
 def _found(location: str) -> web.Response:

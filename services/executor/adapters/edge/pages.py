@@ -19,6 +19,7 @@ from shared.web.app import CORRELATION, body_of, suspect
 from shared.web.errors import Refusal, later
 
 MAX_FIELDS: Final = 64
+GOES_ON: Final = "The page goes on by itself."
 _OUT_OF_DATE: Final = "This page was out of date, so nothing was sent. Please try again."
 
 
@@ -97,7 +98,7 @@ class FlowPages:
 
     def _rendered(self, request: web.Request, visit: Visit, exchange: Exchange, status: int = 200, notice: str = "") -> web.Response:
         if exchange.view.kind == "redirect":
-            return self._sent_on(visit, exchange, exchange.view.to)
+            return self._onward(visit, exchange)
         challenge = challenges.document(exchange.view, request[CORRELATION])
         cookies = self._with_csrf(visit, exchange)
         match exchange.view.kind:
@@ -114,6 +115,14 @@ class FlowPages:
                     text="This step could not be carried out. If it happens again, tell your administrator the reference.",
                     link=request.raw_path, link_text="Try again", reference=request[CORRELATION],
                 )  # fmt: skip
+
+    def _onward(self, visit: Visit, exchange: Exchange) -> web.Response:
+        """The end, as a page that goes on by itself. No redirect: browsers hold the whole chain that begins with a form to
+        `form-action` (CSP 3 §6.4.1), and what is behind `to` may well send the browser on to another host."""
+        view = exchange.view
+        found = {"title": "You can go on", "text": view.message} if view.message else {"title": "One moment", "text": GOES_ON}
+        refresh = "" if view.message else f"0; url={view.to}"
+        return page("message.html", 200, self._with_csrf(visit, exchange), refresh, link=view.to, link_text="Continue", **found)
 
     def _sent_on(self, visit: Visit, exchange: Exchange, to: str) -> web.Response:
         answer = web.Response(status=303, headers={"Location": to})
@@ -157,7 +166,7 @@ def _looks_first(request: web.Request) -> web.Response:
 
 
 def _reloads(request: web.Request) -> web.Response:
-    return page("message.html", title="One moment", text="The page goes on by itself.", refresh=f"1; url={request.raw_path}")
+    return page("message.html", title="One moment", text=GOES_ON, refresh=f"1; url={request.raw_path}")
 
 
 async def _form(request: web.Request) -> _Form:

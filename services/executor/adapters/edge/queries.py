@@ -4,10 +4,10 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from services.executor.adapters.edge.visits import plain
+from shared.contracts.model import QUERY_MAX
 from shared.web.errors import Refusal
 
 MAX_FIELDS: Final = 100
-_MAX_TEXT: Final = 4096
 
 
 def last_values(query: str) -> dict[str, str]:
@@ -28,7 +28,7 @@ def rebuilt(path: str, query: str) -> str:
 def short(text: str) -> str:
     """A text that a message can carry; one that is too long says nothing (its `next` would be refused anyway)."""
     text = plain(text)
-    return text if len(text) <= _MAX_TEXT else ""
+    return text if len(text) <= QUERY_MAX else ""
 
 
 def outer_next(values: dict[str, str]) -> str | None:

@@ -26,10 +26,11 @@ _ENVIRONMENT: Final = Environment(
 _ENVIRONMENT.globals.update(style=STYLE, names_of=names_of)
 
 
-def page(template: str, status: int = 200, cookies: Sequence[str] = (), **values: Any) -> web.Response:
-    """The answer with this page; `cookies` are `Set-Cookie` lines."""
-    text = _ENVIRONMENT.get_template(template).render(values)
-    answer = web.Response(status=status, text=text, content_type="text/html", headers={"Content-Security-Policy": _CSP})
+def page(template: str, status: int = 200, cookies: Sequence[str] = (), refresh: str = "", **values: Any) -> web.Response:
+    """The answer with this page; `cookies` are `Set-Cookie` lines, `refresh` is where it goes on by itself, and after how many seconds."""
+    text = _ENVIRONMENT.get_template(template).render(goes_on=bool(refresh), **values)
+    headers = {"Content-Security-Policy": _CSP, **({"Refresh": refresh} if refresh else {})}
+    answer = web.Response(status=status, text=text, content_type="text/html", headers=headers)
     for line in cookies:
         answer.headers.add("Set-Cookie", line)
     return answer
