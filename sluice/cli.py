@@ -143,11 +143,14 @@ def users_set_password(name: Name, password_stdin: PasswordStdin = False) -> Non
 
 
 @users.command("disable")
-def users_disable(name: Name) -> None:
+def users_disable(
+    name: Name,
+    force: Annotated[bool, typer.Option("--force", help="Do it although nobody who may administer could get in after it.")] = False,
+) -> None:
     """Keep a user from logging in; ends all of the user's logins."""
     from sluice.users import disable
 
-    disable(name)
+    disable(name, force=force)
 
 
 @users.command("enable")

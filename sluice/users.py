@@ -30,9 +30,9 @@ def set_password(name: str, *, password_stdin: bool) -> None:
     typer.echo(f"{name} has a new password; all logins of {name} are over")
 
 
-def disable(name: str) -> None:
+def disable(name: str, *, force: bool) -> None:
     """Keep a user from logging in."""
-    _run(lambda users: users.disable(name))
+    _run(lambda users: users.disable(name, force=force))
     typer.echo(f"{name} cannot log in any more; all logins of {name} are over")
 
 

@@ -53,9 +53,9 @@ class Administration:
         """Give a user a new password; ends all logins."""
         await self._users.set_password((await self._named(name)).pk, password)
 
-    async def disable(self, name: str) -> None:
-        """Keep a user from logging in; ends all logins."""
-        await self._users.set_active((await self._named(name)).pk, active=False)
+    async def disable(self, name: str, *, force: bool = False) -> None:
+        """Keep a user from logging in; ends all logins. `LastAdministrator` for the last who may administer, unless forced."""
+        await self._users.set_active((await self._named(name)).pk, active=False, force=force)
 
     async def enable(self, name: str) -> None:
         """Let a user log in who was disabled; logins that ended stay over, tokens are good again."""

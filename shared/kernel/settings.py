@@ -16,11 +16,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 from shared.kernel import otel_variables
 from shared.kernel.errors import SluiceError
+from shared.kernel.guessable import why_guessable
 from shared.kernel.kafka_access import SaslMechanism, SecurityProtocol, contradictions, tls_context
 
 PREFIX: Final = "SLUICE_"
 TEST_PREFIX: Final = "SLUICE_TEST"
 SECRET_KEY_MIN: Final = 32  # bytes
+TOKEN_MIN: Final = 32  # characters
 OFF: Final = "off"
 METRICS_APART: Final = 464
 
@@ -141,7 +143,21 @@ def _secret_text(value: Any) -> Any:
 def _long_enough(value: SecretBytes) -> SecretBytes:
     if len(value.get_secret_value()) < SECRET_KEY_MIN:
         raise ValueError(f"wanted are at least {SECRET_KEY_MIN} bytes, as text or in the file that it names")
+    _not_guessable(value.get_secret_value())
     return value
+
+
+def _token(value: SecretStr) -> SecretStr:
+    token = value.get_secret_value()
+    if len(token) < TOKEN_MIN:
+        raise ValueError(f"wanted are at least {TOKEN_MIN} characters: whoever guesses it may do everything")
+    _not_guessable(token.encode())
+    return value
+
+
+def _not_guessable(secret: bytes) -> None:
+    if why := why_guessable(secret):
+        raise ValueError(f"it can be guessed: {why}. Draw one, for instance with: openssl rand -base64 33")
 
 
 def _secrets(value: Any) -> Any:
@@ -162,6 +178,7 @@ Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeVali
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
 SecretKey = Annotated[SecretBytes, BeforeValidator(_secret), AfterValidator(_long_enough)]
 SecretKeys = Annotated[tuple[SecretBytes, ...], NoDecode, BeforeValidator(_secrets)]
+BootstrapToken = Annotated[SecretStr, AfterValidator(_token)]
 SecretText = Annotated[SecretStr, BeforeValidator(_secret_text)]
 Protocol = Annotated[SecurityProtocol, BeforeValidator(_upper)]
 Mechanism = Annotated[SaslMechanism, BeforeValidator(_upper)]
@@ -199,7 +216,8 @@ class CommonSettings(BaseSettings):
         None, description="postgresql://… as the role of the service (`catalog` or `executor`); `sluice up` brings its own"
     )
     secret_key: SecretKey | None = Field(
-        None, description="the key under which cookies are proved and epoch keys wrapped: itself or the path of its file; at least 32 bytes"
+        None,
+        description="the key under which cookies are proved and epoch keys wrapped: itself or the path of its file; at least 32 random bytes",
     )
     secret_key_previous: SecretKeys = Field(
         (), description="keys that SLUICE_SECRET_KEY was or will be, separated by commas: what was made under them is still taken"
@@ -214,8 +232,9 @@ class CommonSettings(BaseSettings):
     bootstrap_password: SecretStr | None = Field(
         None, description="password of the first administrator, akadmin; used once, while there is no user"
     )
-    bootstrap_token: SecretStr | None = Field(
-        None, description="bearer token of akadmin for the API; put in place at start (`sluice run`: only beside a bootstrap password)"
+    bootstrap_token: BootstrapToken | None = Field(
+        None,
+        description="bearer token of akadmin for the API, at least 32 random characters; put in place at start (`sluice run`: only beside a bootstrap password)",
     )
     bootstrap_email: str = Field("", max_length=254, description="e-mail address of akadmin")
     allowed_hosts: Words = Field((), description="hosts that are answered, separated by commas; others get 421. None set: every host")

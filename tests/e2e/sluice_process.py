@@ -17,7 +17,7 @@ START_S: Final = 180.0
 STOP_S: Final = 90.0
 COMMAND_S: Final = 180.0
 READY: Final = "  stop with  Ctrl-C"
-TOKEN: Final = "a-token-of-the-tests-0123456789"
+TOKEN: Final = "a-token-of-the-tests-and-of-nobody-else-41"
 
 
 class SluiceUp:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import secrets
 import signal
 import sys
 import time
@@ -55,7 +56,7 @@ def running(service: ServiceName, folder: Path, **environment: str) -> Iterator[
         "SLUICE_METRICS_LISTEN": "off",
         "SLUICE_KAFKA": f"127.0.0.1:{free_port()}",
         "SLUICE_DATABASE": f"postgresql://{service}@127.0.0.1:{free_port()}/sluice",
-        "SLUICE_SECRET_KEY": "k" * 32,
+        "SLUICE_SECRET_KEY": secrets.token_hex(32),
     }
     process = Child(service, [sys.executable, "-m", "sluice", "run", service], folder / f"{service}.log", usual | environment)
     process.start()

@@ -102,6 +102,22 @@ async def test_a_user_is_made_given_a_password_listed_and_deleted(client: Client
         assert pagination == {"next": 0, "previous": 0, "count": 0, "current": 1, "total_pages": 1, "start_index": 0, "end_index": 0}
 
 
+async def test_the_last_administrator_is_deleted_only_by_force(client: Client, people: People) -> None:
+    root = await people.users.named("root")
+    assert root is not None
+    url = f"{ROOT}{root.pk}/"
+    async with client.delete(url) as answer:
+        refused = await answer.json()
+        assert (answer.status, refused["code"], "?force=true" in refused["detail"]) == (409, "E_LAST_ADMINISTRATOR", True)
+    for query, wrong in (("?force=perhaps", "Must be a valid boolean."), ("?force=true&force=true", "Only one value is allowed.")):
+        async with client.delete(URL(url + query, encoded=True)) as answer:
+            assert (answer.status, await answer.json()) == (400, {"force": [wrong]})
+    async with client.get(url) as answer:
+        assert answer.status == 200
+    async with client.delete(f"{url}?force=true") as answer:
+        assert answer.status == 204
+
+
 async def test_users_are_shown_with_their_groups_and_times(client: Client, people: People) -> None:
     root = await people.users.named("root")
     assert root is not None

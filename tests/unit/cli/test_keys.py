@@ -43,7 +43,7 @@ def test_each_service_gets_a_key_of_its_own_that_only_its_owner_reads(folder: Pa
     for path in [folder, *folder.rglob("*")]:
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
     for service in SERVICES:
-        proofs_of(service, settings(folder, service, secret_key=b"k" * 16 + b"l" * 16), SystemClock())
+        proofs_of(service, settings(folder, service, secret_key=b"a secret key of an executor, 32 bytes"), SystemClock())
 
 
 def test_what_is_there_stays_and_what_is_missing_is_made(folder: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_used_is_refused_and_left_alone(folder: Path, tm
 def test_a_rotated_key_and_the_one_of_before_hold_beside_each_other_for_the_overlap(folder: Path) -> None:
     clock = FixedClock(SystemClock().now_us())
     old = proofs_of("policy", settings(folder), clock)
-    reader = proofs_of("executor", settings(folder, "executor", secret_key=b"k" * 16 + b"l" * 16), clock)
+    reader = proofs_of("executor", settings(folder, "executor", secret_key=b"a secret key of an executor, 32 bytes"), clock)
     rotate(folder, "policy", 60, clock)
     clock.advance(2)  # readers look at the file again
     new = proofs_of("policy", settings(folder), clock)

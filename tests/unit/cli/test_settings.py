@@ -1,17 +1,20 @@
 """Settings: a wrong one is refused with its name and the reason, a secret is never repeated."""
 
+import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from shared.kernel.guessable import why_guessable
 from shared.kernel.settings import Address, CommonSettings, Misconfigured, load, unknown_variables
 from shared.messaging.kafka_brokers import Brokers
 from sluice.configuration import models, read
 from sluice.settings import table
 from tests.certificates import Authority
 
-LONG = "k" * 40
+LONG = "3f9a Kq7-vZ+a key that nobody draws twice"
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +55,10 @@ def test_an_address_is_read(monkeypatch: pytest.MonkeyPatch, text: str, address:
         ("SLUICE_KAFKA", "broker..example:9092"),
         ("SLUICE_DATABASE", "mysql://hunter2@host/x"),
         ("SLUICE_SECRET_KEY", "hunter2"),
+        ("SLUICE_SECRET_KEY", "hunter2" * 8),
+        ("SLUICE_SECRET_KEY_PREVIOUS", "hunter2" * 8),
+        ("SLUICE_BOOTSTRAP_TOKEN", "hunter2-of-the-administrator-31"),
+        ("SLUICE_BOOTSTRAP_TOKEN", "hunter2" * 8),
         ("SLUICE_SECRET_KEY", "/nowhere/secret/sluice/production/hunter2.key"),
         ("SLUICE_SECRET_KEY", "nowhere/secret/sluice/production/hunter2.key"),
         ("SLUICE_TRUSTED_PROXIES", "10.0.0.1/8"),
@@ -115,6 +122,56 @@ def test_the_secret_key_is_a_value_or_a_file(monkeypatch: pytest.MonkeyPatch, tm
     file.write_text("short\n")
     with pytest.raises(Misconfigured, match="at least 32 bytes"):
         load(CommonSettings)
+
+
+WEAK = {
+    "one letter": "k" * 40,
+    "zeros": "0" * 64,
+    "two letters": "ab" * 20,
+    "a word over and over": "changeme" * 5,
+    "a phrase twice, and once more begun": "correct horse battery " * 2 + "corr",
+    "the alphabet": "abcdefghijklmnopqrstuvwxyz0123456789",
+    "backwards": "zyxwvutsrqponmlkjihgfedcba9876543210",
+    "digits": "0123456789012345678901234567890123456789",
+    "seven characters": "hunter1" + "retnuh1" * 5,
+    "bytes in a row": "".join(map(chr, range(65, 123))),
+}
+
+
+@pytest.mark.parametrize("name", ["SLUICE_SECRET_KEY", "SLUICE_BOOTSTRAP_TOKEN"])
+@pytest.mark.parametrize("secret", WEAK.values(), ids=WEAK)
+def test_a_secret_that_is_long_and_guessed_first_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, secret: str) -> None:
+    monkeypatch.setenv(name, secret)
+    with pytest.raises(Misconfigured, match=f"^{name}: it can be guessed: ") as refused:
+        load(CommonSettings)
+    assert secret not in str(refused.value)
+
+
+def test_a_file_of_one_repeated_byte_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "secret.key"
+    monkeypatch.setenv("SLUICE_SECRET_KEY", str(file))
+    for content in (b"\0" * 32, b"\xff" * 64, bytes(range(33, 80))):
+        file.write_bytes(content)
+        with pytest.raises(Misconfigured, match="it can be guessed"):
+            load(CommonSettings)
+
+
+def test_a_token_of_32_characters_is_taken_and_one_of_31_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = secrets.token_urlsafe(40)
+    monkeypatch.setenv("SLUICE_BOOTSTRAP_TOKEN", drawn[:32])
+    token = load(CommonSettings).bootstrap_token
+    assert token is not None
+    assert token.get_secret_value() == drawn[:32]
+    monkeypatch.setenv("SLUICE_BOOTSTRAP_TOKEN", drawn[:31])
+    with pytest.raises(Misconfigured, match="at least 32 characters"):
+        load(CommonSettings)
+
+
+@pytest.mark.parametrize(
+    "drawn", [secrets.token_bytes, lambda n: secrets.token_hex(n // 2).encode(), lambda n: secrets.token_urlsafe(n)[:n].encode()]
+)
+def test_what_is_drawn_is_never_refused(drawn: Callable[[int], bytes]) -> None:
+    assert [why for _ in range(2_000) if (why := why_guessable(drawn(32)))] == []
 
 
 def _key() -> bytes:

@@ -8,9 +8,11 @@ from typing import Any, Final
 from aiohttp import web
 
 from services.executor.adapters.directory.bodies import Answered, new_user, object_of, password_of
+from services.executor.adapters.directory.last_administrator import LastAdministrator
 from services.executor.adapters.directory.naming import UserRefused
 from services.executor.adapters.directory.presenting import page_json, user_json
 from services.executor.adapters.directory.users import Users
+from shared.flows.fields import BooleanField, Invalid
 from shared.web import query_tokens
 from shared.web.bearer import Forbidden, Tokens, superuser_of
 
@@ -76,8 +78,8 @@ class UsersApi:
         return _json(user_json(user))
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Remove a user."""
-        if not await self._users.delete(_pk(request)):
+        """Remove a user; the last who may administer only with `?force=true`."""
+        if not await self._users.delete(_pk(request), force=_flag(request, "force")):
             raise _not_found()
         return web.Response(status=204)
 
@@ -107,6 +109,8 @@ class UsersApi:
                 answer = _json({"detail": forbidden.detail}, 403)
             except Answered as answered:
                 answer = _json({"detail": answered.detail}, answered.status)
+            except LastAdministrator as last:
+                answer = _json({"detail": last.detail, "code": last.code}, 409)
             except UserRefused as refused:
                 answer = _json({name: list(texts) for name, texts in refused.errors.items()}, 400)
             answer.headers.update(headers)
@@ -129,6 +133,15 @@ def _check_single(request: web.Request) -> None:
     doubled = sorted({name for name in request.query if len(request.query.getall(name)) > 1})
     if doubled:
         raise UserRefused({doubled[0][:100]: ("Only one value is allowed.",)})
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    """A yes or no in the query, no where it is absent; `UserRefused` for anything that is neither, or that comes twice."""
+    _check_single(request)
+    try:
+        return bool(BooleanField().clean(request.query.get(name, "false")))
+    except Invalid as refused:
+        raise UserRefused({name: (refused.problem["string"],)}) from None
 
 
 def _not_found() -> Answered:

@@ -5,12 +5,14 @@ password) raises the user's epoch and revokes, so that no cookie of before is wo
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from services.executor.adapters.directory.events import What, token_revoked, user_changed, user_revoked
 from services.executor.adapters.directory.hashing import HashPool
+from services.executor.adapters.directory.last_administrator import keeping_an_administrator
 from services.executor.adapters.directory.membership import ADMINS, GroupRow, ensure_group, groups_of, join
 from services.executor.adapters.directory.naming import CheckedUser, NewUser, UserRefused, checked, checked_password
 from services.executor.adapters.directory.rows import FACTS, facts_of
@@ -107,22 +109,17 @@ class Users:
             await self._over(connection, pk, row, "password_set")
             return True
 
-    async def set_active(self, pk: int, active: bool) -> bool:
-        """Disable or enable a user; False if there is no such user. Doing it twice changes nothing."""
+    async def set_active(self, pk: int, active: bool, *, force: bool = False) -> bool:
+        """Disable or enable a user; False if there is no such user, `LastAdministrator` unless forced. Doing it twice changes nothing."""
         async with self._database.transaction() as connection:
-            row = await connection.fetchrow(_SET_ACTIVE, pk, active)
-            if row is None:
-                return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM users WHERE pk = $1)", pk))
             if active:
-                said = [user_changed(pk, "enabled", self._clock.now_us(), epoch=row["epoch"], facts={"username": row["username"]})]
-                await append(connection, self._database.schema, [*said, *await self._tokens(connection, pk)])
-            else:
-                await self._over(connection, pk, row, "disabled")
-            return True
+                return await self._set_active(connection, pk, active)
+            async with self._keeping(connection, force):
+                return await self._set_active(connection, pk, active)
 
-    async def delete(self, pk: int) -> bool:
-        """Remove a user and all that is theirs; False if there is no such user."""
-        async with self._database.transaction() as connection:
+    async def delete(self, pk: int, *, force: bool = False) -> bool:
+        """Remove a user and all that is theirs; False if there is no such user, `LastAdministrator` unless forced."""
+        async with self._database.transaction() as connection, self._keeping(connection, force):
             tokens = await connection.fetch("SELECT hash FROM tokens WHERE user_pk = $1 FOR UPDATE", pk)
             row = await connection.fetchrow(_DELETE, pk)
             if row is None:
@@ -140,6 +137,20 @@ class Users:
         """The hash of a password at the target cost; `Busy` when there is no place."""
         with self._hashes.place() as place:
             return await place.hash(password)
+
+    def _keeping(self, connection: Connection, force: bool) -> AbstractAsyncContextManager[None]:
+        return keeping_an_administrator(connection, self._database.schema, self._clock.now_us(), force=force)
+
+    async def _set_active(self, connection: Connection, pk: int, active: bool) -> bool:
+        row = await connection.fetchrow(_SET_ACTIVE, pk, active)
+        if row is None:
+            return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM users WHERE pk = $1)", pk))
+        if active:
+            said = [user_changed(pk, "enabled", self._clock.now_us(), epoch=row["epoch"], facts={"username": row["username"]})]
+            await append(connection, self._database.schema, [*said, *await self._tokens(connection, pk)])
+        else:
+            await self._over(connection, pk, row, "disabled")
+        return True
 
     async def _over(self, connection: Connection, pk: int, row: Row, what: What) -> None:
         """All logins of before are over, and everybody is told."""
