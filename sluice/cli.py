@@ -161,6 +161,14 @@ def users_enable(name: Name) -> None:
     enable(name)
 
 
+@users.command("unlock")
+def users_unlock(name: Name) -> None:
+    """Let a user log in again whose password was guessed at too often."""
+    from sluice.users import unlock
+
+    unlock(name)
+
+
 @users.command("create-token")
 def users_create_token(
     name: Name,

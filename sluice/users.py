@@ -14,6 +14,7 @@ from sluice.configuration import read
 from sluice.database import database
 
 T = TypeVar("T")
+_LOCKS = {"account": "for strangers", "network": "for a network", "browser": "for a browser"}
 
 
 def create(name: str, *, password_stdin: bool, superuser: bool, email: str, full_name: str) -> None:
@@ -40,6 +41,12 @@ def enable(name: str) -> None:
     """Let a user log in again."""
     _run(lambda users: users.enable(name))
     typer.echo(f"{name} can log in")
+
+
+def unlock(name: str) -> None:
+    """Let a user log in again whose password was guessed at too often."""
+    were = _run(lambda users: users.unlock(name))
+    typer.echo(f"{name} is unlocked ({', '.join(_LOCKS[lock] for lock in were)})" if were else f"{name} was not locked")
 
 
 def create_token(name: str, *, identifier: str | None, days: int | None) -> None:

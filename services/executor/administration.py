@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.executor.adapters.directory.bootstrap_admin import Bootstrapped, ensure_admin
-from services.executor.adapters.directory.directory import open_directory
+from services.executor.adapters.directory.directory import LIMITS, open_directory
 from services.executor.adapters.directory.hashing import HashPool
 from services.executor.adapters.directory.importing import Imported, import_users
 from services.executor.adapters.directory.naming import NewUser, UserRefused
 from services.executor.adapters.directory.tokens import create_token, revoke_token
+from services.executor.adapters.directory.unlocking import Unlocking
 from services.executor.adapters.directory.users import StoredUser, Users
+from services.executor.domain.limits import GuessLimits
 from services.executor.domain.passwords import TARGET, TEST_TARGET
 from services.executor.settings import Settings
 from shared.kernel.clock import Clock, SystemClock
@@ -22,6 +24,8 @@ from shared.postgres.pool import Database
 
 LIMIT_S: Final = 20.0
 """How long one change may take: who sits at a terminal, or starts a process, waits longer than a visitor."""
+AT_A_TERMINAL: Final = "command line"
+"""Who did it, in events."""
 _DAY_US: Final = 24 * 3600 * 1_000_000
 _NO_SLUG: Final = re.compile(r"[^a-zA-Z0-9_-]+")
 
@@ -40,10 +44,11 @@ class Administration:
     `UserRefused` says what is wrong with what was given, `Unavailable` that PostgreSQL is away.
     """
 
-    def __init__(self, database: Database, users: Users, clock: Clock) -> None:
+    def __init__(self, database: Database, users: Users, clock: Clock, limits: GuessLimits = LIMITS) -> None:
         self._database = database
         self._users = users
         self._clock = clock
+        self._unlocking = Unlocking(database, clock, limits)
 
     async def create(self, new: NewUser) -> int:
         """Make a user; the number."""
@@ -60,6 +65,13 @@ class Administration:
     async def enable(self, name: str) -> None:
         """Let a user log in who was disabled; logins that ended stay over, tokens are good again."""
         await self._users.set_active((await self._named(name)).pk, active=True)
+
+    async def unlock(self, name: str) -> tuple[str, ...]:
+        """Give back all guesses at a user's password; whose were used up: the `account`'s, a `network`'s, a `browser`'s."""
+        were = await self._unlocking.unlock((await self._named(name)).pk, by=AT_A_TERMINAL)
+        if were is None:
+            raise _nobody(name)
+        return were
 
     async def create_token(self, name: str, *, identifier: str | None = None, days: int | None = None) -> MadeToken:
         """Make a bearer token for a user: good for `days`, None: until it is revoked. Without an `identifier` it gets one."""
@@ -102,7 +114,7 @@ async def administration(dsn: str, settings: Settings) -> AsyncIterator[Administ
     database = await open_directory(dsn, size=1, limit_s=LIMIT_S)
     hashes = HashPool(clock, TEST_TARGET if settings.hash_test_cost else TARGET)
     try:
-        yield Administration(database, Users(database, hashes, clock), clock)
+        yield Administration(database, Users(database, hashes, clock), clock, settings.guess_limits)
     finally:
         await asyncio.to_thread(hashes.close)
         await database.close()

@@ -15,6 +15,8 @@ from services.executor.adapters.directory.epoch_keys import EpochKeys
 from services.executor.adapters.directory.hashing import HashPool
 from services.executor.adapters.directory.logins import PostgresLogins
 from services.executor.adapters.directory.rest import UsersApi
+from services.executor.adapters.directory.unlock_api import UnlockApi
+from services.executor.adapters.directory.unlocking import Unlocking
 from services.executor.adapters.directory.upkeep import Upkeep
 from services.executor.adapters.directory.users import Users
 from services.executor.adapters.edge.edge import Edge
@@ -27,7 +29,6 @@ from services.executor.adapters.worker.staying import StayingWorker
 from services.executor.adapters.worker.worker import Worker
 from services.executor.application.advance import Cursor
 from services.executor.application.owner import GROUP, Parts
-from services.executor.domain.limits import GuessLimits
 from services.executor.domain.passwords import TARGET, TEST_TARGET
 from services.executor.settings import Settings
 from shared.flows.registry import registry
@@ -70,7 +71,7 @@ class WorkerRole:
     def __init__(
         self, settings: Settings, log: Log, clock: Clock, database: Database, hashes: HashPool, secret: bytes, dead_letters: DeadLetters
     ) -> None:
-        limits = GuessLimits(account=settings.attempts_per_account, address=settings.attempts_per_address)
+        limits = settings.guess_limits
         self._keys = EpochKeys(database, secret, clock)
         self._upkeep = Upkeep(database, clock, limits, settings.login_life)
         self._relay = Relay(database, log, clock)
@@ -128,7 +129,8 @@ class EdgeRole:
         )
         logins = PostgresLogins(database, clock, settings.login_life)
         self._edge = Edge(log, logins, self._revocations, self._keys, told, clock, self._tokens.user_of)
-        self._rest = UsersApi(users, self._tokens).routes()
+        unlock = UnlockApi(Unlocking(database, clock, settings.guess_limits), self._tokens)
+        self._rest = (*UsersApi(users, self._tokens).routes(), *unlock.routes())
 
     async def start(self) -> None:
         """Read the topics that it follows, then listen for replies."""

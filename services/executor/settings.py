@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from services.executor.domain.limits import GuessLimits
 from services.executor.domain.login_life import DAY_US, MINUTE_US, LoginLife
 from shared.kernel.settings import CommonSettings
 
@@ -19,10 +20,13 @@ class Settings(CommonSettings):
         "Lax", description="SameSite of the cookies over HTTPS; None is for flows shown in other sites' frames"
     )
     attempts_per_account: int = Field(
-        100, ge=1, le=100, description="wrong passwords in a row until only one attempt in 15 minutes is looked at"
+        100, ge=1, le=100, description="wrong passwords that strangers may try in an hour at one account, or one name that nobody has"
     )
     attempts_per_address: int = Field(
-        1000, ge=1, description="wrong passwords in an hour from one address (a /64 for IPv6) until all of it are refused"
+        1000,
+        ge=1,
+        le=1_000_000,
+        description="wrong passwords in an hour from one address (a /64 for IPv6) until all of it are refused; and wrong bearer tokens",
     )
     login_idle_minutes: int = Field(
         1440, ge=5, le=525_600, description="a login that was not used for so long is over, a remembered one too; whoever uses it, keeps it"
@@ -39,6 +43,11 @@ class Settings(CommonSettings):
     def login_life(self) -> LoginLife:
         """How long a login lasts at most."""
         return LoginLife(self.login_idle_minutes * MINUTE_US, self.login_lifetime_days * DAY_US)
+
+    @property
+    def guess_limits(self) -> GuessLimits:
+        """How often a password may be guessed."""
+        return GuessLimits(account=self.attempts_per_account, address=self.attempts_per_address)
 
     @model_validator(mode="after")
     def _cheap_hashes_are_for_tests(self) -> Self:

@@ -27,7 +27,19 @@ class UserChanged(Contract):
     user: Count
     what: Annotated[
         ShortText,
-        open_enum("created", "changed", "disabled", "enabled", "deleted", "password_set", "logged_in", "logged_out", "login_failed"),
+        open_enum(
+            "created",
+            "changed",
+            "disabled",
+            "enabled",
+            "deleted",
+            "password_set",
+            "logged_in",
+            "logged_out",
+            "login_failed",
+            "locked",
+            "unlocked",
+        ),
     ]
     at_us: Micros
     epoch: Count = 0

@@ -48,20 +48,24 @@ class GetUser(Ask[UserFound]):
 
 class PasswordVerified(Value):
     """What came of a password. `ok`: `user` is the account as it is now. `wrong` covers everything else that a visitor
-    may be told (unknown, disabled, over a limit): same text, same cost. `limited` says why for the audit only."""
+    may be told (unknown, disabled, over a limit): same text, same cost. `limited` says for the audit whose guesses were
+    used up: strangers' at the account, those of a network at it, a browser's at it, or an address's at any account.
+    `knows_browser`: the account has logged in with this browser, which may learn of it."""
 
     outcome: Literal["ok", "wrong"]
     user: UserFacts | None = None
     backend: ShortText = ""
     method: ShortText = ""
-    limited: Literal["", "account", "address"] = ""
+    limited: Literal["", "account", "network", "browser", "address"] = ""
+    knows_browser: bool = False
 
 
 class VerifyPassword(Ask[PasswordVerified]):
-    """Is the secret beside this ask this account's password? Admitted first, then counted, then hashed.
+    """Is the secret beside this ask this account's password? Admitted first, then a slot taken, then hashed.
 
     `user` None is a pretended user: the same work is done for nobody. `identifier` is the account's name, or what was
-    typed; failures are counted under its canonical form, and under `address` (/64 for IPv6).
+    typed. Failures are counted for the account (for nobody: under the canonical form of what was typed) and for `address`
+    (/64 for IPv6). `device` is a login that was made in this browser, empty for none. `flow` and `stage` name the place.
     """
 
     kind = "directory.password.verify"
@@ -70,6 +74,9 @@ class VerifyPassword(Ask[PasswordVerified]):
     identifier: Text
     backends: tuple[ShortText, ...]
     address: ShortText
+    device: ShortText = ""
+    flow: ShortText = ""
+    stage: ShortText = ""
 
 
 class DevicesListed(Value):

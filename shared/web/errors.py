@@ -7,6 +7,7 @@ from shared.kernel.errors import SluiceError
 
 TITLES: Final[Mapping[int, str]] = {
     400: "Bad request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",

@@ -77,9 +77,11 @@ class People:
 
     async def guess(
         self, user: int | None, password: str, *, identifier: str = "alice", address: str = "192.0.2.1", key: AskKey | None = None,
-        backends: tuple[str, ...] = (INBUILT,),
+        backends: tuple[str, ...] = (INBUILT,), device: str = "",
     ) -> PasswordVerified:  # fmt: skip
-        ask = VerifyPassword(user=user, identifier=identifier, backends=backends, address=address)
+        ask = VerifyPassword(
+            user=user, identifier=identifier, backends=backends, address=address, device=device, flow="login", stage="password"
+        )
         result = await self.directory.answer(ask, key or self.ask_key(), password)
         assert isinstance(result, PasswordVerified)
         return result
@@ -92,7 +94,7 @@ class People:
         assert isinstance(result, UserFound)
         return result.user
 
-    def order(self, user: UserFacts, login: str = "login-1", **changes: Any) -> LogIn:
+    def order(self, user: UserFacts, login: str = "login-1", *, address: str = "192.0.2.1", **changes: Any) -> LogIn:
         claims = LoginClaims(
             login=login, user=user.pk or 0, uid=user.uid, username=user.username, methods=("password",), at_us=self.clock.now_us(),
             expires_us=None, persistent=False, epoch=user.epoch,
@@ -102,7 +104,7 @@ class People:
             proves="password", user=user.pk, epoch=user.epoch,
         )  # fmt: skip
         given = {"run": "run-1", "grounds": Grounds(evidence=(proved,)), **changes}
-        return LogIn(login=claims, session="07.session", address="192.0.2.1", user_agent="browser", **given)
+        return LogIn(login=claims, session="07.session", address=address, user_agent="browser", **given)
 
     async def log_in(self, user: UserFacts, login: str = "login-1", **changes: Any) -> str:
         """Perform a log-in under a key of its own; the reason of its refusal, empty if it was done."""

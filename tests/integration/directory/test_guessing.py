@@ -10,6 +10,7 @@ import pytest
 
 from services.executor.adapters.directory.directory import PostgresDirectory, open_directory
 from services.executor.adapters.directory.hashing import HashPool
+from services.executor.adapters.directory.slots import unpacked
 from services.executor.application.ports import Busy
 from services.executor.domain.limits import GuessLimits
 from services.executor.domain.passwords import TEST_TARGET, Cost, parse_hash
@@ -21,9 +22,15 @@ from tests.fixtures_patience import PATIENT_S
 from tests.integration.directory.conftest import INBUILT, SECRET, People
 
 
-async def failures(people: People) -> list[tuple[int, bool]]:
-    rows = await people.database.fetch("SELECT failures, user_pk IS NOT NULL AS known FROM account_guesses ORDER BY failures")
-    return [(row["failures"], row["known"]) for row in rows]
+async def slots(people: People) -> list[tuple[int, int]]:
+    """Of each account or name: how many slots are used up, how many are taken."""
+    rows = await people.database.fetch("SELECT slots FROM account_guesses")
+    found = [unpacked(row["slots"]) for row in rows]
+    return sorted((sum(slot.failed for slot in some), sum(not slot.failed for slot in some)) for some in found)
+
+
+async def of_addresses(people: People) -> list[tuple[int, int]]:
+    return [(row["failures"], row["pending"]) for row in await people.database.fetch("SELECT * FROM address_guesses ORDER BY failures")]
 
 
 async def test_the_right_password_is_ok_with_the_account_and_method(people: People) -> None:
@@ -51,7 +58,7 @@ async def test_everything_else_is_wrong_in_the_same_words(people: People) -> Non
         await people.guess(alice.pk, "alice-pw\0"),
     ]
     assert all(result == wrong[0] for result in wrong)
-    assert wrong[0].model_dump() == {"outcome": "wrong", "user": None, "backend": "", "method": "", "limited": ""}
+    assert wrong[0].model_dump() == {"outcome": "wrong", "user": None, "backend": "", "method": "", "limited": "", "knows_browser": False}
 
 
 async def test_one_key_gets_one_answer_and_counts_once(people: People) -> None:
@@ -60,35 +67,35 @@ async def test_one_key_gets_one_answer_and_counts_once(people: People) -> None:
     first = await people.guess(alice.pk, "wrong", key=key)
     assert await people.guess(alice.pk, "alice-pw", key=key) == first
     assert [event.what for event in await people.said(UserChanged)] == ["created", "login_failed"]
-    assert await failures(people) == [(1, True)]
+    assert await slots(people) == [(1, 0)]
     again = people.ask_key()
     right = await people.guess(alice.pk, "alice-pw", key=again)
     await people.users.set_password(alice.pk, "other-pw")
     assert await people.guess(alice.pk, "wrong", key=again) == right
 
 
-async def test_a_success_clears_the_count_of_the_account_and_is_no_failure_of_the_address(people: People) -> None:
+async def test_a_success_gives_its_slot_back_and_is_no_failure_of_the_address(people: People) -> None:
     alice = await people.make()
     for _ in range(9):
         await people.guess(alice.pk, "wrong")
     assert (await people.guess(alice.pk, "alice-pw")).outcome == "ok"
-    assert await failures(people) == [(0, True)]
-    (row,) = await people.database.fetch("SELECT failures FROM address_guesses")
-    assert row["failures"] == 9
+    assert (await slots(people), await of_addresses(people)) == ([(9, 0)], [(9, 0)])
 
 
-async def test_from_the_limit_on_one_attempt_a_pause_is_looked_at(people: People) -> None:
+async def test_from_the_limit_on_nothing_is_looked_at_until_the_hour_is_over(people: People) -> None:
     alice = await people.make()
-    for _ in range(10):
+    for n in range(10):
         assert (await people.guess(alice.pk, "wrong")).limited == ""
+        people.clock.advance(60 if n < 9 else 0)
     refused = await people.guess(alice.pk, "alice-pw")
     assert (refused.outcome, refused.limited) == ("wrong", "account")
-    people.clock.advance(15 * 60)
-    assert (await people.guess(alice.pk, "wrong")).limited == ""
+    people.clock.advance(3600 - 9 * 60 - 1)
     assert (await people.guess(alice.pk, "alice-pw")).limited == "account"
-    people.clock.advance(15 * 60)
+    people.clock.advance(1)
+    assert (await people.guess(alice.pk, "wrong")).limited == ""  # the first of the hour is over, the nine others are not
+    assert (await people.guess(alice.pk, "alice-pw")).limited == "account"
+    people.clock.advance(60)
     assert (await people.guess(alice.pk, "alice-pw")).outcome == "ok"
-    assert (await people.guess(alice.pk, "wrong")).limited == ""
 
 
 async def test_a_new_password_clears_the_count(people: People) -> None:
@@ -101,20 +108,42 @@ async def test_a_new_password_clears_the_count(people: People) -> None:
 
 async def test_guesses_over_all_spellings_share_one_counter(people: People) -> None:
     alice = await people.make("alice", email="a.lice@example.com")
-    for identifier, user in [
-        ("ALICE", alice.pk), ("\uff41\uff4c\uff49\uff43\uff45", alice.pk), (" alice ", alice.pk), ("a.lice@example.com", alice.pk), ("Alice", None),
-        ("alice", None), ("ⓐlice", None), ("alice\u00a0", None), ("alice", alice.pk), ("ALICE", alice.pk),
-    ]:  # fmt: skip
-        assert (await people.guess(user, "wrong", identifier=identifier)).limited == ""
-    assert await failures(people) == [(10, True)]
-    assert (await people.guess(None, "wrong", identifier="aLICE")).limited == "account"
+    for identifier in [
+        "ALICE",
+        "\uff41\uff4c\uff49\uff43\uff45",
+        " alice ",
+        "a.lice@example.com",
+        "ⓐlice",
+        "alice\u00a0",
+        "alice",
+        "x",
+        "y",
+        "z",
+    ]:
+        assert (await people.guess(alice.pk, "wrong", identifier=identifier)).limited == ""
+    assert await slots(people) == [(10, 0)]
+    assert (await people.guess(alice.pk, "alice-pw", identifier="aLICE")).limited == "account"
+
+
+async def test_guesses_at_a_name_that_nobody_has_share_one_counter_over_all_spellings(people: People) -> None:
+    for identifier in ["Bob", "bob", "ⓑob", " bob", "bob\u00a0", "BOB", "\uff42ob", "bOb", "boB", "BoB"]:
+        assert (await people.guess(None, "wrong", identifier=identifier)).limited == ""
+    assert await slots(people) == [(10, 0)]
+    assert (await people.guess(None, "wrong", identifier="bob")).limited == "account"
+
+
+async def test_who_is_taken_for_nobody_uses_nothing_up_of_an_account_of_that_name(people: People) -> None:
+    alice = await people.make()
+    for n in range(12):
+        await people.guess(None, "wrong", identifier="alice", address=f"192.0.2.{n}")
+    assert (await people.guess(alice.pk, "alice-pw")).outcome == "ok"
 
 
 async def test_names_that_nobody_has_are_counted_and_limited_too(people: People) -> None:
     for _ in range(10):
         await people.guess(None, "x", identifier="nobody")
     assert (await people.guess(None, "x", identifier="NoBody")).limited == "account"
-    assert await failures(people) == [(10, False)]
+    assert await slots(people) == [(10, 0)]
 
 
 async def test_a_hundred_guesses_at_once_over_two_workers_get_exactly_the_limit(
@@ -176,13 +205,14 @@ async def test_a_full_pool_is_busy_before_anything_is_counted(people: People, cl
     full = People(people.database, directory, people.logins, people.users, clock, pool)
     held = [asyncio.create_task(full.guess(alice.pk, "alice-pw", key=people.ask_key(n))) for n in (501, 502)]
     async with asyncio.timeout(PATIENT_S):
-        while not await failures(people) or (await failures(people))[0][0] < 2:  # noqa: ASYNC110
+        while await slots(people) != [(0, 2)]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     with pytest.raises(Busy):
         await full.guess(alice.pk, "alice-pw", key=people.ask_key(503))
-    assert await failures(people) == [(2, True)]
+    assert await slots(people) == [(0, 2)]
     gate.set()
     assert [result.outcome for result in await asyncio.gather(*held)] == ["ok", "ok"]
+    assert await slots(people) == [(0, 0)]
     pool.close()
 
 
@@ -247,4 +277,4 @@ async def test_a_look_up_and_a_login_take_few_statements(people: People, databas
         connection.add_query_logger(lambda record: statements.append(record.query))
     await people.guess(alice.pk, "alice-pw")
     await people.log_in(alice.facts)
-    assert len(statements) == 2 + 1, statements
+    assert len(statements) == 3 + 1, statements

@@ -37,7 +37,7 @@ class PostgresDirectory:
     def __init__(self, database: Database, hashes: HashPool, clock: Clock, limits: GuessLimits = LIMITS, *, secret: bytes) -> None:
         self._database = database
         kinds = HashKinds(database, hashes, clock, derived_bytes(secret, "hash kinds"))
-        self._guesses = Guesses(database, hashes, kinds, clock, limits)
+        self._guesses = Guesses(database, hashes, kinds, clock, limits, derived_bytes(secret, "guesses"))
         self._orders = Orders(database, clock)
 
     async def answer(self, ask: Ask[Any], key: AskKey, secret: str | None) -> Value:

@@ -15,7 +15,9 @@ from shared.telemetry.propagation import current_traceparent
 
 SOURCE: Final = "executor"
 
-What = Literal["created", "changed", "disabled", "enabled", "deleted", "password_set", "logged_in", "logged_out", "login_failed"]
+What = Literal[
+    "created", "changed", "disabled", "enabled", "deleted", "password_set", "logged_in", "logged_out", "login_failed", "locked", "unlocked"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import asyncpg
 from services.executor.adapters.directory.events import Cause, login_revoked, user_changed
 from services.executor.adapters.directory.rows import UID
 from services.executor.application.ports import LogDiverged, OrderKey, OrderResult
+from services.executor.domain.limits import bucket
 from shared.contracts import wire
 from shared.contracts.people import LoginClaims
 from shared.flows.orders import LogIn, LogOut, Order
@@ -33,28 +34,28 @@ WITH said AS (
 ) SELECT CASE WHEN $11 THEN pg_notify($12, '') END"""
 
 # The user's row is locked by its own update, and everything else hangs on that.
-# $1 user, $2 epoch, $3 time, $4 login, $5 methods, $6 session, $7 address, $8 user agent, $9 expiry, $10 uid
+# $1 user, $2 epoch, $3 time, $4 login, $5 methods, $6 session, $7 address, $8 user agent, $9 expiry, $10 uid, $11 network
 _BEGIN: Final = f"""
 WITH person AS (
     UPDATE users SET last_login_us = $3 WHERE pk = $1 AND is_active AND epoch = $2 AND {UID} = $10 RETURNING pk
 ), begun AS (
-    INSERT INTO logins (id, user_pk, at_us, epoch, methods, session, address, user_agent, expires_us)
-    SELECT $4, pk, $3, $2, $5, $6, $7, $8, $9 FROM person
+    INSERT INTO logins (id, user_pk, at_us, epoch, methods, session, address, network, user_agent, expires_us)
+    SELECT $4, pk, $3, $2, $5, $6, $7, $11, $8, $9 FROM person
     ON CONFLICT (id) DO NOTHING RETURNING id
 )"""  # noqa: S608 -- constants only
 
-# $11 the login that goes
+# $12 the login that goes
 _LOG_IN: Final = f"""{_BEGIN}, gone AS (
     UPDATE logins SET ended_us = $3, end_reason = 'replaced'
-    WHERE id = $11 AND id <> $4 AND ended_us IS NULL AND EXISTS (SELECT FROM person) RETURNING id, user_pk
+    WHERE id = $12 AND id <> $4 AND ended_us IS NULL AND EXISTS (SELECT FROM person) RETURNING id, user_pk
 ) SELECT EXISTS (SELECT FROM person) AS done, (SELECT user_pk FROM gone) AS replaced"""  # noqa: S608 -- constants only
 
-# $11-$15 what the outbox is to say, $16-$20 key, results and time
+# $12-$16 what the outbox is to say, $17-$21 key, results and time
 _LOG_IN_ONLY: Final = f"""{_BEGIN}, said AS (
     INSERT INTO outbox (topic, partition, key, value, headers)
-    SELECT told.* FROM person, unnest($11::text[], $12::integer[], $13::bytea[], $14::bytea[], $15::bytea[]) AS told
+    SELECT told.* FROM person, unnest($12::text[], $13::integer[], $14::bytea[], $15::bytea[], $16::bytea[]) AS told
 ), kept AS (
-    INSERT INTO order_results (session, version, transition, results, at_us) SELECT $16, $17, $18, $19, $20 FROM person
+    INSERT INTO order_results (session, version, transition, results, at_us) SELECT $17, $18, $19, $20, $21 FROM person
 ) SELECT EXISTS (SELECT FROM person) AS done"""  # noqa: S608 -- constants only
 
 _WHY_NOT: Final = f"SELECT is_active FROM users WHERE pk = $1 AND {UID} = $2"  # noqa: S608 -- constants only
@@ -144,7 +145,7 @@ def _login_values(order: LogIn) -> tuple[Any, ...]:
     login = order.login
     return (
         login.user, login.epoch, login.at_us, login.login, list(login.methods), order.session, order.address, order.user_agent,
-        login.expires_us, login.uid,
+        login.expires_us, login.uid, bucket(order.address),
     )  # fmt: skip
 
 

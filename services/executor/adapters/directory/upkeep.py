@@ -19,7 +19,8 @@ EVERY: Final = 30.0  # s
 UNCLAIMED_US: Final = 600 * SECOND_US  # architecture §3
 ASKS_KEPT_US: Final = 3600 * SECOND_US
 ORDERS_KEPT_US: Final = 48 * 3600 * SECOND_US  # a session ends after 24 h at the latest; a takeover reads no further back
-GUESSES_KEPT_US: Final = 3600 * SECOND_US  # of names that nobody has, and at least for as long as they count
+ADDRESSES_MAX: Final = 100_000
+"""What addresses may fill: those with the fewest failures go first, which limit nobody yet."""
 LOGINS_KEPT_US: Final = 30 * 86400 * SECOND_US  # after they ended or expired
 BATCH: Final = 500
 
@@ -39,8 +40,10 @@ _FORGET: Final = (
     ("DELETE FROM order_results WHERE at_us < $1", ORDERS_KEPT_US),
     ("DELETE FROM logins WHERE coalesce(ended_us, expires_us) < $1", LOGINS_KEPT_US),
 )
-_FORGET_ACCOUNTS: Final = "DELETE FROM account_guesses WHERE user_pk IS NULL AND looked_us < $1"
+_FORGET_ACCOUNTS: Final = "DELETE FROM account_guesses WHERE at_us < $1"
 _FORGET_ADDRESSES: Final = "DELETE FROM address_guesses WHERE window_us < $1"
+_BOUND_ADDRESSES: Final = """
+DELETE FROM address_guesses WHERE address IN (SELECT address FROM address_guesses ORDER BY failures DESC, at_us DESC OFFSET $1)"""
 
 
 class Upkeep:
@@ -52,8 +55,8 @@ class Upkeep:
         self._ends = {"unclaimed": UNCLAIMED_US, "idle": life.idle_us, "too_old": life.absolute_us, "expired": 0}
         self._forget = (
             *_FORGET,
-            (_FORGET_ACCOUNTS, max(GUESSES_KEPT_US, limits.pause_us)),
-            (_FORGET_ADDRESSES, max(GUESSES_KEPT_US, limits.window_us)),
+            (_FORGET_ACCOUNTS, limits.window_us),
+            (_FORGET_ADDRESSES, limits.window_us),
         )
 
     async def run(self) -> None:
@@ -72,6 +75,7 @@ class Upkeep:
                 pass
         for statement, kept_us in self._forget:
             await self._database.execute(statement, self._clock.now_us() - kept_us)
+        await self._database.execute(_BOUND_ADDRESSES, ADDRESSES_MAX)
 
     async def _end(self, reason: str, after_us: int) -> int:
         now = self._clock.now_us()

@@ -16,6 +16,7 @@ from services.executor.adapters.directory.last_administrator import keeping_an_a
 from services.executor.adapters.directory.membership import ADMINS, GroupRow, ensure_group, groups_of, join
 from services.executor.adapters.directory.naming import CheckedUser, NewUser, UserRefused, checked, checked_password
 from services.executor.adapters.directory.rows import FACTS, facts_of
+from services.executor.adapters.directory.slots import clear
 from services.executor.adapters.directory.tokens import tokens_of
 from services.executor.domain.identifiers import BadIdentifier, canonical, is_text
 from shared.contracts.people import UserFacts
@@ -38,8 +39,7 @@ INSERT INTO users (username, username_canonical, name, email, email_canonical, u
                    password, password_as_typed, password_changed_us, joined_us)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11, $12, $13, $14) RETURNING pk"""
 _CHANGE_HASH: Final = """
-UPDATE users SET password = $2, password_as_typed = false, password_changed_us = $3, epoch = epoch + 1 WHERE pk = $1 RETURNING epoch, username, username_canonical"""
-_CLEAR_GUESSES: Final = "UPDATE account_guesses SET failures = 0 WHERE identifier = sha256(convert_to($1, 'UTF8'))"
+UPDATE users SET password = $2, password_as_typed = false, password_changed_us = $3, epoch = epoch + 1 WHERE pk = $1 RETURNING epoch, username"""
 _SET_ACTIVE: Final = """
 UPDATE users SET is_active = $2, epoch = epoch + CASE WHEN $2 THEN 0 ELSE 1 END
 WHERE pk = $1 AND is_active <> $2 RETURNING epoch, username"""
@@ -105,7 +105,7 @@ class Users:
             row = await connection.fetchrow(_CHANGE_HASH, pk, hashed, now)
             if row is None:
                 return False
-            await connection.execute(_CLEAR_GUESSES, row["username_canonical"])
+            await clear(connection, pk, now)
             await self._over(connection, pk, row, "password_set")
             return True
 
