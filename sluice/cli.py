@@ -163,7 +163,7 @@ def users_enable(name: Name) -> None:
 
 @users.command("unlock")
 def users_unlock(name: Name) -> None:
-    """Let a user log in again whose password was guessed at too often."""
+    """Let a user log in again after too many guesses."""
     from sluice.users import unlock
 
     unlock(name)

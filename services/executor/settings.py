@@ -25,7 +25,7 @@ class Settings(CommonSettings):
     attempts_per_address: int = Field(
         1000,
         ge=1,
-        le=1_000_000,
+        le=1_000_000_000,
         description="wrong passwords in an hour from one address (a /64 for IPv6) until all of it are refused; and wrong bearer tokens",
     )
     login_idle_minutes: int = Field(
