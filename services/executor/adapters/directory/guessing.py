@@ -112,9 +112,7 @@ class _Attempt:
 class Guesses:
     """Answers `VerifyPassword`. `secret` keys what is kept of names that nobody has, and what the log calls them."""
 
-    def __init__(
-        self, database: Database, hashes: HashPool, kinds: HashKinds, clock: Clock, limits: GuessLimits, secret: bytes
-    ) -> None:
+    def __init__(self, database: Database, hashes: HashPool, kinds: HashKinds, clock: Clock, limits: GuessLimits, secret: bytes) -> None:
         self._database = database
         self._hashes = hashes
         self._kinds = kinds
