@@ -18,6 +18,7 @@ from shared.kernel import otel_variables
 from shared.kernel.errors import SluiceError
 from shared.kernel.guessable import why_guessable
 from shared.kernel.kafka_access import SaslMechanism, SecurityProtocol, contradictions, tls_context
+from shared.kernel.places import authority_of, readable_path
 
 PREFIX: Final = "SLUICE_"
 TEST_PREFIX: Final = "SLUICE_TEST"
@@ -25,6 +26,8 @@ SECRET_KEY_MIN: Final = 32  # bytes
 TOKEN_MIN: Final = 32  # characters
 OFF: Final = "off"
 METRICS_APART: Final = 464
+OWN_PATHS: Final = ("-", "api", "flows", "if", "static")
+"""What our own routes begin with."""
 
 
 class Misconfigured(SluiceError):
@@ -91,6 +94,20 @@ def _network(word: Any) -> Any:
 def _networks(value: Any) -> Any:
     words = _words(value)
     return tuple(map(_network, words)) if isinstance(words, tuple) else words
+
+
+def _hosts(words: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(map(authority_of, words)):
+        raise ValueError("wanted are names like login.example.com, with a port or without, separated by commas")
+    return words
+
+
+def _path(text: str) -> str:
+    path = readable_path(text)
+    if path is None or path.strip("/").partition("/")[0] in OWN_PATHS:
+        own = ", ".join(f"/{one}" for one in OWN_PATHS)
+        raise ValueError(f"wanted is a path like /auth, of letters, digits, - . _ ~ only; not one that begins like our own: {own}")
+    return path
 
 
 def _upper(value: Any) -> Any:
@@ -174,6 +191,8 @@ def _is_file(value: str) -> bool:
 Listen = Annotated[Address, NoDecode, BeforeValidator(parse_address)]
 MetricsListen = Annotated[Address | None, NoDecode, BeforeValidator(_metrics_address)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Hosts = Annotated[Words, AfterValidator(_hosts)]
+BasePath = Annotated[str, AfterValidator(_path)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
 SecretKey = Annotated[SecretBytes, BeforeValidator(_secret), AfterValidator(_long_enough)]
@@ -237,11 +256,24 @@ class CommonSettings(BaseSettings):
         description="bearer token of akadmin for the API, at least 32 random characters; put in place at start (`sluice run`: only beside a bootstrap password)",
     )
     bootstrap_email: str = Field("", max_length=254, description="e-mail address of akadmin")
-    allowed_hosts: Words = Field((), description="hosts that are answered, separated by commas; others get 421. None set: every host")
-    trusted_proxies: Networks = Field((), description="networks whose X-Forwarded-* headers are believed, separated by commas")
-    cookie_host_prefix: bool = Field(
-        False, description="name the cookies __Host-…: browsers then take them over HTTPS only, from no other host"
+    allowed_hosts: Hosts = Field((), description="hosts that are answered, separated by commas; others get 421. None set: every host")
+    trusted_proxies: Networks = Field((), description="networks whose X-Forwarded-* or Forwarded headers are believed, separated by commas")
+    forwarded_headers: Literal["auto", "x-forwarded", "forwarded"] = Field(
+        "auto",
+        description="which headers the trusted proxies write; auto: X-Forwarded-* if there is any of them, else Forwarded (RFC 7239)",
     )
+    path: BasePath = Field("", description="the path under which browsers see all of it, such as /auth, if that is not the host's root")
+    cookie_host_prefix: bool | None = Field(
+        None,
+        description="name the cookies __Host-…, which browsers take over HTTPS only, and from no other host. By default over HTTPS; true: always; false: never",
+    )
+    hsts_max_age: int = Field(
+        31_536_000,
+        ge=0,
+        le=63_072_000,
+        description="over HTTPS, for how many seconds browsers shall come by HTTPS only; 0: nothing is said of it",
+    )
+    hsts_subdomains: bool = Field(False, description="the same for all names below the host's")
     trace_ratio: float = Field(
         default_factory=lambda: otel_variables.trace_ratio(os.environ),
         ge=0.0,

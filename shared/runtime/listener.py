@@ -13,6 +13,7 @@ from shared.telemetry.propagation import span
 from shared.web import health, server
 from shared.web.app import make_app
 from shared.web.client import Clients
+from shared.web.headers import Hsts
 from shared.web.limits import Limits
 from shared.web.security_log import SecurityLog
 
@@ -24,12 +25,18 @@ class Listener:
         self, services: Sequence[Service], settings: CommonSettings, clock: Clock, waiting: Callable[[], Mapping[str, bool]] = dict
     ) -> None:
         limits, records = Limits(), SecurityLog(security, clock)
-        clients = Clients([str(network) for network in settings.trusted_proxies], settings.allowed_hosts)
+        clients = Clients(
+            [str(network) for network in settings.trusted_proxies],
+            settings.allowed_hosts,
+            source=settings.forwarded_headers,
+            path=settings.path,
+        )
+        hsts = Hsts(settings.hsts_max_age, subdomains=settings.hsts_subdomains)
         routes = [
             *health.routes(lambda: {**waiting(), **readiness(services)}),
             *(route for service in services for route in service.routes()),
         ]
-        app = make_app(routes, limits, records, clients, trace=lambda name: span(name, SpanKind.SERVER, parent=None))
+        app = make_app(routes, limits, records, clients, trace=lambda name: span(name, SpanKind.SERVER, parent=None), hsts=hsts)
         self._server = server.Listener(app, limits, records)
         self.address = settings.listen
 

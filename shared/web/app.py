@@ -15,10 +15,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from shared.kernel.errors import Unavailable
-from shared.web import clearing, health
+from shared.web import base, clearing, health
 from shared.web.client import Client, Clients
 from shared.web.errors import Refusal, later
-from shared.web.headers import HEADERS
+from shared.web.headers import HEADERS, Hsts
 from shared.web.limits import Limits
 from shared.web.problems import problem, wants_page
 from shared.web.security_log import SecurityLog
@@ -40,9 +40,10 @@ def make_app(
     records: SecurityLog,
     clients: Clients | None = None,
     trace: Trace = lambda name: nullcontext(None),
+    hsts: Hsts | None = None,
 ) -> web.Application:
     """An application with these routes; serve it with `server.Listener`, which knows the rest of the limits."""
-    guard = _Guard(limits, records, clients or Clients(), trace)
+    guard = _Guard(limits, records, clients or Clients(), trace, hsts or Hsts())
     app = web.Application(middlewares=[guard.middleware], client_max_size=limits.body)
     app[LIMITS] = limits
     app.add_routes(routes)
@@ -64,11 +65,12 @@ def suspect(request: web.Request, kind: str, size: int = 0, **facts: str | int) 
 
 
 class _Guard:
-    def __init__(self, limits: Limits, records: SecurityLog, clients: Clients, trace: Trace) -> None:
+    def __init__(self, limits: Limits, records: SecurityLog, clients: Clients, trace: Trace, hsts: Hsts) -> None:
         self._limits = limits
         self._records = records
         self._clients = clients
         self._trace = trace
+        self._hsts = hsts
 
     @property
     def middleware(self) -> Middleware:
@@ -76,11 +78,17 @@ class _Guard:
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            path = self._clients.prefix(request)
+            base.enter(path)
+            if path and (found := await base.inner(request, path)) is not request:
+                request, handler = found, found.match_info.handler
             with self._trace(f"{request.method} {_route(request)}" if request.method in _METHODS else "HTTP") as context:
                 request[CORRELATION] = context[3:35] if context else secrets.token_hex(16)
                 answer = await self._answer(request, handler)
             for name, value in HEADERS.items():
                 answer.headers.setdefault(name, value)
+            if (client := request.get(CLIENT)) is not None and (line := self._hsts.for_client(client)):
+                answer.headers.setdefault("Strict-Transport-Security", line)
             return answer
 
         return guard
@@ -91,7 +99,7 @@ class _Guard:
                 return clearing.cleared(request, self._clients.of(request))  # whatever the size of its head
             self._limits.check(request)
             if request.path not in health.PATHS:  # an orchestrator asks by address, whatever hosts are served
-                request[CLIENT] = self._clients.of(request)
+                request[CLIENT] = self._client(request)
             answer = await handler(request)
         except Refusal as refusal:
             answer = self._refused(request, refusal)
@@ -106,9 +114,15 @@ class _Guard:
         self._note(request)
         return answer
 
+    def _client(self, request: web.Request) -> Client:
+        client = self._clients.of(request)
+        for code in client.unread:
+            self._records.remind(code, {"connection": client.peer})
+        return client
+
     def _refused(self, request: web.Request, refusal: Refusal) -> web.StreamResponse:
         if refusal.record:
-            suspect(request, refusal.error, refusal.size)
+            suspect(request, refusal.error, refusal.size, **refusal.facts)
         return problem(refusal, request[CORRELATION], page=wants_page(request), body=request.method != "HEAD")
 
     def _note(self, request: web.Request) -> None:

@@ -1,115 +1,117 @@
-"""Who is at the other end: address, scheme and host of a request, and which proxies may say otherwise.
+"""Who is at the other end: address, scheme, host and prefix of a request, and which proxies may say otherwise.
 
-Without trusted proxies the socket is the only truth and forwarding headers are not read at all. From a trusted peer
-they are read strictly: what cannot be parsed is refused here, so that nothing behind has to (security reference 7.6).
+Without trusted proxies the connection is the only truth and forwarding headers are not read at all. What a trusted one
+says is read as real proxies write it (`shared.web.forwarded`); what cannot be read is the connection's own value, and
+told to the administrator, never a reason to turn a visitor away.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
+from shared.kernel.places import Authority, Place, authority_of, place
+from shared.web import forwarded
 from shared.web.errors import Refusal
+from shared.web.forwarded import Address, Said, Source, normal
 
-Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-_HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?\Z")
-_NAT64 = ip_network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Where a request came from. `host` is the authority that the browser asked for, in lower case, port included."""
+    """Where a request came from. `host` is the authority that the browser asked for, canonical, its port only if it is not the scheme's.
+
+    `prefix` is the path under which the browser sees us, "" for the root. `peer` is who holds the connection, `fronted`
+    says that it is a trusted proxy, `unread` has a code for each of its headers that says nothing.
+    """
 
     address: str
     secure: bool
     host: str
+    prefix: str = ""
+    peer: str = ""
+    fronted: bool = False
+    unread: tuple[str, ...] = ()
 
     @property
-    def origin(self) -> str:
-        """The origin (RFC 6454) that our own pages have for this visitor."""
-        return f"{'https' if self.secure else 'http'}://{self.host}"
+    def place(self) -> Place:
+        """Where our own pages are for this visitor."""
+        scheme = "https" if self.secure else "http"
+        return place(scheme, authority_of(self.host) or Authority(self.host, None))
 
 
 class Clients:
-    """Reads `Client`s. `trusted` are the networks of proxies; `hosts`, if any, the only host names that are served."""
+    """Reads `Client`s.
 
-    def __init__(self, trusted: Sequence[str] = (), hosts: Sequence[str] = ()) -> None:
+    `trusted` are the networks of proxies, `source` which of their headers count; `hosts`, if any, are the only host names
+    that are served, `path` is where the browser sees us, whatever a proxy says.
+    """
+
+    def __init__(self, trusted: Sequence[str] = (), hosts: Sequence[str] = (), *, source: Source = "auto", path: str = "") -> None:
         self._trusted = tuple(ip_network(one) for one in trusted)
-        self._hosts = frozenset(one.lower() for one in hosts)
+        self._hosts = frozenset(found for one in hosts if (found := authority_of(one)))
+        self._source: Source = source
+        self._path = path
 
     def of(self, request: web.BaseRequest) -> Client:
-        """The client of a request; `Refusal` for a host or forwarding headers that are malformed or not ours."""
+        """The client of a request; `Refusal` for a host that is none or not ours."""
         peer = _peer(request)
         secure = request.transport is not None and request.transport.get_extra_info("sslcontext") is not None
-        host, address = _one(request.headers, "Host") or "", peer
-        if peer is not None and self._is_trusted(peer):
-            address = self._forwarded_for(peer, request.headers)
-            secure = _forwarded_proto(request.headers, secure)
-            host = _one(request.headers, "X-Forwarded-Host") or host
-        return Client("" if address is None else str(address), secure, self._checked(host))
+        authority = _authority(request.headers)
+        if peer is None or not self._is_trusted(peer):
+            own = "" if peer is None else str(peer)
+            return Client(own, secure, self._served(place(_scheme(secure), authority)), self._path, own)
+        said = forwarded.said(request.headers, self._is_trusted, self._source)
+        scheme = said.scheme or _scheme(secure)
+        host = self._served(place(scheme, _seen(authority, said)))
+        prefix, unread = self._prefix(request.headers)
+        return Client(str(said.address or peer), scheme == "https", host, prefix, str(peer), True, said.unread + unread)
 
-    def _checked(self, host: str) -> str:
-        found = _HOST.match(host)
-        if not found or (found[1] and not 0 < int(found[1]) < 65536):
-            raise Refusal(400, "host_malformed", size=len(host))
-        if self._hosts and host.lower() not in self._hosts and host.lower().rpartition(":")[0] not in self._hosts:
-            raise Refusal(421, "host_unknown", size=len(host))
-        return host.lower()
+    def prefix(self, request: web.BaseRequest) -> str:
+        """The path under which the browser of this request sees us."""
+        if self._path or "X-Forwarded-Prefix" not in request.headers:
+            return self._path
+        peer = _peer(request)
+        return self._prefix(request.headers)[0] if peer is not None and self._is_trusted(peer) else ""
+
+    def _prefix(self, headers: CIMultiDictProxy[str]) -> tuple[str, tuple[str, ...]]:
+        if self._path:
+            return self._path, ()
+        prefix = forwarded.prefix_of(headers)
+        return ("", (forwarded.reason("X-Forwarded-Prefix"),)) if prefix is None else (prefix, ())
+
+    def _served(self, asked: Place) -> str:
+        if self._hosts and not self._hosts & {Authority(asked.host, None), Authority(asked.host, asked.port)}:
+            raise Refusal(421, "host_unknown", size=len(asked.host))
+        return asked.authority
 
     def _is_trusted(self, address: Address) -> bool:
         return any(address.version == one.version and address in one for one in self._trusted)
 
-    def _forwarded_for(self, peer: Address, headers: CIMultiDictProxy[str]) -> Address:
-        address = peer
-        hops = [hop.strip(" \t") for line in headers.getall("X-Forwarded-For", []) for hop in line.split(",")]
-        for hop in reversed(hops):
-            address = _parsed(hop)
-            if not self._is_trusted(address):
-                break
-        return address
 
-
-def _one(headers: CIMultiDictProxy[str], name: str) -> str | None:
-    values = headers.getall(name, [])
+def _authority(headers: CIMultiDictProxy[str]) -> Authority:
+    values = headers.getall("Host", [])
     if len(values) > 1:
         raise Refusal(400, "header_doubled", size=sum(map(len, values)))
-    return values[0] if values else None
+    text = values[0] if values else ""
+    found = authority_of(text)
+    if found is None:
+        raise Refusal(400, "host_malformed", size=len(text))
+    return found
 
 
-def _forwarded_proto(headers: CIMultiDictProxy[str], secure: bool) -> bool:
-    match _one(headers, "X-Forwarded-Proto"):
-        case None:
-            return secure
-        case "https":
-            return True
-        case "http":
-            return False
-        case other:
-            raise Refusal(400, "forwarded_proto", size=len(other))
+def _seen(own: Authority, said: Said) -> Authority:
+    """The authority that the browser asked for: a port that stands with a host goes before one that stands alone."""
+    host = said.authority or own
+    return Authority(host.host, said.port) if host.port is None and said.port is not None else host
 
 
-def _parsed(hop: str) -> Address:
-    try:
-        if "%" in hop:
-            raise ValueError
-        return normal(ip_address(hop))
-    except ValueError:
-        raise Refusal(400, "forwarded_for", size=len(hop)) from None
-
-
-def normal(address: Address) -> Address:
-    """An IPv4 address that came in IPv6 clothes (RFC 4291 §2.5.5.2, RFC 6052) as what it is, before any rule looks."""
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return address.ipv4_mapped
-        if address in _NAT64:
-            return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address
+def _scheme(secure: bool) -> str:
+    return "https" if secure else "http"
 
 
 def _peer(request: web.BaseRequest) -> Address | None:

@@ -1,7 +1,8 @@
 """Our cookies, read from the raw `Cookie` header (RFC 6265 §4.2.1): bytes compared, nothing unquoted, nobody else's judged.
 
 Python's `SimpleCookie` drops all that follows a cookie it dislikes and rewrites quoted values, so a sibling site could
-log people out (security reference 7.7, C3-C5).
+log people out (security reference 7.7, C3-C5). Another program may use our names on a parent domain: all values of a name are
+handed out, and whoever made one knows it again.
 """
 
 import re
@@ -18,18 +19,8 @@ _PATH_SAFE: Final = "/:@!$&'()*+,=~"  # RFC 3986 §3.3, without `;` (RFC 6265 §
 _PRINTABLE = re.compile(rb"[\x21-\x7e]*")
 
 
-class DoubledCookie(SluiceError):
-    """Two cookies of our name: one was planted by somebody else, and nobody can tell which. Clear both."""
-
-    code = "cookie_doubled"
-
-    def __init__(self, name: str) -> None:
-        super().__init__("two cookies of one name")
-        self.name = name
-
-
 class BadCookie(SluiceError):
-    """A cookie of ours with bytes that no cookie may have (RFC 6265 §4.1.1)."""
+    """The only cookies of one of our names have bytes that no cookie may have (RFC 6265 §4.1.1)."""
 
     code = "cookie_bytes"
 
@@ -49,10 +40,10 @@ class CookieTooLarge(SluiceError):
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-def read(headers: Headers, names: Iterable[str]) -> dict[str, str]:
-    """The values of the named cookies that were sent, as they were sent."""
+def read(headers: Headers, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The values of the named cookies that were sent, as and in the order in which they were sent, each once."""
     wanted = {name.encode(): name for name in names}
-    found: dict[str, str] = {}
+    found: dict[str, dict[bytes, None]] = {}
     count = 0
     for header, line in headers:
         if header.lower() != b"cookie":
@@ -63,18 +54,17 @@ def read(headers: Headers, names: Iterable[str]) -> dict[str, str]:
             key, equals, value = pair.strip(b" \t").partition(b"=")
             count += bool(key)
             if equals and key in wanted:
-                _take(found, wanted[key], value)
+                found.setdefault(wanted[key], {})[value] = None
     if count >= MAX_COOKIES:
         raise TooManyCookies
-    return found
+    return {name: _readable(values) for name, values in found.items()}
 
 
-def _take(found: dict[str, str], name: str, value: bytes) -> None:
-    if name in found:
-        raise DoubledCookie(name)
-    if not _PRINTABLE.fullmatch(value):
+def _readable(values: Iterable[bytes]) -> tuple[str, ...]:
+    good = tuple(value.decode("ascii") for value in values if _PRINTABLE.fullmatch(value))
+    if not good:
         raise BadCookie
-    found[name] = value.decode("ascii")
+    return good
 
 
 def line(

@@ -31,6 +31,7 @@ class Refusal(SluiceError):
 
     `error` is the stable code in the answer and the class of the security record, `size` the bytes that the record
     tells. `record` False: an everyday refusal, of which no security record is written. `close` ends the connection.
+    `told` are sentences for the person at a browser, `facts` what the record says beside class and size.
     """
 
     code = "E_HTTP"
@@ -45,6 +46,8 @@ class Refusal(SluiceError):
         cookies: tuple[str, ...] = (),
         record: bool = True,
         close: bool = False,
+        told: tuple[str, ...] = (),
+        facts: Mapping[str, str | int] | None = None,
     ) -> None:
         super().__init__(error)
         self.status = status
@@ -54,6 +57,8 @@ class Refusal(SluiceError):
         self.cookies = cookies
         self.record = record
         self.close = close
+        self.told = told
+        self.facts = dict(facts or {})
 
 
 def later(error: str, seconds: int = 1, cookies: tuple[str, ...] = ()) -> Refusal:

@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from shared.web.client import Client
+
 HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -31,3 +33,16 @@ def sendable(answer: web.StreamResponse) -> bool:
     if "Location" in answer.headers:
         answer.headers["Location"] = quote(answer.headers["Location"], safe=_PRINTABLE, errors="replace")
     return all(_VALUE.issuperset(value) for value in answer.headers.values())
+
+
+class Hsts:
+    """`Strict-Transport-Security` (RFC 6797): `max_age` in seconds, 0 for none; `subdomains`: for all names below as well."""
+
+    def __init__(self, max_age: int = 0, *, subdomains: bool = False) -> None:
+        self._line = (f"max-age={max_age}" + ("; includeSubDomains" if subdomains else "")) if max_age else ""
+
+    def for_client(self, client: Client) -> str:
+        """The header's value, "" for none: it means something over HTTPS only (§7.2), and would follow a name like
+        `localhost` to whatever is developed there next."""
+        name = client.place.host
+        return self._line if client.secure and name != "localhost" and not name.endswith(".localhost") else ""

@@ -1,12 +1,13 @@
 """What a request may cost before anybody looks at it: sizes, counts, and how long its body may take."""
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from shared.kernel.places import authority_of, place, place_of
 from shared.web.errors import Refusal
 
 KIB: Final = 1024
@@ -68,9 +69,8 @@ def _check_target(request: web.BaseRequest) -> None:
     # RFC 9112 §3.2.2: a server accepts the absolute form, which then is the host; two hosts are one too many.
     if request.raw_path.startswith("/"):
         return
-    try:
-        authority = urlsplit(request.raw_path).netloc
-    except ValueError:
-        authority = ""
-    if not authority or authority.lower() != request.headers.get("Host", "").lower():
+    scheme, _, rest = request.raw_path.partition("://")
+    asked = place_of(f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}")
+    host = authority_of(request.headers.get("Host", ""))
+    if asked is None or host is None or asked != place(asked.scheme, host):
         raise Refusal(400, "target_malformed", size=len(request.raw_path))

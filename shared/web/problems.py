@@ -26,10 +26,11 @@ def problem(refusal: Refusal, correlation: str, *, page: bool = False, body: boo
     if not body:
         answer = web.Response(status=refusal.status, content_type="text/html", charset="utf-8")
     elif page:
-        more = clearing.FORM if refusal.error in clearing.REASONS else ""
+        form = clearing.form() if refusal.error in clearing.REASONS else ""
+        more = "".join(f"<p>{escape(sentence)}</p>" for sentence in refusal.told) + form
         text = _PAGE.format(title=escape(title), error=escape(refusal.error), correlation=escape(correlation), more=more)
         answer = web.Response(status=refusal.status, text=text, content_type="text/html")
-        if more:
+        if form:
             answer.headers["Content-Security-Policy"] = HEADERS["Content-Security-Policy"].replace(
                 "form-action 'none'", "form-action 'self'"
             )

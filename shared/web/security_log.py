@@ -13,6 +13,7 @@ from shared.kernel.clock import Clock
 
 WINDOW_S: Final = 10.0
 PER_WINDOW: Final = 20
+MINUTE_S: Final = 60.0
 
 
 class Write(Protocol):
@@ -39,12 +40,19 @@ class SecurityLog:
 
     def record(self, kind: str, size: int = 0, facts: Mapping[str, str | int] | None = None) -> None:
         """Write a record of this class, or count it if there were too many. `kind` is one of our own words."""
+        self._record(kind, size, facts, PER_WINDOW, WINDOW_S)
+
+    def remind(self, kind: str, facts: Mapping[str, str | int] | None = None) -> None:
+        """Write a record of what every request shows until somebody mends it: one a minute."""
+        self._record(kind, 0, facts, 1, MINUTE_S)
+
+    def _record(self, kind: str, size: int, facts: Mapping[str, str | int] | None, most: int, in_s: float) -> None:
         window = self._windows[kind]
         window.total += 1
         now = self._clock.monotonic()
-        if now - window.started >= WINDOW_S:
+        if now - window.started >= in_s:
             window.started, window.written = now, 0
-        if window.written >= PER_WINDOW:
+        if window.written >= most:
             window.left_out += 1
             return
         window.written += 1

@@ -13,6 +13,7 @@ from shared.flows.evidence import Proof
 from shared.flows.fields import Field, Problem, TextField, problem
 from shared.flows.references import Reference
 from shared.flows.stage import Challenge, Denied, Outcome, Passed, Refused, Run, Stage, StageConfig, StageFailed
+from shared.kernel.places import named_host
 
 Backend = Literal[
     "authentik.core.auth.InbuiltBackend",
@@ -100,8 +101,10 @@ def failed(run: Run, config: PasswordConfig, problems: Mapping[str, tuple[Proble
 
 
 def _recovery_url(run: Run) -> str | None:
+    """Absolute, as in authentik. Where an administrator has named the host, as the brand's domain, no `Host` of a stranger's
+    goes before it."""
     slug = run.plan.links.get(run.plan.brand.flow_recovery or "")
     if slug is None:
         return None
     scheme = "https" if run.visitor.secure else "http"
-    return f"{scheme}://{run.visitor.host}/if/flow/{slug}/"
+    return f"{scheme}://{named_host(run.visitor.host, run.plan.brand.domain)}/if/flow/{slug}/"

@@ -205,7 +205,12 @@ async def test_somebody_logged_in_needs_the_csrf_header(rig: Rig, browser: Brows
 
 
 async def test_a_foreign_origin_is_refused(rig: Rig, browser: Browser) -> None:
-    for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site"}):
+    for headers in (
+        {"Origin": "https://evil.example"},
+        {"Origin": rig.url, "Sec_Fetch_Site": "same-site"},
+        {"Origin": "null"},
+        {"Sec_Fetch_Site": "cross-site"},
+    ):
         answer = await browser.post(API, {"uid_field": "alice"}, **headers)
         assert (answer.status, answer.headers["Content-Type"]) == (403, "application/problem+json; charset=utf-8")
     assert rig.worker.steps == []

@@ -1,5 +1,7 @@
 """Proofs: nothing that we did not make means anything, and one thing cannot stand in for another."""
 
+import base64
+
 import pytest
 
 from services.executor.adapters.edge.cookies import Cookies, SessionCookie
@@ -125,3 +127,19 @@ def test_only_what_we_made_is_remembered() -> None:
     assert cookies._known.cache_info().currsize == 0
     assert cookies._opened(cookies.session("03." + "s" * 22, 1, None)) is not None
     assert cookies._known.cache_info().currsize == 1
+
+
+def test_over_https_the_session_is_the_hosts_own_and_the_token_has_the_name_that_front_ends_know() -> None:
+    cookies = Cookies(EdgeSettings(secrets=(NEW,)))
+    https = Client("127.0.0.1", True, "auth.example", "/auth")
+    assert cookies.set_session(https, "v", None, 0) == "__Host-authentik_session=v; HttpOnly; Path=/; Secure; SameSite=Lax"
+    assert cookies.set_csrf(https, "v") == "authentik_csrf=v; Max-Age=31449600; Path=/auth/; Secure; SameSite=Lax"
+    never = Cookies(EdgeSettings(secrets=(NEW,), host_cookies=False))
+    assert never.set_session(https, "v", None, 0) == "authentik_session=v; HttpOnly; Path=/auth/; Secure; SameSite=Lax"
+
+
+def test_a_session_cookie_tells_its_bearer_nothing(cookies: Cookies) -> None:
+    value = cookies.session(SESSION, 2, LOGIN)
+    raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+    for secret in ("alice", SESSION, "password", "l1", "session", "rotation"):
+        assert secret.encode() not in raw

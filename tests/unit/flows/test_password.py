@@ -31,6 +31,16 @@ async def test_links_the_recovery_flow_of_the_brand_with_an_absolute_address() -
     assert challenge.fields["recovery_url"] == "http://login.example/if/flow/recover/"
 
 
+async def test_the_brands_own_host_goes_before_the_one_that_a_stranger_names() -> None:
+    given = a_run("password", CONFIG)
+    for domain, written in (("example", "login.example"), ("auth.example.org", "auth.example.org"), ("login.example", "login.example")):
+        brand = BrandFacts(pk="b", domain=domain, title="t", flow_recovery="flow-r")
+        planned = replace(given, plan=given.plan.model_copy(update={"brand": brand, "links": {"flow-r": "recover"}}))
+        challenge = await shown(planned, FakeEffects())
+        assert isinstance(challenge, Challenge)
+        assert challenge.fields["recovery_url"] == f"http://{written}/if/flow/recover/"
+
+
 async def test_right_password_proves_the_user_and_says_by_what() -> None:
     do = FakeEffects([PasswordVerified(outcome="ok", user=ALICE, backend=INBUILT, method="password")])
     then = await answered(a_run("password", CONFIG, context=pending(ALICE)), {"password": "secret"}, do)

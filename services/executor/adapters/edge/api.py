@@ -16,12 +16,14 @@ from services.executor.adapters.edge.csrf import HEADER, Csrf, same
 from services.executor.adapters.edge.dialogue import AnotherBody, Dialogue, Exchange, Superseded, UnknownFlow
 from services.executor.adapters.edge.facts import Facts
 from services.executor.adapters.edge.steps import StillWorking
-from services.executor.adapters.edge.visits import Visit, Visits, refuse_foreign
+from services.executor.adapters.edge.visits import Visit, Visits
 from shared.kernel.errors import Unavailable
 from shared.web import query_tokens, strict_json
 from shared.web.app import CORRELATION, body_of, suspect
+from shared.web.base import ours
 from shared.web.bearer import credentials_of
 from shared.web.errors import Refusal, later
+from shared.web.forgery import refuse_foreign
 from shared.web.query_tokens import UserOfToken
 
 SLUG: Final = re.compile(r"[-a-zA-Z0-9_]{1,50}\Z")
@@ -88,7 +90,7 @@ class ExecutorApi:
                 _check_accept(request)
                 return await self._show(request, visit)
             case "POST":
-                refuse_foreign(request, visit)
+                refuse_foreign(request, visit.client)
                 self._check_credentials(request)
                 self._check_token(request, visit)
                 _check_accept(request)
@@ -147,7 +149,7 @@ class ExecutorApi:
 
     def _check_token(self, request: web.Request, visit: Visit) -> None:
         sent = request.headers.get(HEADER, "")
-        if visit.login is not None and not (same(sent, visit.csrf or "") and self._csrf.is_for(visit.csrf, visit.login)):
+        if visit.login is not None and not (any(same(sent, one) for one in visit.csrfs)):
             raise FlowError("csrf", len(sent))
 
 
@@ -157,8 +159,8 @@ def _next(request: web.Request, exchange: Exchange) -> web.Response | None:
         return None
     location = queries.rebuilt(request.rel_url.raw_path, request.rel_url.raw_query_string)
     if location == request.raw_path:
-        return web.Response(status=302, headers={**_HEADERS, "Location": location}, content_type="text/html", charset="utf-8")
-    return _json(challenges.redirect(location))
+        return web.Response(status=302, headers={**_HEADERS, "Location": ours(location)}, content_type="text/html", charset="utf-8")
+    return _json(challenges.redirect(ours(location)))
 
 
 async def _body(request: web.Request) -> bytes:

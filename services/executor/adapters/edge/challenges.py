@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from services.executor.adapters.avatars import avatar
 from shared.contracts.steps import View
+from shared.web.base import linked, ours, target
 
 Document = dict[str, Any]
 CANCEL_URL: Final = "/flows/-/cancel/"
@@ -11,6 +12,7 @@ BACKGROUND: Final = "/static/dist/assets/images/flow_background.jpg"
 FLOW_ERROR: Final = "ak-stage-flow-error"
 REDIRECT: Final = "xak-flow-redirect"
 DENIED: Final = "ak-stage-access-denied"
+_LINKS: Final = ("enroll_url", "recovery_url", "passwordless_url")
 
 
 def document(view: View, request_id: str, *, explained: bool = False) -> Document:
@@ -18,7 +20,7 @@ def document(view: View, request_id: str, *, explained: bool = False) -> Documen
     match view.kind:
         case "challenge":
             problems = {"response_errors": {name: list(some) for name, some in view.errors.items()}} if view.errors else {}
-            return {"flow_info": _flow_info(view), "component": view.component, **problems, **_person(view.person), **view.fields}
+            return {"flow_info": _flow_info(view), "component": view.component, **problems, **_person(view.person), **_fields(view)}
         case "denied":
             return {
                 "flow_info": _flow_info(view),
@@ -27,7 +29,7 @@ def document(view: View, request_id: str, *, explained: bool = False) -> Documen
                 "error_message": view.message,
             }
         case "redirect":
-            return redirect(view.to)
+            return redirect(target(view.to))
         case "error":
             return flow_error(request_id) | ({"error": view.message} if explained else {})
 
@@ -45,11 +47,23 @@ def flow_error(request_id: str) -> Document:
 def _flow_info(view: View) -> Document:
     return {
         "title": view.title,
-        "background": view.flow.background or BACKGROUND,
-        "cancel_url": CANCEL_URL,
+        "background": linked(view.flow.background or BACKGROUND),
+        "cancel_url": ours(CANCEL_URL),
         "layout": view.flow.layout,
     }
 
 
+def _fields(view: View) -> Document:
+    links = {name: _link(link) for name in _LINKS if isinstance(link := view.fields.get(name), str)}
+    return {**view.fields, **links}
+
+
+def _link(url: str) -> str:
+    # To flows of ours, all of them; that of the password stage may begin with scheme and host.
+    scheme, mark, rest = url.rpartition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host}{linked(slash + path)}"
+
+
 def _person(name: str | None) -> Document:
-    return {} if name is None else {"pending_user": name, "pending_user_avatar": avatar(name)}
+    return {} if name is None else {"pending_user": name, "pending_user_avatar": linked(avatar(name))}

@@ -1,8 +1,12 @@
 """The cookies of a browser (architecture §3): what is in them, who may have made them, how they are set.
 
-`authentik_session`: session, rotation and, for somebody logged in, the login's claims. `sluice_step`: the transition
-of a run that was last shown on this path. `sluice_command`: a command whose answer the browser has not had yet.
-All carry a proof by the key ring, each under its own key, so none can stand in for another.
+`authentik_session`: session, rotation and, for somebody logged in, the login's claims, sealed: nobody else can read or make
+it. `sluice_step`: the transition of a run that was last shown on this path. `sluice_command`: a command whose answer the
+browser has not had yet. The last two carry a proof, each under its own key, so none can stand in for another.
+
+Another program may set cookies of our names on a parent domain (authentik beside us does): every value is tried, the one
+that proves itself counts. Over HTTPS the session is called `__Host-authentik_session`, which only this host can set, and
+nothing is read under the short name: a sibling could plant a session of its own there that proves itself.
 """
 
 import base64
@@ -25,6 +29,7 @@ from shared.web.client import Client
 from shared.web.errors import Refusal
 from shared.web.keyring import MAC_BYTES, KeyRing
 
+HOST: Final = "__Host-"
 STEP: Final = "sluice_step"
 COMMAND: Final = "sluice_command"
 COMMAND_AGE_S: Final = 30
@@ -44,12 +49,12 @@ class SessionCookie:
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    """What a browser sent of our cookies; None for what it did not send, or what we did not make."""
+    """What a browser sent of our cookies: the session that we made, and of the others all values, of which one may be ours."""
 
     session: SessionCookie | None
-    step: str | None
-    csrf: str | None
-    command: str | None
+    steps: tuple[str, ...]
+    csrfs: tuple[str, ...]
+    commands: tuple[str, ...]
 
 
 class _NotOurs(Exception):
@@ -60,37 +65,33 @@ class Cookies:
     """Reads, makes and proves the cookies of one deployment."""
 
     def __init__(self, settings: EdgeSettings) -> None:
-        prefix = "__Host-" if settings.host_cookies else ""
-        self.session_name = f"{prefix}authentik_session"
-        self.csrf_name = f"{prefix}authentik_csrf"
-        self._always_secure = settings.host_cookies
+        self._host_only = settings.host_cookies
+        # Front ends written for authentik read the token under its name; a planted one is worth nothing.
+        self._csrf_name = f"{HOST if self._host_only else ''}authentik_csrf"
         self._same_site = settings.same_site
-        self._sessions = KeyRing(settings.secrets, "cookie/session/1")
+        self._sessions = KeyRing(settings.secrets, "cookie/session/2")
         self._steps = KeyRing(settings.secrets, "cookie/step/1")
         self._commands = KeyRing(settings.secrets, "cookie/command/1")
         # Gateways ask for the same logins all the time, and the same value has the same meaning. Only what we made is kept: of
         # what others make up there is no end, and each would be held with all its kilobytes.
         self._known = lru_cache(maxsize=settings.checked_logins)(self._open)
 
-    def read(self, request: web.Request, client: Client, path: str) -> Jar:
-        """The cookies of a request. Two of one name are refused and both are cleared; broken ones count as none."""
-        names = (self.session_name, self.csrf_name, STEP, COMMAND)
+    def read(self, request: web.Request, client: Client) -> Jar:
+        """The cookies of a request; broken ones count as none."""
+        name = self._session_name(client)
         try:
-            found = cookie_header.read(request.raw_headers, names)
-        except cookie_header.DoubledCookie as doubled:
-            own_path = path if doubled.name in (STEP, COMMAND) else "/"
-            cleared = tuple(self._line(client, doubled.name, "", path=p, max_age=0) for p in dict.fromkeys((own_path, "/")))
-            raise Refusal(400, doubled.code, cookies=cleared) from None
+            found = cookie_header.read(request.raw_headers, (name, self._csrf_name, STEP, COMMAND))
         except cookie_header.BadCookie as bad:
             raise Refusal(400, bad.code) from None
         except (cookie_header.TooManyCookies, cookie_header.CookieTooLarge) as many:
             raise Refusal(431, many.code) from None
-        return Jar(self._opened(found.get(self.session_name, "")), found.get(STEP), found.get(self.csrf_name), found.get(COMMAND))
+        steps, csrfs, commands = (found.get(one, ()) for one in (STEP, self._csrf_name, COMMAND))
+        return Jar(self._session(client, found.get(name, ())), steps, csrfs, commands)
 
     def session(self, session: str, rotation: int, login: LoginClaims | None) -> str:
         """The value of a session cookie: the same for the same claims, so it changes only when they do."""
         body = wire.pack({"session": session, "rotation": rotation, "login": None if login is None else login.model_dump()})
-        return _text(self._sessions.proof(body) + body)
+        return _text(self._sessions.sealed(body))
 
     def step(self, session: str, flow: str, shown: Shown) -> str:
         """The value that names a transition of a run, good in this session and flow only."""
@@ -121,15 +122,15 @@ class Cookies:
         age = None
         if login is not None and login.persistent and login.expires_us is not None:
             age = max(1, (login.expires_us - now_us) // 1_000_000)
-        return self._line(client, self.session_name, value, max_age=age)
+        return self._line(client, self._session_name(client), value, max_age=age)
 
     def clear_session(self, client: Client) -> str:
         """`Set-Cookie` that deletes the session."""
-        return self._line(client, self.session_name, "", max_age=0, http_only=False)
+        return self._line(client, self._session_name(client), "", max_age=0, http_only=False)
 
     def set_csrf(self, client: Client, value: str) -> str:
         """`Set-Cookie` of the CSRF token, which scripts of ours must be able to read."""
-        return self._line(client, self.csrf_name, value, max_age=CSRF_AGE_S, http_only=False)
+        return self._line(client, self._csrf_name, value, max_age=CSRF_AGE_S, http_only=False)
 
     def set_step(self, client: Client, path: str, value: str) -> str:
         """`Set-Cookie` of what was shown on this path."""
@@ -139,6 +140,19 @@ class Cookies:
         """`Set-Cookie` of a command whose answer is still to come on this path; "" deletes it."""
         return self._line(client, COMMAND, value, path=path, max_age=COMMAND_AGE_S if value else 0)
 
+    def _session_name(self, client: Client) -> str:
+        host_only = client.secure if self._host_only is None else self._host_only
+        return f"{HOST if host_only else ''}authentik_session"
+
+    def _session(self, client: Client, values: tuple[str, ...]) -> SessionCookie | None:
+        """The newest of one session. Two sessions that both prove themselves: one was planted, and nobody can tell which."""
+        ours = [cookie for value in values if (cookie := self._opened(value))]
+        if len({cookie.session for cookie in ours}) > 1:
+            paths = dict.fromkeys((f"{client.prefix}/", "/"))
+            name = self._session_name(client)
+            raise Refusal(400, "cookie_doubled", cookies=tuple(self._line(client, name, "", at=path, max_age=0) for path in paths))
+        return max(ours, key=lambda cookie: cookie.rotation, default=None)
+
     def _opened(self, value: str) -> SessionCookie | None:
         try:
             return self._known(value)
@@ -147,19 +161,24 @@ class Cookies:
 
     def _open(self, value: str) -> SessionCookie:
         raw = _raw(value)
-        if raw is None or not self._sessions.holds(raw[:MAC_BYTES], raw[MAC_BYTES:]):
+        text = None if raw is None else self._sessions.opened(raw)
+        if text is None:
             raise _NotOurs
         try:
-            body: dict[str, Any] = wire.unpack(raw[MAC_BYTES:], _MAX_VALUE)
+            body: dict[str, Any] = wire.unpack(text, _MAX_VALUE)
             login = None if body["login"] is None else LoginClaims.model_validate(body["login"])
             partition_of(body["session"])
             return SessionCookie(body["session"], body["rotation"], login, value)
         except (BadRecord, KeyError, ValidationError, ValueError):
             raise _NotOurs from None  # of another release: its claims mean nothing to us
 
-    def _line(self, client: Client, name: str, value: str, *, path: str = "/", max_age: int | None = None, http_only: bool = True) -> str:
-        secure = client.secure or self._always_secure
+    def _line(
+        self, client: Client, name: str, value: str, *, path: str = "/", at: str = "", max_age: int | None = None, http_only: bool = True
+    ) -> str:
+        """`path` is one of our own paths; `at` one as the browser has it. A `__Host-` cookie is the whole host's (RFC 6265bis §4.1.3.2)."""
+        secure = client.secure or bool(self._host_only)
         same_site = self._same_site if secure else "Lax"
+        path = "/" if name.startswith(HOST) else at or client.prefix + path
         return cookie_header.line(name, value, path=path, http_only=http_only, secure=secure, same_site=same_site, max_age=max_age)
 
 

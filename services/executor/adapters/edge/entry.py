@@ -18,6 +18,7 @@ from services.executor.adapters.edge.visits import Visit, Visits
 from services.executor.domain.destinations import AFTER_CANCEL, outer_destination
 from shared.contracts.definitions import Designation
 from shared.kernel.clock import Clock
+from shared.web.base import linked, ours
 from shared.web.errors import Refusal, later
 
 _DESIGNATIONS: Final = ("authentication", "invalidation")
@@ -52,7 +53,7 @@ class Entry:
         """To one's own page, or to the log-in and back here."""
         visit = await self._visits.of(request)
         if visit.login is None:
-            return _found(f"/flows/-/default/authentication/?next={quote(request.raw_path, safe='/')}")
+            return _found(f"/flows/-/default/authentication/?next={quote(ours(request.raw_path), safe='/')}")
         query = request.rel_url.raw_query_string
         return _found("/if/user/" + (f"?{query}" if query else ""))
 
@@ -62,7 +63,7 @@ class Entry:
         found = await self._facts.of(visit.login.user) if visit.login else None
         token = self._csrf.kept(visit.csrf, visit.login) or self._csrf.new(visit.login)
         cookies = (self._cookies.set_csrf(visit.client, token),)
-        return page("user.html", 200, cookies, user=found, avatar=avatar(found.name or found.username) if found else "")
+        return page("user.html", 200, cookies, user=found, avatar=linked(avatar(found.name or found.username)) if found else "")
 
     async def default(self, request: web.Request) -> web.Response:
         """To the default flow of this host for a designation, with the query as the server itself writes it."""
@@ -114,4 +115,4 @@ def _after_cancel(wanted: str | None, visit: Visit) -> str:
 
 
 def _found(location: str) -> web.Response:
-    return web.Response(status=302, headers={"Location": location}, content_type="text/html", charset="utf-8")
+    return web.Response(status=302, headers={"Location": ours(location)}, content_type="text/html", charset="utf-8")

@@ -12,6 +12,7 @@ from services.executor.adapters.edge.visits import Visit, Visits
 from shared.contracts.people import UserFacts
 from shared.kernel.clock import Clock
 from shared.web import query_tokens
+from shared.web.base import linked
 from shared.web.bearer import BAD_TOKEN, NO_CREDENTIALS, credentials_of
 from shared.web.query_tokens import UserOfToken
 
@@ -70,7 +71,7 @@ def _document(user: UserFacts) -> dict[str, Any]:
             "is_superuser": user.is_superuser,
             "groups": [{"name": group.name, "pk": group.pk} for group in user.groups],
             "email": user.email,
-            "avatar": avatar(user.name or user.username),
+            "avatar": linked(avatar(user.name or user.username)),
             "uid": user.uid,
             "settings": user.attributes.get("settings", {}),
             "type": user.type,

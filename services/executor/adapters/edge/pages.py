@@ -14,9 +14,11 @@ from services.executor.adapters.edge.csrf import Csrf
 from services.executor.adapters.edge.dialogue import AnotherBody, Dialogue, Exchange, Superseded, UnknownFlow
 from services.executor.adapters.edge.steps import StillWorking
 from services.executor.adapters.edge.templates import page
-from services.executor.adapters.edge.visits import Visit, Visits, refuse_foreign, says_ours
+from services.executor.adapters.edge.visits import Visit, Visits
 from shared.web.app import CORRELATION, body_of, suspect
+from shared.web.base import ours, target
 from shared.web.errors import Refusal, later
+from shared.web.forgery import accepted, facts, refuse_foreign
 
 MAX_FIELDS: Final = 64
 GOES_ON: Final = "The page goes on by itself."
@@ -28,7 +30,7 @@ class _Form:
     """A sent form: our own hidden fields, and the answer."""
 
     csrf: str
-    step: str | None
+    steps: tuple[str, ...]
     answer: bytes
 
 
@@ -63,14 +65,14 @@ class FlowPages:
     async def post(self, request: web.Request) -> web.Response:
         """Take a form."""
         visit = await self._visit(request)
-        refuse_foreign(request, visit)
+        sender = refuse_foreign(request, visit.client)
         form = await _form(request)
         query = queries.short(request.rel_url.raw_query_string)
         try:
-            if not (says_ours(request) or self._is_ours(visit, form)):
-                suspect(request, "csrf", len(form.csrf))
+            if not accepted(sender, token=self._has_token(visit, form)):
+                suspect(request, "csrf", len(form.csrf), **facts(visit.client, sender))
                 return self._rendered(request, visit, await self._dialogue.show(visit, query, None), status=403, notice=_OUT_OF_DATE)
-            visit = self._visits.looking_at(visit, form.step)
+            visit = self._visits.looking_at(visit, *form.steps)
             exchange = await self._dialogue.answer(visit, form.answer, query, None)
         except StillWorking as working:
             return _waits(request, working, self._dialogue.waiting(visit, working))
@@ -82,7 +84,7 @@ class FlowPages:
         except UnknownFlow:
             return self._unknown(visit)
         if exchange.advanced and exchange.view.kind == "challenge":
-            return self._sent_on(visit, exchange, request.raw_path)
+            return self._sent_on(visit, exchange, _here(request))
         return self._rendered(request, visit, exchange)
 
     async def _visit(self, request: web.Request) -> Visit:
@@ -92,9 +94,9 @@ class FlowPages:
             raise Refusal(404, "flow_unknown", record=False)
         return await self._visits.of(request, slug)
 
-    def _is_ours(self, visit: Visit, form: _Form) -> bool:
-        token = self._csrf.kept(visit.csrf, visit.login)
-        return bool(token and visit.session and self._csrf.form_is_for(form.csrf, token, visit.session.session))
+    def _has_token(self, visit: Visit, form: _Form) -> bool:
+        session = visit.session.session if visit.session else ""
+        return bool(session) and any(self._csrf.form_is_for(form.csrf, one, session) for one in visit.csrfs)
 
     def _rendered(self, request: web.Request, visit: Visit, exchange: Exchange, status: int = 200, notice: str = "") -> web.Response:
         if exchange.view.kind == "redirect":
@@ -104,25 +106,25 @@ class FlowPages:
         match exchange.view.kind:
             case "challenge":
                 return page(
-                    "flow.html", status, cookies, challenge=challenge, action=request.raw_path, notice=notice, step=exchange.step,
+                    "flow.html", status, cookies, challenge=challenge, action=_here(request), notice=notice, step=exchange.step,
                     csrf=self._csrf.form(exchange.csrf, exchange.session),
                 )  # fmt: skip
             case "denied":
-                return page("denied.html", status, cookies, challenge=challenge, action=request.raw_path)
+                return page("denied.html", status, cookies, challenge=challenge, action=_here(request))
             case _:
                 return page(
                     "message.html", status, cookies, title="Something went wrong",
                     text="This step could not be carried out. If it happens again, tell your administrator the reference.",
-                    link=request.raw_path, link_text="Try again", reference=request[CORRELATION],
+                    link=_here(request), link_text="Try again", reference=request[CORRELATION],
                 )  # fmt: skip
 
     def _onward(self, visit: Visit, exchange: Exchange) -> web.Response:
         """The end, as a page that goes on by itself. No redirect: browsers hold the whole chain that begins with a form to
         `form-action` (CSP 3 §6.4.1), and what is behind `to` may well send the browser on to another host."""
-        view = exchange.view
+        view, to = exchange.view, target(exchange.view.to)
         found = {"title": "You can go on", "text": view.message} if view.message else {"title": "One moment", "text": GOES_ON}
-        refresh = "" if view.message else f"0; url={view.to}"
-        return page("message.html", 200, self._with_csrf(visit, exchange), refresh, link=view.to, link_text="Continue", **found)
+        refresh = "" if view.message else f"0; url={to}"
+        return page("message.html", 200, self._with_csrf(visit, exchange), refresh, link=to, link_text="Continue", **found)
 
     def _sent_on(self, visit: Visit, exchange: Exchange, to: str) -> web.Response:
         answer = web.Response(status=303, headers={"Location": to})
@@ -138,7 +140,7 @@ class FlowPages:
         # A GET may act (log out, leave): not because another site sent the browser here, or it looks ahead.
         return page(
             "message.html", title="Continue?", text="Another page led here, or your browser looked ahead. Nothing has happened yet.",
-            link=request.raw_path, link_text="Continue",
+            link=_here(request), link_text="Continue",
         )  # fmt: skip
 
     def _unknown(self, visit: Visit) -> web.Response:
@@ -153,7 +155,7 @@ def _waits(request: web.Request, working: StillWorking, cookies: tuple[str, ...]
         raise later(working.away, cookies=cookies)
     return page(
         "message.html", 200, cookies, title="Still working", text="This takes longer than usual. The page goes on by itself.",
-        refresh=f"2; url={request.raw_path}", link=request.raw_path, link_text="Look again",
+        refresh=f"2; url={_here(request)}", link=_here(request), link_text="Look again",
     )  # fmt: skip
 
 
@@ -161,12 +163,17 @@ def _looks_first(request: web.Request) -> web.Response:
     return page(
         "message.html", 409, title="One answer at a time",
         text="Your answer before this one was still being worked on, so this one was not taken. The page shows what came of it.",
-        refresh=f"2; url={request.raw_path}", link=request.raw_path, link_text="Look",
+        refresh=f"2; url={_here(request)}", link=_here(request), link_text="Look",
     )  # fmt: skip
 
 
 def _reloads(request: web.Request) -> web.Response:
-    return page("message.html", title="One moment", text=GOES_ON, refresh=f"1; url={request.raw_path}")
+    return page("message.html", title="One moment", text=GOES_ON, refresh=f"1; url={_here(request)}")
+
+
+def _here(request: web.Request) -> str:
+    """This page as its browser has it."""
+    return ours(request.raw_path)
 
 
 async def _form(request: web.Request) -> _Form:
@@ -181,5 +188,6 @@ async def _form(request: web.Request) -> _Form:
     if len(fields) != len(pairs):
         raise Refusal(400, "form_doubled", size=len(raw))
     csrf, step = fields.pop("sluice_csrf", ""), fields.pop("sluice_step", None)
+    steps = () if step is None else (step,)
     answer = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
-    return _Form(csrf, step, answer)
+    return _Form(csrf, steps, answer)

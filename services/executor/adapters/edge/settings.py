@@ -12,12 +12,12 @@ MIB = 1024 * 1024
 class EdgeSettings:
     """`secrets` is the key ring of `SLUICE_SECRET_KEY`: the first signs, all verify.
 
-    `host_cookies` gives `authentik_session` and `authentik_csrf` the prefix `__Host-` (needs TLS all the way);
+    `host_cookies` gives `authentik_session` the prefix `__Host-`: over HTTPS (None), always and `authentik_csrf` too, or never;
     `same_site` "None" is authentik's choice over TLS, for flows in foreign frames. Times in seconds, sizes in bytes.
     """
 
     secrets: tuple[bytes, ...]
-    host_cookies: bool = False
+    host_cookies: bool | None = None
     same_site: Literal["Lax", "None"] = "Lax"
     reply_wait_s: float = 2.0
     step_deadline_s: float = 15.0

@@ -7,6 +7,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader
 
 from services.executor.adapters.edge.files import STYLE
+from shared.web.base import ours
 
 _CSP: Final = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 _NAMES: Final = {"username": "username", "email": "email address", "upn": "user principal name"}
@@ -23,7 +24,7 @@ def names_of(fields: Sequence[str]) -> str:
 _ENVIRONMENT: Final = Environment(
     loader=PackageLoader("services.executor.adapters.edge", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
-_ENVIRONMENT.globals.update(style=STYLE, names_of=names_of)
+_ENVIRONMENT.globals.update(style=STYLE, names_of=names_of, ours=ours)
 
 
 def page(template: str, status: int = 200, cookies: Sequence[str] = (), refresh: str = "", **values: Any) -> web.Response:

@@ -5,13 +5,13 @@ from typing import Final
 
 from aiohttp import web
 
-from services.executor.adapters.edge.cookies import Cookies, SessionCookie
+from services.executor.adapters.edge.cookies import Cookies, Jar, SessionCookie
+from services.executor.adapters.edge.csrf import Csrf
 from services.executor.adapters.edge.logins import LoginCheck
 from shared.contracts.people import LoginClaims
 from shared.contracts.steps import Shown
 from shared.web.app import CLIENT
 from shared.web.client import Client
-from shared.web.errors import Refusal
 
 _MAX_AGENT: Final = 512
 _PURPOSES: Final = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
@@ -24,7 +24,8 @@ class Visit:
     `login` is checked and good; `login_over`: the cookie names one that is not. `shown` is what the page or the step
     cookie named, `foreign` says that it named something of another session or flow, or nothing that we made.
     `unasked`: nobody at this browser is known to have wanted this GET, so it may show something and do nothing.
-    `csrf` is the cookie's token as it was sent; `Csrf.kept` says whether it is one of ours, for this login.
+    `csrfs` are the tokens of the CSRF cookie that were made for this login, or for nobody; `csrf` is the first of them, or
+    what was sent that is none; `Csrf.kept` tells.
     `awaited` is the command whose reply this browser was promised on a "still working" page.
     """
 
@@ -38,6 +39,7 @@ class Visit:
     shown: Shown | None
     foreign: bool
     csrf: str | None
+    csrfs: tuple[str, ...]
     awaited: str | None
     unasked: bool
 
@@ -50,17 +52,19 @@ class Visit:
 class Visits:
     """Reads visits."""
 
-    def __init__(self, cookies: Cookies, logins: LoginCheck) -> None:
+    def __init__(self, cookies: Cookies, logins: LoginCheck, csrf: Csrf) -> None:
         self._cookies = cookies
+        self._csrf = csrf
         self._logins = logins
 
     async def of(self, request: web.Request, flow: str = "") -> Visit:
         """The visit that a request is; `Refusal` for doubled cookies, `Unavailable` when a login cannot be checked."""
         client = request[CLIENT]
-        jar = self._cookies.read(request, client, request.path)
+        jar = self._cookies.read(request, client)
         claims = jar.session.login if jar.session else None
         good = claims is not None and await self._logins.is_good(claims)
         login = claims if good else None
+        csrfs = tuple(one for one in jar.csrfs if self._csrf.is_for(one, login))
         visit = Visit(
             client=client,
             agent=plain(request.headers.get("User-Agent", ""))[:_MAX_AGENT],
@@ -71,32 +75,24 @@ class Visits:
             login_over=claims is not None and not good,
             shown=None,
             foreign=False,
-            csrf=jar.csrf,
-            awaited=self._cookies.awaited(jar.command, jar.session.session) if jar.command and jar.session else None,
+            csrf=next(iter((*csrfs, *jar.csrfs)), None),
+            csrfs=csrfs,
+            awaited=self._awaited(jar),
             unasked=_unasked(request),
         )
-        return self.looking_at(visit, jar.step)
+        return self.looking_at(visit, *jar.steps)
 
-    def looking_at(self, visit: Visit, step: str | None) -> Visit:
-        """The visit of somebody who had this step before their eyes: a form's hidden field goes before the cookie."""
-        if step is None:
-            return replace(visit, shown=None, foreign=False)
-        shown = self._cookies.shown(step, visit.session.session, visit.flow) if visit.session else None
-        return replace(visit, shown=shown, foreign=shown is None)
+    def looking_at(self, visit: Visit, *steps: str) -> Visit:
+        """The visit of somebody who had this step before their eyes: a form's hidden field goes before the cookie. Of several the
+        one that is ours counts."""
+        session = visit.session.session if visit.session else None
+        found = (self._cookies.shown(step, session, visit.flow) for step in steps if session)
+        shown = next(filter(None, found), None)
+        return replace(visit, shown=shown, foreign=bool(steps) and shown is None)
 
-
-def refuse_foreign(request: web.Request, visit: Visit) -> None:
-    """`Refusal` for a POST that another site makes a browser send (Fetch metadata; Origin, RFC 6454 §7)."""
-    origin = request.headers.get("Origin")
-    site = request.headers.get("Sec-Fetch-Site")
-    if (origin is not None and origin.lower() != visit.client.origin) or site in ("cross-site", "same-site"):
-        raise Refusal(403, "foreign_origin", size=len(origin or ""))
-
-
-def says_ours(request: web.Request) -> bool:
-    """Whether the browser itself says that a page of ours sends this, `refuse_foreign` having passed: then no token is needed. Of
-    many tabs' forms only the newest fits the newest cookie (architecture §3)."""
-    return "Origin" in request.headers or request.headers.get("Sec-Fetch-Site") == "same-origin"
+    def _awaited(self, jar: Jar) -> str | None:
+        session = jar.session.session if jar.session else None
+        return next(filter(None, (self._cookies.awaited(value, session) for value in jar.commands if session)), None)
 
 
 def _unasked(request: web.Request) -> bool:
