@@ -8,6 +8,7 @@ from typing import Literal
 
 from services.executor.application.decision import Decision
 from shared.contracts import sessions as s
+from shared.flows.evidence import KINDS
 
 Why = Literal["login", "logout", "secret", "evidence"]
 
@@ -19,4 +20,7 @@ def rotates(decision: Decision) -> Why | None:
             return "login"
         if isinstance(event, s.LoggedOut):
             return "logout"
-    return "secret" if decision.accepted else None
+    if decision.accepted:
+        return "secret"
+    proved = any(isinstance(event, s.StagePassed) and event.evidence.proves in KINDS for event in decision.events)
+    return "evidence" if proved else None
