@@ -10,31 +10,18 @@ import io
 import textwrap
 import tokenize
 import unicodedata
-from collections.abc import Iterator
 from typing import Final
+
+from shared.flows.expression_names import RESERVED, loose_formatter, refusal, spelt
 
 MAX_BYTES: Final = 4096
 MAX_NODES: Final = 500
 MODULES: Final = frozenset({"datetime", "json", "math", "re"})
-RESERVED: Final = "sluice_"
-"""Names that the sandbox uses for itself begin so."""
-NOT_HERE: Final = frozenset(
-    {
-        *("ak_user_by", "ak_user_has_authenticator", "ak_call_policy", "ak_create_event", "ak_create_jwt", "ak_create_jwt_raw"),
-        *("ak_send_email", "resolve_dns", "reverse_dns", "requests"),
-    }
-)
-"""Names of authentik's scope (stages reference 5.3) that reach beyond the facts of a request."""
-_NEVER: Final = frozenset({"eval", "exec", "compile", "open", "input", "breakpoint", "globals", "locals", "vars", "setattr", "delattr"})
-_FRAMES: Final = frozenset(
-    {"gi_frame", "gi_code", "cr_frame", "cr_code", "ag_frame", "f_back", "f_globals", "f_locals", "tb_frame", "tb_next"}
-)
 _STATEMENTS: Final[tuple[type[ast.AST], ...]] = (
     *(ast.ClassDef, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await),
-    *(ast.Yield, ast.YieldFrom, ast.Global, ast.Nonlocal, ast.TryStar, ast.With),
+    *(ast.Yield, ast.YieldFrom, ast.Global, ast.Nonlocal, ast.TryStar, ast.With, ast.Delete),
 )
 _UNCOUNTED: Final = (ast.expr_context, ast.operator, ast.boolop, ast.cmpop, ast.unaryop)
-_TEXT_TOKENS: Final = frozenset({tokenize.STRING, tokenize.COMMENT})
 
 
 class BadExpression(ValueError):
@@ -50,6 +37,8 @@ def check(source: str) -> ast.FunctionDef:
         raise BadExpression(f"The expression is too large: {len(nodes)} parts, at most {MAX_NODES} are allowed.")
     for node in nodes:
         _check_node(node)
+    if (loose := loose_formatter(nodes)) is not None:
+        raise BadExpression(f'`{loose.attr}` can only be used as "...".format(...), on a text that stands there (line {_line(loose)}).')
     return function
 
 
@@ -75,8 +64,8 @@ def _check_text(source: str) -> None:
 def _parsed(source: str) -> ast.FunctionDef:
     wrapped = as_function(source, f"{RESERVED}policy()")
     try:
-        for token in _code_tokens(wrapped):
-            if not token.string.isascii():
+        for token in tokenize.generate_tokens(io.StringIO(wrapped).readline):
+            if not _code(token).isascii():
                 raise BadExpression(f"Expression Syntax Error: only ASCII outside of texts and comments (line {token.start[0] - 1})")
         body = ast.parse(wrapped).body
     except (SyntaxError, tokenize.TokenError, RecursionError, MemoryError, ValueError) as failure:
@@ -88,8 +77,22 @@ def _parsed(source: str) -> ast.FunctionDef:
     return body[0]
 
 
-def _code_tokens(wrapped: str) -> Iterator[tokenize.TokenInfo]:
-    return (token for token in tokenize.generate_tokens(io.StringIO(wrapped).readline) if token.type not in _TEXT_TOKENS)
+def _code(token: tokenize.TokenInfo) -> str:
+    """What of a token is code: of a text what stands in braces, if it is a formatted one, of a comment nothing."""
+    if token.type == tokenize.COMMENT:
+        return ""
+    if token.type != tokenize.STRING:
+        return token.string
+    prefix = token.string.partition(token.string[-1])[0]
+    return _in_braces(token.string) if "f" in prefix.lower() else ""
+
+
+def _in_braces(text: str) -> str:
+    found, depth = "", 0
+    for character in text.replace("{{", "").replace("}}", "} }"):
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        found += character if depth > 0 else ""
+    return found
 
 
 def _reason(failure: Exception) -> str:
@@ -101,18 +104,29 @@ def _reason(failure: Exception) -> str:
 
 
 def _check_node(node: ast.AST) -> None:
-    line = max(getattr(node, "lineno", 2) - 1, 1)
+    line = _line(node)
     if isinstance(node, _STATEMENTS):
         raise BadExpression(f"`{_word(node)}` cannot be used in an expression (line {line}).")
     if isinstance(node, ast.Import | ast.ImportFrom):
         _check_import(node, line)
-    for name in _identifiers(node):
-        if name in NOT_HERE:
-            raise BadExpression(f"`{name}` is not available in expressions here (line {line}).")
-        if name in _NEVER or name in _FRAMES or name.startswith((RESERVED, "__")):
-            if isinstance(node, ast.FunctionDef) and name == f"{RESERVED}policy" and node.lineno == 1:
-                continue
-            raise BadExpression(f"`{name}` cannot be used in an expression (line {line}).")
+    for name in _spelt(node):
+        if (reason := refusal(name)) and not _is_ours(node, name):
+            raise BadExpression(f"`{name}` {reason} (line {line}).")
+
+
+def _spelt(node: ast.AST) -> tuple[str, ...]:
+    try:
+        return tuple(spelt(node))
+    except ValueError as failure:
+        raise BadExpression(f"Expression Syntax Error: {failure} (line {_line(node)})") from None
+
+
+def _line(node: ast.AST) -> int:
+    return max(getattr(node, "lineno", 2) - 1, 1)
+
+
+def _is_ours(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.FunctionDef) and name == f"{RESERVED}policy" and node.lineno == 1
 
 
 def _check_import(node: ast.Import | ast.ImportFrom, line: int) -> None:
@@ -124,21 +138,7 @@ def _check_import(node: ast.Import | ast.ImportFrom, line: int) -> None:
         raise BadExpression(f"`*` cannot be imported (line {line}).")
 
 
-def _identifiers(node: ast.AST) -> Iterator[str]:
-    match node:
-        case ast.Name(id=name) | ast.FunctionDef(name=name) | ast.arg(arg=name):
-            yield name
-        case ast.Attribute(attr=name):
-            yield name
-        case ast.keyword(arg=str(name)) | ast.ExceptHandler(name=str(name)):
-            yield name
-        case ast.alias(name=name, asname=other):
-            yield from (name, other or name)
-        case _:
-            return
-
-
 def _word(node: ast.AST) -> str:
-    words = {"ClassDef": "class", "YieldFrom": "yield from", "TryStar": "except*", "With": "with"}
+    words = {"ClassDef": "class", "YieldFrom": "yield from", "TryStar": "except*", "With": "with", "Delete": "del"}
     kind = type(node).__name__
     return words.get(kind, kind.removeprefix("Async").removesuffix("FunctionDef").lower() or "async def")

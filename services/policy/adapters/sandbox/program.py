@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.policy.adapters.sandbox.scope import ADDRESSES, CLIENT, CONTEXT, HTTP_REQUEST, PARAMETERS, PIECES, REQUEST
-from shared.flows.expression import RESERVED, as_function, check, names
+from services.policy.adapters.sandbox.scope import ADDRESSES, CLIENT, CONTEXT, HTTP_REQUEST, PARAMETERS, PIECES, REQUEST, SAID
+from shared.flows.expression import as_function, check, names
+from shared.flows.expression_names import RESERVED, read_by_pattern
 
 _ADDRESSED = frozenset({"ip_address", "ip_network", "ak_client_ip"})
 _OBJECTS = frozenset({"request", "context", "http_request"})
@@ -42,7 +43,7 @@ def compiled(expression: str) -> Program:
     attributes = _attributes(function, mentioned)
     wants_facts, wants_address = bool(mentioned & _OBJECTS), "ak_client_ip" in mentioned
     parameters = ", ".join(name for name in PARAMETERS if name in mentioned)
-    parts = [f"{RESERVED}said = []\n"]
+    parts = [SAID]
     parts += _objects(mentioned, attributes) if wants_facts else []
     parts += [ADDRESSES] if mentioned & _ADDRESSED else []
     parts += [f"ak_client_ip = {RESERVED}Address({CLIENT})\n"] if wants_address else []
@@ -72,6 +73,7 @@ def _attributes(function: ast.FunctionDef, mentioned: frozenset[str]) -> frozens
     if by_name != sum(1 for node in nodes if isinstance(node, ast.Name) and node.id in ("getattr", "hasattr")):
         return None
     found = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    found.update(name for node in nodes for name in read_by_pattern(node))
     found.update(word for text in _texts(nodes) for word in re.findall(r"\w+", text))
     if "ak_is_group_member" in mentioned:
         found |= {"groups"}

@@ -6,9 +6,37 @@ piece needs of the host are the two look-ups `sluice_ip` and `sluice_net`: parsi
 
 from typing import Final
 
-_SAID: Final = """
+from shared.flows.expression_names import FORMATTERS, INNER, RESERVED
+
+OUTPUT_BYTES: Final = 8 * 1024
+MAX_MESSAGES: Final = OUTPUT_BYTES // 64
+FLOOD: Final = f"sluice_flood > {OUTPUT_BYTES} bytes"
+"""What an expression that says too much is told; should it go on all the same, the messages have a None among them."""
+
+SAID: Final = "sluice_said = []\n"
+
+_SPENT: Final = f"""
+sluice_room = [{OUTPUT_BYTES}, {OUTPUT_BYTES}]
+def sluice_spend(which, size):
+    sluice_room[which] -= size
+    if sluice_room[which] < 0:
+        sluice_said.append(None)
+        raise MemoryError({FLOOD!r})
+"""
+
+_MESSAGE: Final = f"""
 def ak_message(text):
-    sluice_said.append(str(text))
+    text = str(text)
+    sluice_spend(0, len(text))
+    sluice_said.append(text)
+    if len(sluice_said) > {MAX_MESSAGES}:
+        sluice_spend(0, {OUTPUT_BYTES + 1})
+"""
+
+# The interpreter's own sends every word to this process, and its limit is looked at only when the expression has ended.
+_PRINT: Final = """
+def print(*values, sep=" ", end="\\n", file=None, flush=False):
+    sluice_spend(1, len(" ".join([str(value) for value in values])) + 1)
 """
 
 _LOGGER: Final = """
@@ -127,17 +155,18 @@ def ip_network(value):
 """
 
 # The check on saving sees no name that is put together when it runs.
-_GETATTR: Final = """
+_GETATTR: Final = f"""
 sluice_getattr = getattr
 def getattr(value, name, *default):
-    if name.startswith("_"):
+    if name.startswith(("_", "{RESERVED}")) or name in {sorted(FORMATTERS | INNER)}:
         raise AttributeError(name)
     return sluice_getattr(value, name, *default)
 """
 
 PIECES: Final = {
     "getattr": _GETATTR,
-    "ak_message": _SAID,
+    "print": _SPENT + _PRINT,
+    "ak_message": _SPENT + _MESSAGE,
     "ak_logger": _LOGGER,
     "regex_match": _REGEX_MATCH,
     "regex_replace": _REGEX_REPLACE,

@@ -5,6 +5,7 @@ A thread per worker drives it: the library's asynchronous side costs three times
 """
 
 import asyncio
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,14 +22,16 @@ from pydantic_monty import (
     ResourceLimits,
 )
 
+from services.policy.adapters.sandbox import second_wall
 from services.policy.adapters.sandbox.facts import address, inputs, network
 from services.policy.adapters.sandbox.program import Program, compiled
+from services.policy.adapters.sandbox.scope import FLOOD, MAX_MESSAGES, OUTPUT_BYTES
+from services.policy.adapters.sandbox.walls.process import keep_others_out
 from services.policy.application.ports import Moment
 from shared.contracts.policy import Facts
 from shared.flows.expression import BadExpression
 from shared.flows.policy import Decision, PolicyError
 
-OUTPUT_BYTES: Final = 8 * 1024
 MAX_DEPTH: Final = 64
 MAX_HOST_CALLS: Final = 8
 CHECKOUT_S: Final = 1.0
@@ -39,6 +42,7 @@ STARVED_S: Final = 2.0
 """How much longer a worker may take for one exchange on a machine that gives it no time, before it counts as dead."""
 RECYCLED_AFTER: Final = 10_000
 """Evaluations after which a worker is replaced, so that what it may have lost of its memory comes back."""
+_log = logging.getLogger(__name__)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOK_UPS: Final = {"sluice_ip": address, "sluice_net": network}
 
@@ -61,7 +65,14 @@ class Workers:
         self._pool: Monty | None = None
 
     async def start(self) -> None:
-        """Start the processes and have each work once, so that the first visitor does not wait for them."""
+        """Start the processes and have each work once, so that the first visitor does not wait for them.
+
+        This process itself becomes one that no other of its user can look into: it holds keys beside such neighbours.
+
+        Raises:
+            NoSandbox: the processes cannot be confined here at all, or do not work.
+        """
+        keep_others_out()
         loop = asyncio.get_running_loop()
         self._pool = await loop.run_in_executor(self._threads, self._opened)
         moment = Moment(0, "warm")
@@ -92,6 +103,7 @@ class Workers:
 
     def _opened(self) -> Monty:
         pool = Monty(
+            binary_path=second_wall.checked(),
             min_processes=self._processes,
             max_processes=self._processes,
             checkout_timeout=CHECKOUT_S,
@@ -112,6 +124,9 @@ class Workers:
             raise _reason(failure) from None
         except TimeoutError:
             raise PolicyError("unavailable", "no worker was free") from None
+        except BaseException as failure:  # noqa: BLE001 -- a panic of the library is none of Exception, and must cost this verdict alone
+            _log.exception("the sandbox's library failed")
+            raise PolicyError("crash", type(failure).__name__) from None
         return _decision(value)
 
     def _resources(self, limit_s: float) -> ResourceLimits:
@@ -143,18 +158,20 @@ def _reason(failure: MontyError) -> PolicyError:
         case TimeoutError():
             return PolicyError("timeout", text)
         case MemoryError():
-            return PolicyError("output" if text.endswith(f"> {OUTPUT_BYTES} bytes") else "memory", text)
+            return PolicyError("output" if text.endswith(FLOOD) else "memory", text)
         case _:
             return PolicyError("exception", text)
 
 
 def _decision(value: Any) -> Decision:
     match value:
+        case (bool(), list(said)) if None in said:
+            raise PolicyError("output", FLOOD)
         case (bool(passing), list(said)) if all(isinstance(text, str) for text in said):
             pass
         case _:
             raise PolicyError("invalid_result", "the program did not end as it was written")
-    if sum(len(text.encode(errors="replace")) for text in said) > OUTPUT_BYTES or len(said) > OUTPUT_BYTES // 64:
+    if sum(len(text.encode(errors="replace")) for text in said) > OUTPUT_BYTES or len(said) > MAX_MESSAGES:
         raise PolicyError("output", f"more than {OUTPUT_BYTES} bytes of messages")
     return Decision(passing, tuple(_shown(text) for text in said))
 
