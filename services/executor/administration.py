@@ -13,9 +13,10 @@ from services.executor.adapters.directory.directory import LIMITS, open_director
 from services.executor.adapters.directory.hashing import HashPool
 from services.executor.adapters.directory.importing import Imported, import_users
 from services.executor.adapters.directory.naming import NewUser, UserRefused
+from services.executor.adapters.directory.stored import StoredUser
 from services.executor.adapters.directory.tokens import create_token, revoke_token
 from services.executor.adapters.directory.unlocking import Unlocking
-from services.executor.adapters.directory.users import StoredUser, Users
+from services.executor.adapters.directory.users import Users
 from services.executor.domain.limits import GuessLimits
 from services.executor.domain.passwords import TARGET, TEST_TARGET
 from services.executor.settings import Settings

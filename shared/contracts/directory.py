@@ -39,6 +39,7 @@ class UserChanged(Contract):
             "login_failed",
             "locked",
             "unlocked",
+            "identifier_shared",
         ),
     ]
     at_us: Micros

@@ -22,14 +22,16 @@ class Ask(Value, Generic[R]):
 
 
 class UserFound(Value):
-    """The user that was looked for, or none. `identifier` is what was typed in its canonical form (NFKC, case-folded)."""
+    """The user that was looked for, or none. `identifier` is what was typed in its canonical form (NFKC, case-folded);
+    `ambiguous`: it leads to more than one user, and so to none. That is for the history, never for the visitor."""
 
     user: UserFacts | None
     identifier: Text
+    ambiguous: bool = False
 
 
 class FindUser(Ask[UserFound]):
-    """Who is called this? Fields are tried as authentik does: `username`, `email`, `upn`; first match wins."""
+    """Who is called this, by any of these fields? Only if it is one person."""
 
     kind = "directory.user.find"
     result = UserFound

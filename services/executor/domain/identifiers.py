@@ -1,8 +1,9 @@
-"""What people are called: one canonical form for look-ups and counters, and what a new name may look like.
+"""What people are called: one canonical form for look-ups and counters, and what an address and a display name may be.
 
 The form is NFKC, casefold, NFKC (Unicode TR31 §5; the security reference 7.8 measured that it is idempotent), computed
-here and nowhere else, so that `ADMIN`, its full-width spelling and `admin` are one account with one counter. No locale
-takes part. New user names are ASCII after folding: a mixed-script look-alike cannot be made, only typed in vain.
+here and nowhere else, so that `ADMIN`, its full-width spelling and `admin` are one account with one counter, as are `Straße`
+and `STRASSE`. No locale takes part: `I` folds to `i`, the Turkish dotless letter to itself, its dotted capital to `i` and a dot.
+What is typed with a character that cannot be seen is another name, which nobody is given (`usernames`).
 """
 
 import hashlib
@@ -14,20 +15,13 @@ from shared.kernel.errors import SluiceError
 
 Field = Literal["username", "email", "upn"]
 
-USERNAME_MAX: Final = 150
 EMAIL_MAX: Final = 254
 NAME_MAX: Final = 512
 TYPED_MAX: Final = 512  # characters; nobody is called more than that, and folding costs time
 
-_USERNAME = re.compile(r"[a-z0-9_.@+-]+\Z")
-_UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\Z")
 _LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
 _DOMAIN = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?!\d+\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _REFUSED: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
-RESERVED: Final = frozenset({
-    "null", "none", "undefined", "true", "false", "0", "-", "_", ".", "..", "@", "+", "me", "self", "system", "anonymous", "anonymoususer",
-})  # fmt: skip
-"""Names that some program would take for something else (row U18)."""
 
 
 class BadIdentifier(SluiceError):
@@ -70,21 +64,6 @@ def counter_of(text: str) -> bytes:
     """Under what failures for this identifier are counted: a digest, for what was typed may be a password."""
     shown = text if is_text(text) else text.encode("utf-8", "surrogatepass").hex()
     return hashlib.sha256(canonical(shown[:TYPED_MAX]).encode()).digest()
-
-
-def new_username(text: str) -> tuple[str, str]:
-    """A name for a new user, as it is shown and in its canonical form; `BadIdentifier` says why not."""
-    shown = _shown(text, USERNAME_MAX)
-    if not shown:
-        raise BadIdentifier("This field may not be blank.")
-    folded = canonical(shown)
-    if len(folded) > USERNAME_MAX:
-        raise BadIdentifier(f"Ensure this field has no more than {USERNAME_MAX} characters.")
-    if not _USERNAME.match(folded):
-        raise BadIdentifier("Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ characters.")
-    if folded in RESERVED or _UUID.match(folded):
-        raise BadIdentifier("This username is reserved.")
-    return shown, folded
 
 
 def new_email(text: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import parse_qsl, urlencode
 
 from pydantic import ValidationError, field_validator, model_validator
@@ -15,12 +15,11 @@ from shared.flows.effects import Answer, Effects
 from shared.flows.evidence import ANONYMOUS
 from shared.flows.fields import NON_FIELD, Field, Problem, TextField, problem
 from shared.flows.references import Reference
+from shared.flows.registry import registry
 from shared.flows.shown import IDENTIFIER, TYPED
 from shared.flows.stage import Challenge, Denied, Outcome, Passed, Refused, Run, Stage, StageConfig, StageFailed
 from shared.flows.stage_types.password import PasswordConfig, PasswordStage, failed, proved_context, verified
 
-PROVING: Final = frozenset({"password", "authenticator_validate"})
-"""Types of stages behind which somebody has proved who they are: with one ahead, `show_matched_user` waits for it."""
 _FAILED = {NON_FIELD: (problem("Failed to authenticate."),)}
 
 
@@ -125,7 +124,8 @@ def _shown(run: Run, config: IdentificationConfig, typed: str) -> dict[str, Any]
     before = {name: None for name in (IDENTIFIER, TYPED) if name in run.context}
     if not config.show_matched_user:
         return {**before, IDENTIFIER: typed}
-    guarded = config.password_stage is not None or not PROVING.isdisjoint(run.ahead)
+    types = registry().stages
+    guarded = config.password_stage is not None or any(types[name].proves for name in run.ahead if name in types)
     return {**before, TYPED: typed} if guarded else before
 
 

@@ -11,7 +11,8 @@ from services.executor.adapters.directory.directory import PostgresDirectory, op
 from services.executor.adapters.directory.hashing import HashPool
 from services.executor.adapters.directory.logins import PostgresLogins
 from services.executor.adapters.directory.naming import NewUser
-from services.executor.adapters.directory.users import StoredUser, Users
+from services.executor.adapters.directory.stored import StoredUser
+from services.executor.adapters.directory.users import Users
 from services.executor.application.ports import AskKey, OrderKey
 from services.executor.domain.limits import GuessLimits
 from services.executor.domain.login_life import LoginLife

@@ -159,6 +159,12 @@ async def test_pages(client: Client, people: People) -> None:
         ({"username": "x" * 151, "name": ""}, {"username": ["Ensure this field has no more than 150 characters."]}),
         ({"username": "PLAIN", "name": ""}, {"username": ["This field must be unique."]}),
         ({"username": "me", "name": ""}, {"username": ["This username is reserved."]}),
+        (
+            {"username": "pl\u0430in", "name": ""},
+            {"username": ["A username cannot mix letters of alphabets that can be mistaken for each other (Cyrillic, Latin)."]},
+        ),
+        ({"username": "x\u200by", "name": ""}, {"username": ["A username cannot contain characters that cannot be seen (U+200B)."]}),
+        ({"username": "pla\u0131n", "name": ""}, {"username": ["This username looks like that of another user."]}),
         ({"username": "x", "name": "", "email": "nonsense"}, {"email": ["Enter a valid email address."]}),
         ({"username": "x", "name": "", "is_active": "perhaps"}, {"is_active": ["Must be a valid boolean."]}),
         ({"username": "x", "name": "", "is_active": None}, {"is_active": ["This field may not be null."]}),
@@ -303,3 +309,37 @@ async def test_tokens_end_by_expiry_revocation_and_disabling(people: People) -> 
         await people.users.set_active(alice.pk, active=True)
         await known(tokens, "disabled")
         assert tokens.failure is None
+
+
+async def test_the_list_can_be_of_those_who_share_an_identifier(client: Client, people: People) -> None:
+    for name, email in (("one", "team@example.org"), ("two", "TEAM@example.org"), ("three", "three@example.org")):
+        await people.make(name, None, email=email)
+    for value, names in (
+        ("true", ["one", "two"]),
+        ("True", ["one", "two"]),
+        ("1", ["one", "two"]),
+        ("false", ["one", "three", "two"]),
+        ("", None),
+    ):
+        async with client.get(ROOT, params={"ambiguous": value, "page_size": "50"}) as answer:
+            body = await answer.json()
+            found = [user["username"] for user in body["results"]]
+            assert (answer.status, body["pagination"]["count"]) == (200, len(found))
+            assert set(names or ["one"]) <= set(found)
+            assert names is None or "three" in names or "three" not in found
+
+
+@pytest.mark.parametrize("name", ["j\u00fcrgen", "Ann Lee", "O'Brien", "\u7530\u4e2d", "CORP\\\\alice", "<b>"])
+async def test_names_that_people_have_are_made_listed_and_found(client: Client, name: str) -> None:
+    status, made = await post(client, ROOT, {"username": name, "name": ""})
+    assert (status, made["username"]) == (201, name)
+    async with client.get(ROOT, params={"username": name}) as answer:
+        assert [user["username"] for user in (await answer.json())["results"]] == [name]
+
+
+async def test_what_is_made_in_another_form_of_a_name_is_found_in_it(client: Client) -> None:
+    status, made = await post(client, ROOT, {"username": "ju\u0308rgen", "name": ""})
+    assert (status, made["username"]) == (201, "j\u00fcrgen")
+    for name, count in (("ju\u0308rgen", 1), ("j\u00fcrgen", 1), ("J\u00fcrgen", 0), ("jurgen", 0)):
+        async with client.get(ROOT, params={"username": name}) as answer:
+            assert (await answer.json())["pagination"]["count"] == count

@@ -16,16 +16,8 @@ from services.executor.domain.identifiers import (
     looked_for_email,
     new_email,
     new_name,
-    new_username,
 )
-
-
-def refused(username: str) -> bool:
-    try:
-        new_username(username)
-    except BadIdentifier:
-        return True
-    return False
+from services.executor.domain.usernames import new_username
 
 
 @pytest.mark.parametrize(
@@ -71,34 +63,11 @@ def test_the_form_is_idempotent(text: str) -> None:
     assert len(counter_of(text)) == 32
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "\u0430dmin", "adm\u0456n", "\u03b1dmin", "adm\u0131n", "adm\u0130n", "ad\u00admin", "admin\u200b", "ad\u200dmin", "ad\u200cmin",
-        "admin\ufe0f", "ad\u2060min", "\ufeffadmin", "\u202enimda", "\u2066admin", "admin\0", "adm\x08in", "admin\x7f", "admin\x85",
-        "admin\u00a0", "ad min", "admin\t", "admin\n", "\ufdfa" * 60, "a" + "\u0301" * 100, "\U0001f468\u200d\U0001f469", "\ud800", "\ufffe",
-        "\ue000", "\u0378", "null", "NULL", "undefined", "true", "0", "-", ".", "..", "me", "self", "system", "anonymous", "", " ",
-        "11111111-1111-4111-8111-111111111111", "A" * 151, "<script>", "a/b", "a\\b", "a'b", "a;b", "%s", "=cmd()",
-    ],
-)  # fmt: skip
-def test_names_that_nobody_is_given(name: str) -> None:
-    assert refused(name) == (name != "admin\u00a0"), "a no-break space folds to a blank, which does not count outside"
-
-
-@pytest.mark.parametrize(
-    "name", ["alice", "Alice", " alice ", "a.b-c_d+e@example.org", "o-mfa-u", "1234", "\uff21lice", "Stra\u00dfe", "akadmin"]
-)
-def test_names_that_people_have(name: str) -> None:
-    shown, folded = new_username(name)
-    assert shown == name.strip(" ")
-    assert folded == canonical(name)
-    assert folded.isascii()
-
-
 @pytest.mark.parametrize("text", ["\ufdfa" * 60, "a" + "\u0301" * 10_000, "\U0001f468\u200d" * 2500, "x" * 1_000_000])
 def test_long_and_costly_names_are_refused_at_once(text: str) -> None:
     began = time.process_time()
-    assert refused(text)
+    with pytest.raises(BadIdentifier):
+        new_username(text)
     assert looked_for(text * 10) is None
     assert time.process_time() - began < 0.5, "cost grows with the input"
 

@@ -7,9 +7,10 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
+from services.executor.adapters.directory.making import insert
 from services.executor.adapters.directory.naming import NewUser, checked
 from services.executor.adapters.directory.tokens import put_token
-from services.executor.adapters.directory.users import Users, insert
+from services.executor.adapters.directory.users import Users
 from shared.kernel.clock import Clock
 from shared.postgres.pool import Connection, Database
 

@@ -16,8 +16,9 @@ from shared.telemetry.propagation import current_traceparent
 SOURCE: Final = "executor"
 
 What = Literal[
-    "created", "changed", "disabled", "enabled", "deleted", "password_set", "logged_in", "logged_out", "login_failed", "locked", "unlocked"
-]
+    "created", "changed", "disabled", "enabled", "deleted", "password_set", "logged_in", "logged_out", "login_failed", "locked", "unlocked",
+    "identifier_shared",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from services.executor.adapters.directory.making import insert
 from services.executor.adapters.directory.naming import CheckedUser, NewUser, UserRefused, checked
-from services.executor.adapters.directory.users import Users, insert
+from services.executor.adapters.directory.users import Users
 from shared.kernel.clock import Clock
 from shared.kernel.errors import SluiceError
 from shared.postgres.pool import Database

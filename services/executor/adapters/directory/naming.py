@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from services.executor.domain.identifiers import BadIdentifier, looked_for, new_email, new_name, new_username
+from services.executor.adapters.directory.lookalikes import looks_of
+from services.executor.domain.identifiers import BadIdentifier, looked_for, new_email, new_name
 from services.executor.domain.imported_hashes import HashRefused, hash_in, is_unusable
 from services.executor.domain.passwords import BadPassword, normalised
+from services.executor.domain.usernames import new_username
 from shared.kernel.errors import SluiceError
 
 T = TypeVar("T")
@@ -52,6 +54,7 @@ class CheckedUser:
 
     username: str
     username_canonical: str
+    looks: tuple[str, ...]
     name: str
     email: str
     email_canonical: str | None
@@ -79,6 +82,7 @@ def checked(new: NewUser) -> CheckedUser:
     return CheckedUser(
         username=username[0],
         username_canonical=username[1],
+        looks=looks_of(username[0]),
         name=name,
         email=email[0],
         email_canonical=email[1] or None,

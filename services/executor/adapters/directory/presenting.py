@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from services.executor.adapters.avatars import avatar
-from services.executor.adapters.directory.users import StoredUser
+from services.executor.adapters.directory.stored import StoredUser
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
@@ -49,18 +50,19 @@ class UsersApi:
         )
 
     async def list(self, request: web.Request) -> web.Response:
-        """Users by name, a page at a time, or the one with `?username=`. Other filters are ignored, as authentik does."""
+        """Users by name, a page at a time, or the one with `?username=`; `?ambiguous=true`, which is ours: those who share an
+        identifier with somebody else. Other filters are ignored, as authentik does."""
         number, size = _number(request, "page", 1, 2**31), _number(request, "page_size", PAGE_SIZE, PAGE_SIZE_MAX)
         _check_single(request)
         wanted = request.query.getall("username", [])
         if wanted and wanted[-1]:
             found = await self._users.named(wanted[-1])
             # Exactly this spelling: who looks for `Alice` to create her must learn from the refusal that `alice` is there.
-            users = [found] if found and found.facts.username == wanted[-1] else []
+            users = [found] if found and found.facts.username == unicodedata.normalize("NFKC", wanted[-1]) else []
             count = len(users)
             users = users if number == 1 else []
         else:
-            count, page = await self._users.page(number, size)
+            count, page = await self._users.page(number, size, ambiguous=request.query.get("ambiguous", "").lower() in ("true", "1"))
             users = list(page)
         if number > 1 and (number - 1) * size >= count:
             raise Answered(404, "Invalid page.")

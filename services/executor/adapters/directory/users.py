@@ -6,38 +6,28 @@ password) raises the user's epoch and revokes, so that no cookie of before is wo
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Final
-from uuid import UUID
 
 from services.executor.adapters.directory.events import What, token_revoked, user_changed, user_revoked
 from services.executor.adapters.directory.hashing import HashPool
 from services.executor.adapters.directory.last_administrator import keeping_an_administrator
-from services.executor.adapters.directory.membership import ADMINS, GroupRow, ensure_group, groups_of, join
-from services.executor.adapters.directory.naming import CheckedUser, NewUser, UserRefused, checked, checked_password
-from services.executor.adapters.directory.rows import FACTS, facts_of
+from services.executor.adapters.directory.making import insert
+from services.executor.adapters.directory.naming import NewUser, UserRefused, checked, checked_password
+from services.executor.adapters.directory.shared_identifiers import SHARING
 from services.executor.adapters.directory.slots import clear
+from services.executor.adapters.directory.stored import BY_PK, COLUMNS, StoredUser, stored
 from services.executor.adapters.directory.tokens import tokens_of
 from services.executor.domain.identifiers import BadIdentifier, canonical, is_text
-from shared.contracts.people import UserFacts
 from shared.kernel.clock import Clock
 from shared.messaging.log import Message
 from shared.postgres.outbox import append
 from shared.postgres.pool import Connection, Database, Row
 
-_COLUMNS: Final = f"{FACTS}, u.last_login_us"
-_BY_PK: Final = f"SELECT {_COLUMNS} FROM users AS u WHERE pk = $1"  # noqa: S608 -- constants only
-_BY_NAME: Final = f"SELECT {_COLUMNS} FROM users AS u WHERE username_canonical = $1"  # noqa: S608 -- constants only
-_PAGE: Final = f"SELECT {_COLUMNS} FROM users AS u ORDER BY username, pk LIMIT $1 OFFSET $2"  # noqa: S608 -- constants only
+_BY_NAME: Final = f"SELECT {COLUMNS} FROM users AS u WHERE username_canonical = $1"  # noqa: S608 -- constants only
+_WHICH: Final = f"FROM users AS u WHERE NOT $1::boolean OR pk IN {SHARING}"
+_COUNT: Final = f"SELECT count(*) {_WHICH}"
+_PAGE: Final = f"SELECT {COLUMNS} {_WHICH} ORDER BY username, pk LIMIT $2 OFFSET $3"
 
-# A name may not be somebody else's address, nor the other way round: one space of identifiers (row U18).
-_TAKEN: Final = """
-SELECT EXISTS (SELECT FROM users WHERE username_canonical = $1 OR email_canonical = $1) AS username,
-       EXISTS (SELECT FROM users WHERE username_canonical = $2) AS email"""
-_INSERT: Final = """
-INSERT INTO users (username, username_canonical, name, email, email_canonical, upn_canonical, is_active, type, path, attributes,
-                   password, password_as_typed, password_changed_us, joined_us)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11, $12, $13, $14) RETURNING pk"""
 _CHANGE_HASH: Final = """
 UPDATE users SET password = $2, password_as_typed = false, password_changed_us = $3, epoch = epoch + 1 WHERE pk = $1 RETURNING epoch, username"""
 _SET_ACTIVE: Final = """
@@ -45,22 +35,6 @@ UPDATE users SET is_active = $2, epoch = epoch + CASE WHEN $2 THEN 0 ELSE 1 END
 WHERE pk = $1 AND is_active <> $2 RETURNING epoch, username"""
 _DELETE: Final = "DELETE FROM users WHERE pk = $1 RETURNING epoch, username"
 _END_LOGINS: Final = "UPDATE logins SET ended_us = $2, end_reason = $3 WHERE user_pk = $1 AND ended_us IS NULL"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredUser:
-    """A user as the administration sees them."""
-
-    facts: UserFacts
-    last_login_us: int | None
-    groups: tuple[GroupRow, ...] = ()
-
-    @property
-    def pk(self) -> int:
-        """The number in the API's paths."""
-        if self.facts.pk is None:
-            raise AssertionError("a stored user without a number")
-        return self.facts.pk
 
 
 class Users:
@@ -73,19 +47,20 @@ class Users:
 
     async def get(self, pk: int) -> StoredUser | None:
         """The user with this number."""
-        return await self._one(_BY_PK, pk) if 0 <= pk < 2**31 else None
+        return await self._one(BY_PK, pk) if 0 <= pk < 2**31 else None
 
     async def named(self, username: str) -> StoredUser | None:
         """The user with this name, in whatever spelling."""
         return await self._one(_BY_NAME, canonical(username)) if is_text(username) else None
 
-    async def page(self, number: int, size: int) -> tuple[int, Sequence[StoredUser]]:
-        """How many users there are, and the `number`-th (from 1) `size` of them, by name."""
+    async def page(self, number: int, size: int, *, ambiguous: bool = False) -> tuple[int, Sequence[StoredUser]]:
+        """How many users there are, and the `number`-th (from 1) `size` of them, by name; `ambiguous`: of those only who share
+        an identifier with somebody else."""
         async with self._database.connection() as connection:
-            count = await connection.fetchval("SELECT count(*) FROM users")
+            count = await connection.fetchval(_COUNT, ambiguous)
             skipped = (number - 1) * size
-            rows = await connection.fetch(_PAGE, size, skipped) if skipped < count else []
-            return count, [await _stored(connection, row) for row in rows]
+            rows = await connection.fetch(_PAGE, ambiguous, size, skipped) if skipped < count else []
+            return count, [await stored(connection, row) for row in rows]
 
     async def create(self, new: NewUser) -> StoredUser:
         """Make a user; `UserRefused` with what is wrong, or that the name is taken."""
@@ -169,31 +144,4 @@ class Users:
     async def _one(self, statement: str, value: int | str) -> StoredUser | None:
         async with self._database.connection() as connection:
             row = await connection.fetchrow(statement, value)
-            return await _stored(connection, row) if row else None
-
-
-async def insert(connection: Connection, schema: str, new: NewUser, given: CheckedUser, hashed: str | None, now_us: int) -> StoredUser:
-    """Insert a checked user in the caller's transaction."""
-    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('sluice names ' || $1, 0))", schema)
-    taken = await connection.fetchrow(_TAKEN, given.username_canonical, given.email_canonical)
-    if taken and (taken["username"] or taken["email"]):
-        raise UserRefused({name: ("This field must be unique.",) for name in ("username", "email") if taken[name]})
-    pk = await connection.fetchval(
-        _INSERT, given.username, given.username_canonical, given.name, given.email, given.email_canonical, given.upn_canonical,
-        new.is_active, new.type, new.path, given.attributes, hashed, given.hash is not None, now_us if hashed else None, now_us,
-    )  # fmt: skip
-    if new.superuser:
-        await ensure_group(connection, ADMINS, is_superuser=True)
-    await join(connection, pk, [UUID(group) for group in new.groups], [ADMINS] if new.superuser else [])
-    row = await connection.fetchrow(_BY_PK, pk)
-    if row is None:
-        raise AssertionError("a user that was just made is not there")
-    stored = await _stored(connection, row)
-    facts = {"username": stored.facts.username, "is_active": stored.facts.is_active, "is_superuser": stored.facts.is_superuser}
-    await append(connection, schema, [user_changed(pk, "created", now_us, facts=facts)])
-    return stored
-
-
-async def _stored(connection: Connection, row: Row) -> StoredUser:
-    facts = facts_of(row)
-    return StoredUser(facts, row["last_login_us"], await groups_of(connection, row["pk"]) if facts.groups else ())
+            return await stored(connection, row) if row else None
