@@ -4,6 +4,7 @@ import sys
 
 from shared.kernel.errors import SluiceError, told
 from sluice.cli import REFUSED, app
+from sluice.console import say_lines
 
 
 def main() -> None:
@@ -11,7 +12,7 @@ def main() -> None:
     try:
         app(prog_name="sluice")
     except SluiceError as error:
-        sys.stderr.write(f"{told(error)}\n")
+        say_lines(told(error), err=True)
         sys.exit(REFUSED if error.code == "E_SETTINGS" else 1)
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
+from sluice.console import say, say_lines
+
 REFUSED: Final = 2
 
 app = typer.Typer(
@@ -76,7 +78,7 @@ def settings() -> None:
     """Print all settings, secrets left out. With where each value comes from, and what it is for."""
     from sluice.settings import table
 
-    typer.echo(table())
+    say_lines(table())
 
 
 @app.command()
@@ -101,7 +103,7 @@ def version() -> None:
     """Print the version."""
     from importlib.metadata import version as installed
 
-    typer.echo(f"sluice {installed('sluice')}")
+    say(f"sluice {installed('sluice')}")
 
 
 @topics.command("create")

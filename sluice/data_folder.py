@@ -13,9 +13,13 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from shared.kernel.errors import SluiceError
 from shared.kernel.settings import Misconfigured, variable
+from sluice.private_files import close_file, close_folder
+
+_FILES: Final = ("secret.key", "lock")  # PostgreSQL looks after its own
 
 
 class DataInUse(SluiceError):
@@ -34,13 +38,16 @@ class DataFolder:
         self.postgres = self.path / "postgres"
 
     def make(self) -> None:
-        """Make the folder itself if it is not there: it names people, so nobody else may look in.
+        """Make the folder itself if it is not there: it names people, so nobody else may look in, nor into one that was there.
 
         Raises:
-            Misconfigured: there can be no folder.
+            Misconfigured: there can be no folder, or it or one of our files in it belongs to somebody else.
         """
         with _refused():
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            close_folder(self.path, variable("data"))
+            for name in (*_FILES, *(f"{self.log.name}{part}" for part in ("", "-wal", "-shm"))):
+                close_file(self.path / name, variable("data"))
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -52,6 +59,7 @@ class DataFolder:
         """
         self.make()
         with _refused():
+            (self.path / "lock").touch(mode=0o600)
             lock = (self.path / "lock").open("a+")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

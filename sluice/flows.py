@@ -4,11 +4,10 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-import typer
-
 from services.catalog.bootstrap import apply_files
 from shared.kernel.settings import CommonSettings
 from sluice.configuration import read
+from sluice.console import say
 from sluice.database import database
 
 ACTOR: Final = "sluice flows apply"
@@ -18,7 +17,7 @@ UNCHANGED: Final = "nothing to do: everything is as the files say"
 def apply(paths: list[Path], *, end_runs: bool, force: bool) -> None:
     """Apply the files, all or none, and print what changed."""
     for line in asyncio.run(_apply(read(CommonSettings), paths, end_runs, force)) or [UNCHANGED]:
-        typer.echo(line)
+        say(line)
 
 
 async def _apply(settings: CommonSettings, paths: list[Path], end_runs: bool, force: bool) -> list[str]:

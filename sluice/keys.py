@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 from typing import Final
 
-import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
@@ -16,6 +15,7 @@ from shared.contracts.writers import SERVICES, Service
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import SluiceError
 from shared.messaging.trusted import BadKeys, TrustedKey, as_jwk, read_keys, thumbprint
+from sluice.console import say
 
 TRUSTED: Final = Path("trusted/keys.json")
 PRIVATE: Final = "signing.pem"
@@ -115,4 +115,4 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _say(service: str, what: str, public: bytes) -> None:
-    typer.echo(f"{service:9} {thumbprint(public)}  {what}")
+    say(f"{service:9} {thumbprint(public)}  {what}")

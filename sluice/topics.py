@@ -8,6 +8,7 @@ from shared.contracts.topics import TOPICS
 from shared.kernel.settings import CommonSettings, Misconfigured, variable
 from shared.messaging.kafka_brokers import Brokers
 from sluice.configuration import read
+from sluice.console import say
 
 
 def create(replication: int) -> None:
@@ -15,7 +16,7 @@ def create(replication: int) -> None:
     from shared.messaging.kafka_admin import create_topics
 
     for name, outcome in sorted(asyncio.run(create_topics(_brokers(), TOPICS.values(), replication)).items()):
-        typer.echo(f"{name:24} {outcome}")
+        say(f"{name:24} {outcome}")
 
 
 def describe(replication: int) -> None:
@@ -25,8 +26,8 @@ def describe(replication: int) -> None:
     found = asyncio.run(describe_topics(_brokers(), TOPICS.values(), replication))
     for name, topic in TOPICS.items():
         facts = found.get(name, {"missing": "`sluice topics create` makes it"})
-        typer.echo(f"{name:24} {'  '.join(f'{setting}={value}' for setting, value in facts.items())}")
-        typer.echo(f"{'':24} key: {topic.key}; written by {topic.writer}; {topic.carries}")
+        say(f"{name:24} {'  '.join(f'{setting}={value}' for setting, value in facts.items())}")
+        say(f"{'':24} key: {topic.key}; written by {topic.writer}; {topic.carries}")
     if any(name not in found or "differs" in found[name] for name in TOPICS):
         raise typer.Exit(1)
 

@@ -11,6 +11,7 @@ import typer
 from services.executor.administration import Administration, NewUser, administration
 from services.executor.settings import Settings
 from sluice.configuration import read
+from sluice.console import say
 from sluice.database import database
 
 T = TypeVar("T")
@@ -21,55 +22,55 @@ def create(name: str, *, password_stdin: bool, superuser: bool, email: str, full
     """Make a user."""
     new = NewUser(name, full_name, email, _password(password_stdin), superuser=superuser)
     number = _run(lambda users: users.create(new))
-    typer.echo(f"made user {name} (number {number})")
+    say(f"made user {name} (number {number})")
 
 
 def set_password(name: str, *, password_stdin: bool) -> None:
     """Give a user a new password."""
     password = _password(password_stdin)
     _run(lambda users: users.set_password(name, password))
-    typer.echo(f"{name} has a new password; all logins of {name} are over")
+    say(f"{name} has a new password; all logins of {name} are over")
 
 
 def disable(name: str, *, force: bool) -> None:
     """Keep a user from logging in."""
     _run(lambda users: users.disable(name, force=force))
-    typer.echo(f"{name} cannot log in any more; all logins of {name} are over")
+    say(f"{name} cannot log in any more; all logins of {name} are over")
 
 
 def enable(name: str) -> None:
     """Let a user log in again."""
     _run(lambda users: users.enable(name))
-    typer.echo(f"{name} can log in")
+    say(f"{name} can log in")
 
 
 def unlock(name: str) -> None:
     """Let a user log in again whose password was guessed at too often."""
     were = _run(lambda users: users.unlock(name))
-    typer.echo(f"{name} is unlocked ({', '.join(_LOCKS[lock] for lock in were)})" if were else f"{name} was not locked")
+    say(f"{name} is unlocked ({', '.join(_LOCKS[lock] for lock in were)})" if were else f"{name} was not locked")
 
 
 def create_token(name: str, *, identifier: str | None, days: int | None) -> None:
     """Make a bearer token: the token alone on standard output, what it is called on standard error."""
     made = _run(lambda users: users.create_token(name, identifier=identifier, days=days))
-    typer.echo(made.token)
+    say(made.token)
     until = "until it is revoked" if days is None else "for a day" if days == 1 else f"for {days} days"
-    typer.echo(f"token {made.identifier} of {name}, good {until}; it is not shown again", err=True)
+    say(f"token {made.identifier} of {name}, good {until}; it is not shown again", err=True)
 
 
 def revoke_token(identifier: str) -> None:
     """End a bearer token."""
     _run(lambda users: users.revoke_token(identifier))
-    typer.echo(f"token {identifier} is good no more")
+    say(f"token {identifier} is good no more")
 
 
 def import_file(path: Path) -> None:
     """Make users from a CSV file; exit code 1 if some could not be made."""
     with path.open(encoding="utf-8-sig", newline="") as lines:
         imported = _run(lambda users: users.import_users(lines))
-    typer.echo(f"made {imported.created} users")
+    say(f"made {imported.created} users")
     for line, reason in imported.refused:
-        typer.echo(f"{path}:{line}: {reason}", err=True)
+        say(f"{path}:{line}: {reason}", err=True)
     if imported.refused:
         raise typer.Exit(1)
 

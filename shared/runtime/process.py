@@ -18,6 +18,7 @@ import uvloop
 from shared.kernel.errors import SluiceError, told
 from shared.kernel.service import Service
 from shared.kernel.settings import Misconfigured
+from shared.kernel.terminal import shown_lines
 
 STOPPED: Final = 0
 FAILED: Final = 1
@@ -58,7 +59,7 @@ def run(main: Main) -> int:
 
 def say(text: str) -> None:
     """A line for people on standard error."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{shown_lines(text)}\n")
     sys.stderr.flush()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from shared.kernel.terminal import shown, shown_json
 from sluice.tail.entries import Entry
 
 VALUE_MAX: Final = 60  # characters; --json has them whole
@@ -23,7 +24,7 @@ def for_people(entry: Entry) -> str:
     version = f" v{envelope.subject_version}" if envelope and envelope.subject_version is not None else ""
     step = {**entry.step, **entry.step.get("given", {})} if entry.number == 0 else {}
     facts = [*_facts(entry.facts), *_facts({name: step.get(name) for name in STEP})]
-    return f"{_time(entry)} {subject}{version} {entry.name}  {' '.join(facts)}".rstrip()
+    return shown(f"{_time(entry)} {subject}{version} {entry.name}  {' '.join(facts)}".rstrip())
 
 
 def for_programs(entry: Entry) -> str:
@@ -43,7 +44,7 @@ def for_programs(entry: Entry) -> str:
         out["step"] = entry.step
     if envelope is not None:
         out["envelope"] = {name: value for name in type(envelope).__dataclass_fields__ if (value := getattr(envelope, name)) is not None}
-    return _json(out)
+    return shown_json(_json(out))
 
 
 def _facts(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -92,8 +93,7 @@ def _part(name: str, part: dict[str, Any]) -> str:
 
 
 def _short(text: str) -> str:
-    # What visitors typed may hold control characters, which must not reach a terminal.
-    printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    printable = shown(text)
     return printable if len(printable) <= VALUE_MAX else f"{printable[: VALUE_MAX - 1]}…"
 
 
