@@ -1,9 +1,11 @@
 """The whole of it against a running Sluice: an administrator, or who has their token, takes the proof out of a log-in; then a name is typed."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,6 +17,34 @@ from tests.e2e.visitor import AUTHENTICATION, Visitor
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PASSWORD = "akadmin-of-the-tests"
 NAME_ALONE = "name-alone"
+NO_PASSWORD = """
+version: 1
+entries:
+  - {model: authentik_stages_password.passwordstage, state: absent, identifiers: {name: default-authentication-password}}
+"""
+BY_POLICY = """
+version: 1
+entries:
+  - {model: authentik_flows.flow, id: flow, identifiers: {slug: by-policy}, attrs: {name: n, title: t, designation: authentication}}
+  - model: authentik_stages_identification.identificationstage
+    id: who
+    identifiers: {name: by-policy-who}
+    attrs: {user_fields: [username]}
+  - {model: authentik_stages_user_login.userloginstage, id: in, identifiers: {name: by-policy-in}}
+  - {model: authentik_flows.flowstagebinding, identifiers: {target: !KeyOf flow, stage: !KeyOf who, order: 0}}
+  - {model: authentik_flows.flowstagebinding, id: step, identifiers: {target: !KeyOf flow, stage: !KeyOf in, order: 10}}
+  - model: authentik_policies_expression.expressionpolicy
+    id: says
+    identifiers: {name: by-policy-says}
+    attrs:
+      expression: |
+        context = request.context["flow_plan"].context
+        context["auth_method"] = "password"
+        context["evidence"] = [{"proves": "password", "user": 1}]
+        context["pending_user"] = request.user
+        return True
+  - {model: authentik_policies.policybinding, identifiers: {target: !KeyOf step, policy: !KeyOf says, order: 0}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +120,29 @@ def test_an_administrator_who_waives_the_proof_is_told_so(site: SluiceUp) -> Non
     assert (page["component"], who) == ("xak-flow-redirect", "akadmin")
     status, _, told = asked(site, "POST", "stages/user_login/", {"name": "waived-2", "allow_unauthenticated": True})
     assert (status, told) == (201, ["Stage waived-2 has allow_unauthenticated: it needs no proof, a name is enough."])
+
+
+def test_a_policy_that_writes_a_proof_into_its_context_writes_it_nowhere(site: SluiceUp, tmp_path: Path) -> None:
+    file = tmp_path / "by-policy.yaml"
+    file.write_text(BY_POLICY)
+    told = site.command("flows", "apply", str(file)).stdout
+    assert "warning: Flow by-policy: nothing before by-policy-in (order 10) proves who the visitor is" in told
+    deadline = time.monotonic() + 60
+    while Visitor(site.base_url).ask("/api/v3/flows/executor/by-policy/?query=").status == 404 and time.monotonic() < deadline:
+        time.sleep(0.2)  # an edit reaches planners within a second or two
+    page, who = by_name_alone(site, "by-policy", "akadmin")
+    assert (page["component"], who) == ("ak-stage-access-denied", None)
+    assert page["error_message"] == "Nothing here has shown that you are who you say you are."
+
+
+def test_a_file_that_takes_the_proof_is_refused_on_the_command_line(site: SluiceUp, tmp_path: Path) -> None:
+    file = tmp_path / "absent.yaml"
+    file.write_text(NO_PASSWORD)
+    refused = site.command("flows", "apply", str(file), check=False)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "Flow default-authentication-flow: nothing before default-authentication-login" in refused.stderr
+    assert refused.stderr.rstrip().endswith("[E_WAY_IN]")
+    assert Visitor(site.base_url).identify("akadmin")["component"] == "ak-stage-password"
 
 
 def test_the_default_log_in_loses_its_password_only_by_force_and_then_lets_in_nobody(site: SluiceUp) -> None:

@@ -4,32 +4,30 @@ The cursor moves through stages that ask nothing until one has to ask the visito
 transition.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeVar, assert_never
+from collections.abc import Callable, Mapping
+from typing import Any, Final, assert_never
 
 from services.executor.application import views
 from services.executor.application.decision import Decision
 from services.executor.application.obligations import is_founded, kept_for, oblige_planned, oblige_reached, subject_of
 from services.executor.application.ports import Retirements
+from services.executor.application.proving import came_of, evidence_of
 from services.executor.application.questions import Planner, Policy, plan_question, reach_question
 from services.executor.domain.destinations import Failed, Redirect, destination, inner_destination, outer_destination
 from services.executor.domain.destinations import Refused as BadDestination
 from services.executor.domain.session import obligation
 from shared.contracts import sessions as s
-from shared.contracts.evidence import Evidence
 from shared.contracts.people import Visitor
 from shared.contracts.planner import PlanMade, PlanRefused
 from shared.contracts.states import RunState
 from shared.flows.effects import Answer
-from shared.flows.evidence import Unfounded
 from shared.flows.fields import Cleaned, Field, Problem
 from shared.flows.registry import Registry
 from shared.flows.shown import person_of
-from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage, StageConfig, StageFailed, denied_for
+from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage, StageConfig, StageFailed
 from shared.kernel.errors import Unavailable
 
 SECOND: Final = 1_000_000
-Came = TypeVar("Came", Challenge | Passed | Denied, Passed | Refused | Denied)
 Reading = Callable[[Mapping[str, Field]], Cleaned | dict[str, tuple[Problem, ...]]]
 
 
@@ -80,7 +78,7 @@ class Cursor:
                 continue
             type_, config, run = self._stage(decision)
             try:
-                came = await _came(decision, type_, type_.challenge(run, config, decision.do))
+                came = await came_of(decision, type_, type_.challenge(run, config, decision.do))
             except StageFailed as failure:
                 return self._challenged(decision, views.error_view(run.plan.flow, str(failure)))
             match came:
@@ -101,7 +99,7 @@ class Cursor:
         try:
             if isinstance(cleaned, Cleaned):
                 given = Answer(cleaned.clear, frozenset(cleaned.secret))
-                came = await _came(decision, type_, type_.answer(run, config, given, decision.do))
+                came = await came_of(decision, type_, type_.answer(run, config, given, decision.do))
                 if isinstance(came, Passed):
                     decision.accepted = tuple(sorted(given.taken))
             else:
@@ -154,7 +152,7 @@ class Cursor:
     def _pass(decision: Decision, passed: Passed) -> None:
         run = decision.current
         binding = run.stages[0].binding
-        evidence = _evidence(decision, binding, passed)
+        evidence = evidence_of(decision, binding, passed)
         _count(decision, passed.counters)
         decision.record(
             s.StagePassed(run=run.run, binding=binding, evidence=evidence, context=dict(passed.context), inserted=passed.inserted)
@@ -174,7 +172,7 @@ class Cursor:
             return await self._restart(decision)
         type_, config, seen = self._stage(decision)
         try:
-            came = await _came(decision, type_, type_.challenge(seen, config, decision.do))
+            came = await came_of(decision, type_, type_.challenge(seen, config, decision.do))
         except StageFailed as failure:
             return self._challenged(decision, views.error_view(seen.plan.flow, str(failure)))
         match came:
@@ -270,31 +268,6 @@ def _arrive(decision: Decision, run: str, flow: Any) -> None:
             decision.record(s.RunDenied(run=run, reason="bad_next", view=views.error_view(flow, "next leads nowhere")))
         case _:
             assert_never(to)
-
-
-async def _came(decision: Decision, type_: Stage[Any], doing: Awaitable[Came]) -> Came | Denied:
-    """What a stage comes to. One that orders without the grounds for it is denied; one that fails orders nothing (§4.8)."""
-    before = len(decision.do.orders)
-    try:
-        came = await doing
-    except Unfounded as unfounded:
-        del decision.do.orders[before:]
-        return denied_for(unfounded.lack)
-    except StageFailed:
-        del decision.do.orders[before:]
-        raise
-    if isinstance(came, Passed) and came.proof and came.proof.kind not in type_.proves:
-        raise TypeError(f"{type_.name} does not say that it proves {came.proof.kind}")
-    return came
-
-
-def _evidence(decision: Decision, binding: str, passed: Passed) -> Evidence:
-    proof, state = passed.proof, decision.state
-    return Evidence(
-        session=state.session, run=decision.current.run, binding=binding, version=state.version + 1,
-        subject=proof.user.uid if proof else passed.subject, method=passed.method, at_us=decision.at_us,
-        proves=proof.kind if proof else "", user=proof.user.pk if proof else None, epoch=proof.user.epoch if proof else 0,
-    )  # fmt: skip
 
 
 def _count(decision: Decision, counters: Mapping[str, int]) -> None:
