@@ -63,6 +63,11 @@ def _literal(node: ast.expr, texts: Mapping[str, str | bytes]) -> str | bytes | 
             return text
         case ast.Name(id=name):
             return texts.get(name)
+        case ast.FormattedValue(value=ast.Name(id=name)):
+            return texts.get(name)
+        case ast.JoinedStr(values=values):
+            parts = [_literal(value, texts) for value in values]
+            return "".join(part for part in parts if isinstance(part, str)) if all(isinstance(part, str) for part in parts) else None
         case ast.BinOp(left=left, op=ast.Add(), right=right):
             one, other = _literal(left, texts), _literal(right, texts)
             return one + other if isinstance(one, str) and isinstance(other, str) else None

@@ -83,6 +83,9 @@ def canonical_email(text: str) -> str:
     if folded is None or any(unicodedata.category(character) in _REFUSED for character in folded):
         raise BadIdentifier("Enter a valid email address.")
     local, at, domain = folded.rpartition("@")
+    if len(domain) > 253 or any(len(label) > 63 for label in domain.replace("\u3002", ".").split(".")):
+        # No host is called that (RFC 1035 §2.3.4), and spelling it in ASCII costs its length squared (as in CVE-2024-3651).
+        raise BadIdentifier("Enter a valid email address.")
     try:
         ascii_domain = domain.encode("idna").decode("ascii").lower() if domain and not domain.isascii() else domain
     except UnicodeError:

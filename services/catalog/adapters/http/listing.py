@@ -1,5 +1,6 @@
 """Lists: filters, search, order and pages of the query string. What is unknown is ignored, as recorded (flow-engine 7.1)."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
@@ -37,7 +38,7 @@ def selected(
     catalog: Catalog, found: Sequence[Definition], listing: Listing, model: type[BaseModel], query: MultiMapping[str]
 ) -> list[Definition]:
     """Those that the query asks for, in its order; `Invalid` for values that the fields of their `model` cannot have."""
-    doubled = sorted({name for name in query if len(query.getall(name)) > 1})
+    doubled = sorted(name for name, times in Counter(query).items() if times > 1)
     if doubled:  # security reference 7.1, H34
         raise Invalid({doubled[0][:100]: ["Only one value is allowed."]})
     asked = dict(query)

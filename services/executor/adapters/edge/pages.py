@@ -1,13 +1,10 @@
 """`/if/flow/<slug>/`: a flow for a browser, by plain forms. It shows the same challenge objects that the API answers with."""
 
-import json
-from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from services.executor.adapters.edge import challenges, queries
+from services.executor.adapters.edge import challenges, forms, queries
 from services.executor.adapters.edge.api import SLUG
 from services.executor.adapters.edge.cookies import Cookies
 from services.executor.adapters.edge.csrf import Csrf
@@ -20,18 +17,8 @@ from shared.web.base import ours, target
 from shared.web.errors import Refusal, later
 from shared.web.forgery import accepted, facts, refuse_foreign
 
-MAX_FIELDS: Final = 64
 GOES_ON: Final = "The page goes on by itself."
 _OUT_OF_DATE: Final = "This page was out of date, so nothing was sent. Please try again."
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """A sent form: our own hidden fields, and the answer."""
-
-    csrf: str
-    steps: tuple[str, ...]
-    answer: bytes
 
 
 class FlowPages:
@@ -66,7 +53,7 @@ class FlowPages:
         """Take a form."""
         visit = await self._visit(request)
         sender = refuse_foreign(request, visit.client)
-        form = await _form(request)
+        form = forms.parsed(await body_of(request), request.content_type)
         query = queries.short(request.rel_url.raw_query_string)
         try:
             if not accepted(sender, token=self._has_token(visit, form)):
@@ -94,7 +81,7 @@ class FlowPages:
             raise Refusal(404, "flow_unknown", record=False)
         return await self._visits.of(request, slug)
 
-    def _has_token(self, visit: Visit, form: _Form) -> bool:
+    def _has_token(self, visit: Visit, form: forms.Form) -> bool:
         session = visit.session.session if visit.session else ""
         return bool(session) and any(self._csrf.form_is_for(form.csrf, one, session) for one in visit.csrfs)
 
@@ -174,20 +161,3 @@ def _reloads(request: web.Request) -> web.Response:
 def _here(request: web.Request) -> str:
     """This page as its browser has it."""
     return ours(request.raw_path)
-
-
-async def _form(request: web.Request) -> _Form:
-    raw = await body_of(request)
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise Refusal(415, "content_type", size=len(raw))
-    try:
-        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
-    except ValueError:
-        raise Refusal(400, "form_malformed", size=len(raw)) from None
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise Refusal(400, "form_doubled", size=len(raw))
-    csrf, step = fields.pop("sluice_csrf", ""), fields.pop("sluice_step", None)
-    steps = () if step is None else (step,)
-    answer = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
-    return _Form(csrf, steps, answer)
