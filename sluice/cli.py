@@ -228,6 +228,14 @@ def keys_create(folder: KeysFolder) -> None:
     create(folder)
 
 
+@keys.command("accept-secret")
+def keys_accept_secret() -> None:
+    """Take SLUICE_SECRET_KEY as the installation's after the one of before was lost. Ends all logins and open sessions."""
+    from sluice.users import accept_secret
+
+    accept_secret()
+
+
 @keys.command("rotate")
 def keys_rotate(
     folder: KeysFolder,

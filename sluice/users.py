@@ -10,6 +10,7 @@ import typer
 
 from services.executor.administration import Administration, NewUser, administration
 from services.executor.settings import Settings
+from shared.kernel.settings import Misconfigured, variable
 from sluice.configuration import read
 from sluice.console import say
 from sluice.database import database
@@ -62,6 +63,15 @@ def revoke_token(identifier: str) -> None:
     """End a bearer token."""
     _run(lambda users: users.revoke_token(identifier))
     say(f"token {identifier} is good no more")
+
+
+def accept_secret() -> None:
+    """Take the secret key of the settings as the installation's."""
+    secret = read(Settings).secret_key
+    if secret is None:
+        raise Misconfigured(f"{variable('secret_key')} is not set: which one is to be taken?")
+    _run(lambda users: users.accept_secret(secret.get_secret_value()))
+    typer.echo("executors with this SLUICE_SECRET_KEY may start; restart those that have another one")
 
 
 def import_file(path: Path) -> None:

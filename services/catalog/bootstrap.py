@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.catalog.adapters.http.api import routes
+from services.catalog.adapters.postgres.published import version_of
 from services.catalog.adapters.postgres.store import MIGRATIONS, PostgresStore
 from services.catalog.application.applying import Applying, File
 from services.catalog.application.editing import Editing
@@ -25,6 +26,7 @@ from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log, ReadableLog, TopicPartition
 from shared.postgres.pool import Database, open_pool
 from shared.postgres.relay import Relay
+from shared.postgres.repeating import Repeating
 from shared.telemetry.metrics import count_dead_letter
 from shared.telemetry.propagation import current_traceparent
 from shared.web.tokens import TokenProjection
@@ -49,6 +51,7 @@ class Catalog:
         applying: Applying,
         editing: Editing,
         relay: Relay,
+        repeating: Repeating,
         tokens: TokenProjection,
     ) -> None:
         self._database = database
@@ -56,6 +59,7 @@ class Catalog:
         self._store = store
         self._applying = applying
         self._relay = relay
+        self._repeating = repeating
         self._tokens = tokens
         self._routes = routes(editing, tokens)
         self._shipped = False
@@ -77,6 +81,7 @@ class Catalog:
         await self._apply_shipped()
         self._tasks = [
             asyncio.create_task(self._relay.run(), name="catalog relay"),
+            asyncio.create_task(self._repeating.run(), name="catalog definitions"),
             asyncio.create_task(self._upkeep(), name="catalog upkeep"),
         ]
 
@@ -143,8 +148,11 @@ async def build(settings: Settings, log: Log, clock: Clock) -> Catalog:
         raise Misconfigured(f"{variable('database')}: the catalog needs it")
     database = await open_pool(settings.database.get_secret_value(), schema=SCHEMA, size=4, migrations=MIGRATIONS, limit_s=LIMIT_S)
     store = PostgresStore(database, clock, random_id, current_traceparent)
-    tokens = TokenProjection(log, DeadLetters(log, SCHEMA, clock, count_dead_letter), clock)
-    return Catalog(database, log, store, Applying(store, new_pk), Editing(store, new_pk), Relay(database, log, clock), tokens)
+    dead_letters = DeadLetters(log, SCHEMA, clock, count_dead_letter)
+    tokens = TokenProjection(log, dead_letters, clock)
+    relay = Relay(database, log, clock)
+    repeating = Repeating(database, log, DEFINITIONS, version_of, store.tell_again, dead_letters, clock)
+    return Catalog(database, log, store, Applying(store, new_pk), Editing(store, new_pk), relay, repeating, tokens)
 
 
 async def apply_files(dsn: str, paths: Sequence[Path], actor: str, *, end_runs: bool = False, force: bool = False) -> list[str]:

@@ -13,6 +13,7 @@ from services.executor.adapters.directory.directory import LIMITS, open_director
 from services.executor.adapters.directory.hashing import HashPool
 from services.executor.adapters.directory.importing import Imported, import_users
 from services.executor.adapters.directory.naming import NewUser, UserRefused
+from services.executor.adapters.directory.secret_check import accept_secret
 from services.executor.adapters.directory.stored import StoredUser
 from services.executor.adapters.directory.tokens import create_token, revoke_token
 from services.executor.adapters.directory.unlocking import Unlocking
@@ -96,6 +97,10 @@ class Administration:
     async def ensure_admin(self, *, password: str | None, token: str | None, email: str) -> Bootstrapped:
         """Make the first administrator if there never was one, and put the token in place."""
         return await ensure_admin(self._database, self._users, self._clock, password=password, token=token, email=email)
+
+    async def accept_secret(self, secret: bytes) -> None:
+        """Take this `SLUICE_SECRET_KEY` as the installation's; executors that have another one are refused at their next start."""
+        await accept_secret(self._database, secret)
 
     async def _named(self, name: str) -> StoredUser:
         found = await self._users.named(name)

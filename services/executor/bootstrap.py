@@ -15,6 +15,8 @@ from services.executor.adapters.directory.epoch_keys import EpochKeys
 from services.executor.adapters.directory.hashing import HashPool
 from services.executor.adapters.directory.logins import PostgresLogins
 from services.executor.adapters.directory.rest import UsersApi
+from services.executor.adapters.directory.secret_check import keep_to_one_secret
+from services.executor.adapters.directory.tokens import tell_again, version_of
 from services.executor.adapters.directory.unlock_api import UnlockApi
 from services.executor.adapters.directory.unlocking import Unlocking
 from services.executor.adapters.directory.upkeep import Upkeep
@@ -31,6 +33,7 @@ from services.executor.application.advance import Cursor
 from services.executor.application.owner import GROUP, Parts
 from services.executor.domain.passwords import TARGET, TEST_TARGET
 from services.executor.settings import Settings
+from shared.contracts.topics import TOKENS
 from shared.flows.registry import registry
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
@@ -41,6 +44,7 @@ from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log
 from shared.postgres.pool import Database
 from shared.postgres.relay import Relay
+from shared.postgres.repeating import Repeating
 from shared.telemetry.lag import watch_lag
 from shared.telemetry.metrics import count_dead_letter, metrics
 from shared.web.tokens import TokenProjection
@@ -72,9 +76,10 @@ class WorkerRole:
         self, settings: Settings, log: Log, clock: Clock, database: Database, hashes: HashPool, secret: bytes, dead_letters: DeadLetters
     ) -> None:
         limits = settings.guess_limits
-        self._keys = EpochKeys(database, secret, clock)
+        self._keys = EpochKeys(database, secret, clock, settings.previous_secrets)
         self._upkeep = Upkeep(database, clock, limits, settings.login_life)
         self._relay = Relay(database, log, clock)
+        self._repeating = Repeating(database, log, TOKENS, version_of, lambda: tell_again(database, clock), dead_letters, clock)
         self._log = log
         self._retirements = Retirements(log, dead_letters, clock)
         asking = Asking(log, clock)
@@ -101,6 +106,7 @@ class WorkerRole:
             "epoch keys": self._keys.run(),
             "upkeep": self._upkeep.run(),
             "relay": self._relay.run(),
+            "tokens": self._repeating.run(),
             "lag": watch_lag(self._log, GROUP, self._worker.held, self._worker.mark),
             "worker": self._worker.run(),
         }
@@ -125,7 +131,10 @@ class EdgeRole:
         self._keys = SealingKeys(log, dead_letters, clock)
         self._revocations = RevocationTail(log, dead_letters, clock)
         told = EdgeSettings(
-            (secret,), host_cookies=settings.cookie_host_prefix, same_site=settings.cookie_same_site, login_life=settings.login_life
+            (secret, *settings.previous_secrets),
+            host_cookies=settings.cookie_host_prefix,
+            same_site=settings.cookie_same_site,
+            login_life=settings.login_life,
         )
         logins = PostgresLogins(database, clock, settings.login_life)
         self._edge = Edge(log, logins, self._revocations, self._keys, told, clock, self._tokens.user_of)
@@ -180,7 +189,7 @@ class Executor:
 
     def needs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """See `Service.needs`."""
-        return {"postgres": self._database.prepare}
+        return {"postgres": self._prepare}
 
     async def start(self) -> None:
         """Work as far as what it depends on is there; the rest follows when that comes."""
@@ -220,6 +229,10 @@ class Executor:
         """See `Service.failure`."""
         roles = (self._worker, self._edge)
         return failure_of(*self._chores) or next((role.failure for role in roles if role and role.failure), None)
+
+    async def _prepare(self) -> None:
+        await self._database.prepare()
+        await keep_to_one_secret(self._database, self._settings.secrets)
 
     async def _first_administrator(self) -> None:
         """Make `akadmin` if a password or a token for it was given; nobody sits here to be told a made-up one."""

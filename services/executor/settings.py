@@ -49,6 +49,16 @@ class Settings(CommonSettings):
         """How often a password may be guessed."""
         return GuessLimits(account=self.attempts_per_account, address=self.attempts_per_address)
 
+    @property
+    def previous_secrets(self) -> tuple[bytes, ...]:
+        """What `SLUICE_SECRET_KEY` was, or will be: taken, never made with."""
+        return tuple(one.get_secret_value() for one in self.secret_key_previous)
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        """The ring: the first makes, all are taken."""
+        return (self.secret_key.get_secret_value() if self.secret_key else b"", *self.previous_secrets)
+
     @model_validator(mode="after")
     def _cheap_hashes_are_for_tests(self) -> Self:
         if self.hash_test_cost and os.environ.get("SLUICE_TEST") != "1":

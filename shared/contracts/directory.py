@@ -1,15 +1,26 @@
 """`directory.tokens`, `directory.events`, `executor.revocations`, `executor.keys`: who is who, and what ended. Owned by executor."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
 from shared.contracts.codec import Codec
 from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, open_enum
 
+KEY_SEAL_US: Final = 600_000_000
+"""For how long an epoch key is sealed to: two rounds of making one, so that a round that fails leaves the key of before."""
+KEY_OPEN_US: Final = 900_000_000
+"""For how long what was sealed to it can be opened: what `executor.steps` keeps."""
+KEY_SKEW_US: Final = 60_000_000
+"""How far the clock of who made a key may be ahead of who reads of it."""
+
 
 class TokenChanged(Contract):
-    """What a bearer token may do; the key is the SHA-256 of the token in hex, never the token."""
+    """What a bearer token may do; the key is the SHA-256 of the token in hex, never the token.
+
+    Of two records of a token the one with the higher `version` is true, whatever their order. A revoked one is not active, and
+    such a record stays until the token's expiry: who would copy an older record after it is not believed.
+    """
 
     wire_type: ClassVar[str] = "directory.token.changed"
     hash: ShortText
@@ -18,6 +29,7 @@ class TokenChanged(Contract):
     is_superuser: bool
     is_active: bool
     expires_us: Micros | None = None
+    version: Count = 0
 
 
 class UserChanged(Contract):

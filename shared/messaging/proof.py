@@ -73,6 +73,11 @@ class Proofs:
         self._macs = tuple(macs)
         self._writers = writers
 
+    @property
+    def signer(self) -> str:
+        """The id of the signing key in hexadecimal; "" for a reader."""
+        return self._key_id.hex()
+
     def signed(self, message: Message) -> Message:
         """The message with its proof, made now; `Refused` if this service must not write there."""
         rule = self._writers.get(message.topic)

@@ -16,6 +16,11 @@ class ProvedLog:
         self._log = log
         self._proofs = proofs
 
+    @property
+    def signer(self) -> str:
+        """The key that this process signs with."""
+        return self._proofs.signer
+
     async def append(self, message: Message) -> int:
         """See `log.Log.append`; `Refused` for a topic that this service does not write."""
         return await self._log.append(self._proofs.signed(message))
@@ -49,6 +54,11 @@ class ProvedLog:
         return [
             Record(one.topic, one.partition, one.offset, one.timestamp_ms, one.key, one.value, one.headers, self._proofs) for one in records
         ]
+
+
+def signer_of(log: Log) -> str:
+    """The key that what is appended here is signed with; "" where the log has one writer and nothing is signed."""
+    return log.signer if isinstance(log, ProvedLog) else ""
 
 
 class _ProvedTail:

@@ -62,7 +62,8 @@ class TokenProjection:
             self._tokens.pop(record.key or b"", None)
             return
         body = TOKENS_CODEC.decode(record).body
-        if isinstance(body, TokenChanged):
+        known = self._tokens.get(record.key or b"")
+        if isinstance(body, TokenChanged) and (known is None or body.version >= known.version):
             self._tokens[body.hash.encode()] = body
 
 

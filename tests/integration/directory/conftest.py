@@ -17,7 +17,7 @@ from services.executor.application.ports import AskKey, OrderKey
 from services.executor.domain.limits import GuessLimits
 from services.executor.domain.login_life import LoginLife
 from services.executor.domain.passwords import TEST_TARGET
-from shared.contracts.directory import EVENTS_CODEC, KEYS_CODEC, REVOCATIONS_CODEC, TOKENS_CODEC
+from shared.contracts.directory import EVENTS_CODEC, KEYS_CODEC, REVOCATIONS_CODEC, TOKENS_CODEC, TokenChanged
 from shared.contracts.evidence import Evidence, Grounds
 from shared.contracts.model import Contract
 from shared.contracts.people import LoginClaims, UserFacts
@@ -123,6 +123,10 @@ class People:
                 body = CODECS[message.topic].decode(message).body
                 found += [body] if isinstance(body, kind) else []
         return found
+
+    async def revoked(self) -> list[str]:
+        """Hashes of the tokens whose record says that they are over."""
+        return [token.hash for token in await self.said(TokenChanged) if not token.username]
 
     async def tombstones(self) -> list[str]:
         rows = await self.database.fetch("SELECT key FROM outbox WHERE value IS NULL ORDER BY id")

@@ -66,7 +66,7 @@ async def test_a_token_is_made_by_the_users_name_and_revoked_by_its_own(people: 
     assert (made.identifier, digest_of(made.token).hex()) == ("ci", told.hash)
     assert (told.user, told.is_superuser, told.expires_us) == (root.pk, True, people.clock.now_us() + 30 * DAY_US)
     await users.revoke_token("ci")
-    assert await people.tombstones() == [told.hash]
+    assert await people.revoked() == [told.hash]
     with pytest.raises(UserRefused, match="identifier: there is no token ci"):
         await users.revoke_token("ci")
 

@@ -3,7 +3,11 @@
 from typing import Any, Final
 
 from services.catalog.domain.publication import Held, Move, News, Pointer, PointerKey
+from shared.contracts.codec import prove
+from shared.contracts.definitions import CODEC, BodyPublished, ObjectRemoved, PointerMoved, body_key, content_hash, pointer_key
+from shared.contracts.errors import BadKey
 from shared.contracts.topics import HOUR
+from shared.messaging.log import Record
 from shared.postgres.pool import Connection
 
 KEEP_US: Final = 25 * HOUR * 1_000_000
@@ -55,3 +59,17 @@ async def expired(connection: Connection, now_us: int) -> tuple[list[str], list[
 def _row(move: Move) -> tuple[Any, ...]:
     one = move.pointer
     return (one.kind, one.pk, move.version, one.name, one.body, list(one.needs), move.runs_from)
+
+
+def version_of(record: Record) -> int | None:
+    """See `Repeating`: of what a record of `catalog.definitions` says; a body has no version, its hash proves it."""
+    if record.value is None:
+        prove(record)
+        return None
+    match CODEC.decode(record).body:
+        case PointerMoved() | ObjectRemoved() as told if record.key == pointer_key(told.kind, told.pk).encode():
+            return told.version
+        case BodyPublished() as told if record.key == body_key(content_hash(told.kind, told.content)).encode():
+            return None
+        case _:
+            raise BadKey

@@ -54,8 +54,8 @@ def token_changed(token: TokenChanged, at_us: int) -> Message:
     return _message(TOKENS, token.hash, token, at_us, Cause())
 
 
-def token_revoked(digest: bytes, at_us: int) -> Message:
-    """The tombstone of a token."""
+def token_forgotten(digest: bytes, at_us: int) -> Message:
+    """The tombstone of a revoked token that is over by now in any case."""
     headers = to_headers(_envelope(TokenChanged, digest.hex(), at_us, Cause()))
     return Message(TOKENS, 0, digest.hex().encode(), None, headers)
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Final
 
-from services.executor.adapters.directory.events import login_revoked, user_changed
+from services.executor.adapters.directory.events import login_revoked, token_forgotten, user_changed
 from services.executor.domain.limits import GuessLimits
 from services.executor.domain.login_life import LoginLife
 from shared.kernel.clock import Clock
@@ -22,6 +22,7 @@ ORDERS_KEPT_US: Final = 48 * 3600 * SECOND_US  # a session ends after 24 h at th
 ADDRESSES_MAX: Final = 100_000
 """What addresses may fill: those with the fewest failures go first, which limit nobody yet."""
 LOGINS_KEPT_US: Final = 30 * 86400 * SECOND_US  # after they ended or expired
+TOKENS_KEPT_US: Final = 3600 * SECOND_US  # after they expired
 BATCH: Final = 500
 
 # SKIP LOCKED: several workers may sweep, each takes other rows. $2: what is older is over.
@@ -73,9 +74,17 @@ class Upkeep:
         for reason, after_us in self._ends.items():
             while await self._end(reason, after_us) == BATCH:
                 pass
+        await self._forget_revoked_tokens()
         for statement, kept_us in self._forget:
             await self._database.execute(statement, self._clock.now_us() - kept_us)
         await self._database.execute(_BOUND_ADDRESSES, ADDRESSES_MAX)
+
+    async def _forget_revoked_tokens(self) -> None:
+        """Past its expiry, with room for clocks that differ, no record can make a token good again."""
+        now = self._clock.now_us()
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch("DELETE FROM revoked_tokens WHERE expires_us < $1 RETURNING hash", now - TOKENS_KEPT_US)
+            await append(connection, self._database.schema, [token_forgotten(row["hash"], now) for row in rows])
 
     async def _end(self, reason: str, after_us: int) -> int:
         now = self._clock.now_us()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
-from services.executor.adapters.directory.events import What, token_revoked, user_changed, user_revoked
+from services.executor.adapters.directory.events import What, user_changed, user_revoked
 from services.executor.adapters.directory.hashing import HashPool
 from services.executor.adapters.directory.last_administrator import keeping_an_administrator
 from services.executor.adapters.directory.making import insert
@@ -16,7 +16,7 @@ from services.executor.adapters.directory.naming import NewUser, UserRefused, ch
 from services.executor.adapters.directory.shared_identifiers import SHARING
 from services.executor.adapters.directory.slots import clear
 from services.executor.adapters.directory.stored import BY_PK, COLUMNS, StoredUser, stored
-from services.executor.adapters.directory.tokens import tokens_of
+from services.executor.adapters.directory.tokens import revoke, tokens_of
 from services.executor.domain.identifiers import BadIdentifier, canonical, is_text
 from shared.kernel.clock import Clock
 from shared.messaging.log import Message
@@ -95,15 +95,16 @@ class Users:
     async def delete(self, pk: int, *, force: bool = False) -> bool:
         """Remove a user and all that is theirs; False if there is no such user, `LastAdministrator` unless forced."""
         async with self._database.transaction() as connection, self._keeping(connection, force):
-            tokens = await connection.fetch("SELECT hash FROM tokens WHERE user_pk = $1 FOR UPDATE", pk)
+            now = self._clock.now_us()
+            await connection.execute("SELECT FROM users WHERE pk = $1 FOR UPDATE", pk)
+            revoked = await revoke(connection, now, "user_pk = $1", pk)
             row = await connection.fetchrow(_DELETE, pk)
             if row is None:
                 return False
-            now = self._clock.now_us()
             said = [
                 user_changed(pk, "deleted", now, epoch=row["epoch"] + 1, facts={"username": row["username"]}),
                 user_revoked(pk, row["epoch"] + 1, now, "deleted"),
-                *(token_revoked(token["hash"], now) for token in tokens),
+                *revoked,
             ]
             await append(connection, self._database.schema, said)
             return True

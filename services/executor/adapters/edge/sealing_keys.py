@@ -3,7 +3,8 @@
 from typing import Final
 
 from shared.contracts.codec import prove
-from shared.contracts.directory import KEYS_CODEC, KeyPublished
+from shared.contracts.directory import KEY_OPEN_US, KEY_SEAL_US, KEY_SKEW_US, KEYS_CODEC, KeyPublished
+from shared.contracts.errors import BadRange
 from shared.contracts.topics import KEYS
 from shared.kernel.clock import Clock
 from shared.messaging.dead_letters import DeadLetters
@@ -37,7 +38,7 @@ class SealingKeys:
     def current(self) -> KeyPublished | None:
         """The newest key that may be sealed to now; None if there is none, then nothing secret can be taken."""
         now = self._clock.now_us()
-        usable = [key for key in self._keys.values() if key.seal_until_us > now]
+        usable = [key for key in self._keys.values() if key.made_us <= now + KEY_SKEW_US and key.seal_until_us > now]
         return max(usable, key=lambda key: (key.made_us, key.epoch), default=None)
 
     def _apply(self, record: Record) -> None:
@@ -47,6 +48,17 @@ class SealingKeys:
             return
         body = KEYS_CODEC.decode(record).body
         if isinstance(body, KeyPublished):
+            _refuse_unbounded(body, record.timestamp_ms * 1000)
             self._keys[body.epoch] = body
             while len(self._keys) > KEPT:
                 del self._keys[min(self._keys, key=lambda epoch: self._keys[epoch].made_us)]
+
+
+def _refuse_unbounded(key: KeyPublished, appended_us: int) -> None:
+    """`BadRange` for a key from the future or one that would stay: no record may outlast the keys that come after it."""
+    if key.made_us > appended_us + KEY_SKEW_US:
+        raise BadRange("made_us: after it was told")
+    if not key.made_us < key.seal_until_us <= min(key.made_us + KEY_SEAL_US, key.open_until_us):
+        raise BadRange("seal_until_us")
+    if key.open_until_us > key.made_us + KEY_OPEN_US:
+        raise BadRange("open_until_us")
