@@ -71,7 +71,7 @@ def accept_secret() -> None:
     if secret is None:
         raise Misconfigured(f"{variable('secret_key')} is not set: which one is to be taken?")
     _run(lambda users: users.accept_secret(secret.get_secret_value()))
-    typer.echo("executors with this SLUICE_SECRET_KEY may start; restart those that have another one")
+    say("executors with this SLUICE_SECRET_KEY may start; restart those that have another one")
 
 
 def import_file(path: Path) -> None:
