@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
 from shared.kernel.errors import SluiceError
-from shared.kernel.terminal import shown_json
 from shared.telemetry import names
 from shared.telemetry.propagation import current_traceparent
 
@@ -44,7 +43,7 @@ class JsonFormatter(logging.Formatter):
                 line[name] = _plain(value)
         if record.exc_info and record.exc_info[1] is not None:
             line["exception"] = _told(record.exc_info[1])
-        return shown_json(json.dumps(line, separators=(",", ":"), allow_nan=False, default=_plain))
+        return json.dumps(line, separators=(",", ":"), allow_nan=False, default=_plain)
 
 
 def install(service: str, level: str, stream: TextIO | None = None) -> logging.Handler:
