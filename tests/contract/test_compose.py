@@ -23,9 +23,20 @@ def test_every_service_of_sluice_runs() -> None:
     assert ["topics", "create"] in commands
 
 
-def test_what_is_not_ours_is_an_official_image_of_a_named_version() -> None:
-    theirs = {service["image"] for name, service in SERVICES.items() if name not in OURS}
-    assert theirs == {"apache/kafka:4.1.1", "postgres:18"}
+def test_what_is_not_ours_is_an_official_image_of_an_exact_version() -> None:
+    theirs = {service["image"].split(":")[0]: service["image"].split(":")[1] for name, service in SERVICES.items() if name not in OURS}
+    assert theirs.keys() == {"apache/kafka", "postgres"}
+    assert re.fullmatch(r"\d+\.\d+\.\d+", theirs["apache/kafka"])
+    assert re.fullmatch(r"\d+\.\d+", theirs["postgres"])
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert len(set(bases)) == 1
+    assert re.fullmatch(r"python:3\.11\.\d+-slim", bases[0])
+
+
+def test_the_image_of_kafka_is_the_release_that_the_tests_run_on() -> None:
+    tested = re.search(r"<artifactId>kafka_2.13</artifactId>\s*<version>([^<]+)<", (ROOT / "deploy" / "kafka" / "pom.xml").read_text())
+    assert tested is not None
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{tested[1]}"
 
 
 def test_one_dockerfile_builds_all_of_ours() -> None:

@@ -92,7 +92,7 @@ def test_the_jars_of_an_unpacked_release_are_used(broker: Broker, tmp_path: Path
     with pytest.raises(ChildFailed, match="not an unpacked Kafka release"):
         jars()
     (tmp_path / "libs").mkdir()
-    (tmp_path / "libs" / "kafka_2.13-4.1.1.jar").touch()
+    (tmp_path / "libs" / "kafka_2.13-4.4.0.jar").touch()
     assert jars() == tmp_path / "libs"
 
 
