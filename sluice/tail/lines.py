@@ -76,8 +76,8 @@ def _part(name: str, part: dict[str, Any]) -> str:
             return f"flow={slug} stages={','.join(str(stage['name']) for stage in stages)}"
         case {"component": component, "kind": kind, "to": to}:
             return f"shows={component or kind}{f' to={_short(to)}' if to else ''}"
-        case {"method": method, "subject": subject}:
-            return f"{name}={method} by={subject[:ID_MAX]}"
+        case {"method": method, "subject": subject, **rest}:
+            return f"{name}={method} by={subject[:ID_MAX]}{f' proves={proves}' if (proves := rest.get('proves')) else ''}"
         case {"login": login, "username": username, "address": address}:
             return f"{name}={_short(username)}@{_short(address)} ({login[:ID_MAX]})"
         case {"login": login, "username": username}:

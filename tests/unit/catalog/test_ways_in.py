@@ -9,6 +9,7 @@ from services.catalog.application.judging import Judge
 from services.catalog.domain import decisions
 from services.catalog.domain.definitions import Catalog, Changed, Definition, Deleted, Event, evolve
 from services.catalog.domain.ways_in import WayInLost, judged, way_in, weaknesses
+from shared.flows.registry import registry
 from tests.unit.catalog.test_decisions import Given
 
 INBUILT = "authentik.core.auth.InbuiltBackend"
@@ -163,6 +164,23 @@ def test_what_changes_nothing_about_it_is_neither_refused_nor_warned_of(edit: Ca
     site = Site()
     verdict = judged(site.catalog, edit(site))
     assert (verdict.refused, verdict.warned) == ((), ())
+
+
+def test_a_catalog_of_any_size_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Any] = []
+
+    def can_prove(_: Any, config: Any, __: Any) -> bool:
+        looked.append(config)
+        return True
+
+    monkeypatch.setattr(type(registry().stages["password"]), "can_prove", can_prove)
+    site = Site()
+    for n in range(20):
+        flow = site.given.a("flow", name="f", slug=f"f{n}", title="t", designation="authentication")
+        for order, stage in enumerate((site.who, site.password, site.login)):
+            site.given.a("flow_binding", target=flow.pk, stage=stage.pk, order=order)
+    assert weaknesses(site.catalog) == ()
+    assert len(looked) == 1
 
 
 def test_one_proof_left_is_enough() -> None:

@@ -153,11 +153,11 @@ def test_what_cannot_be_tailed_is_told_with_the_reason(capsys: pytest.CaptureFix
 
 
 def test_large_parts_are_told_by_what_matters(written: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
-    evidence = Evidence(session=ALICE, run="run-1", binding="b", version=1, subject="u", method="password", at_us=1)
+    evidence = Evidence(session=ALICE, run="run-1", binding="b", version=1, subject="u", method="password", at_us=1, proves="password")
     passed = StagePassed(run="run-1", binding="0123456789", evidence=evidence, context={"is_redirected": True})
     written(transition(ALICE, 1, "", "a1", SessionStarted(), passed, CounterSet(name="failures", value=0)))
     _, stage, counter = shown(capsys, SESSIONS)
-    assert 'run=run-1 binding=01234567 evidence=password by=u context={"is_redirected":true}' in stage
+    assert 'run=run-1 binding=01234567 evidence=password by=u proves=password context={"is_redirected":true}' in stage
     assert "kind=" not in stage
     assert "name=failures value=0" in counter
 
