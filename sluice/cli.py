@@ -99,6 +99,20 @@ def tail(
 
 
 @app.command()
+def doctor(
+    url: Annotated[str, typer.Argument(metavar="URL", help="As browsers have it: https://login.example.com, or with a path.")],
+    ca_file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Who signs the front's certificate (PEM).")] = None,
+) -> None:
+    """Look at a running Sluice through its front: origin, path, addresses, cookies. Says what to change; exit code 1 if something is."""
+    from sluice.doctor import doctor as look
+
+    found = look(url, ca_file)
+    for finding in found:
+        typer.echo(str(finding))
+    raise typer.Exit(0 if all(finding.good for finding in found) else 1)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from importlib.metadata import version as installed

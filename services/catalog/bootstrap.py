@@ -25,6 +25,7 @@ from shared.kernel.tasks import failure_of
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log, ReadableLog, TopicPartition
 from shared.postgres.pool import Database, open_pool
+from shared.postgres.probe import WriteProbe
 from shared.postgres.relay import Relay
 from shared.postgres.repeating import Repeating
 from shared.telemetry.metrics import count_dead_letter
@@ -53,8 +54,10 @@ class Catalog:
         relay: Relay,
         repeating: Repeating,
         tokens: TokenProjection,
+        probe: WriteProbe,
     ) -> None:
         self._database = database
+        self._probe = probe
         self._log = log
         self._store = store
         self._applying = applying
@@ -73,7 +76,7 @@ class Catalog:
 
     def needs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """See `Service.needs`."""
-        return {"postgres": self._database.prepare}
+        return {"postgres": self._probe.reach}
 
     async def start(self) -> None:
         """Apply the shipped flows if PostgreSQL is there, else as soon as it is; then relay, and sweep every hour."""
@@ -150,9 +153,9 @@ async def build(settings: Settings, log: Log, clock: Clock) -> Catalog:
     store = PostgresStore(database, clock, random_id, current_traceparent)
     dead_letters = DeadLetters(log, SCHEMA, clock, count_dead_letter)
     tokens = TokenProjection(log, dead_letters, clock)
-    relay = Relay(database, log, clock)
+    relay, probe = Relay(database, log, clock), WriteProbe(database, clock)
     repeating = Repeating(database, log, DEFINITIONS, version_of, store.tell_again, dead_letters, clock)
-    return Catalog(database, log, store, Applying(store, new_pk), Editing(store, new_pk), relay, repeating, tokens)
+    return Catalog(database, log, store, Applying(store, new_pk), Editing(store, new_pk), relay, repeating, tokens, probe)
 
 
 async def apply_files(dsn: str, paths: Sequence[Path], actor: str, *, end_runs: bool = False, force: bool = False) -> list[str]:

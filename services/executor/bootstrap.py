@@ -43,6 +43,7 @@ from shared.kernel.tasks import failure_of
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log
 from shared.postgres.pool import Database
+from shared.postgres.probe import WriteProbe
 from shared.postgres.relay import Relay
 from shared.postgres.repeating import Repeating
 from shared.telemetry.lag import watch_lag
@@ -186,6 +187,8 @@ class Executor:
         self._worker = worker
         self._edge = edge
         self._chores: list[asyncio.Task[None]] = []
+        self._probe = WriteProbe(database, clock)
+        self._has_one_secret = False
 
     def needs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """See `Service.needs`."""
@@ -231,8 +234,11 @@ class Executor:
         return failure_of(*self._chores) or next((role.failure for role in roles if role and role.failure), None)
 
     async def _prepare(self) -> None:
-        await self._database.prepare()
-        await keep_to_one_secret(self._database, self._settings.secrets)
+        if not self._has_one_secret:  # readiness asks again and again
+            await self._database.prepare()
+            await keep_to_one_secret(self._database, self._settings.secrets)
+            self._has_one_secret = True
+        await self._probe.reach()
 
     async def _first_administrator(self) -> None:
         """Make `akadmin` if a password or a token for it was given; nobody sits here to be told a made-up one."""

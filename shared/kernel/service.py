@@ -16,7 +16,7 @@ class Service(Protocol):
         """What has to be there beside the log before `start`, by name (`postgres`); each call is one try to reach it.
 
         A call raises `Unavailable` while it is away, another `SluiceError` where waiting would not help. A process that
-        knows that all is there need not ask.
+        knows that all is there need not ask. Readiness asks again and again, so a try's answer holds for a second.
         """
         ...
 

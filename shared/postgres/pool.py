@@ -45,6 +45,12 @@ class PostgresUnavailable(Unavailable):
     code = "E_POSTGRES_UNAVAILABLE"
 
 
+class PostgresReadOnly(PostgresUnavailable):
+    """PostgreSQL answers questions and takes no write: a standby that was not promoted, or somebody has set it so."""
+
+    code = "E_POSTGRES_READ_ONLY"
+
+
 class PostgresRefused(SluiceError):
     """PostgreSQL is there and will not have us, or we cannot trust it; the text names the setting and the reason."""
 
@@ -63,6 +69,8 @@ def refused() -> Iterator[None]:
 
 
 def _unavailable(failure: Exception, place: str) -> PostgresUnavailable:
+    if isinstance(failure, asyncpg.ReadOnlySQLTransactionError):
+        return PostgresReadOnly(f"PostgreSQL{place and f' at {place}'} takes no writes")
     # Of what the driver and the server say, only what the network says: the rest may quote a visitor, or the URI.
     why = f": {failure}" if isinstance(failure, OSError) and str(failure) else ""
     return PostgresUnavailable(f"PostgreSQL{place and f' at {place}'} is away or too slow ({type(failure).__name__}{why})")

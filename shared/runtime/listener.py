@@ -1,21 +1,27 @@
 """The visitors' port of a process: the routes of its services and their health, behind the guard that all share."""
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from opentelemetry.trace import SpanKind
 
 from shared.kernel.clock import Clock
+from shared.kernel.errors import SluiceError
 from shared.kernel.service import Service
 from shared.kernel.settings import Address, CommonSettings
+from shared.runtime import fronts
 from shared.runtime.addresses import listening_on
 from shared.telemetry.logs import security
 from shared.telemetry.propagation import span
-from shared.web import health, server
+from shared.web import health, seen, server
 from shared.web.app import make_app
 from shared.web.client import Clients
 from shared.web.headers import Hsts
 from shared.web.limits import Limits
 from shared.web.security_log import SecurityLog
+
+_log = logging.getLogger(__name__)
 
 
 class Listener:
@@ -33,22 +39,42 @@ class Listener:
         )
         hsts = Hsts(settings.hsts_max_age, subdomains=settings.hsts_subdomains)
         routes = [
-            *health.routes(lambda: {**waiting(), **readiness(services)}),
+            *seen.routes(),
+            *health.routes(lambda: {**waiting(), **readiness(services)}, lambda: _probed(services, waiting())),
             *(route for service in services for route in service.routes()),
         ]
         app = make_app(routes, limits, records, clients, trace=lambda name: span(name, SpanKind.SERVER, parent=None), hsts=hsts)
         self._server = server.Listener(app, limits, records)
         self.address = settings.listen
+        self._warnings = tuple(fronts.warnings(settings))
 
     async def start(self) -> None:
         """Listen; `address` then has the real port if a free one was wanted."""
         with listening_on(self.address, "listen"):
             _, port = await self._server.start(*self.address)
         self.address = Address(self.address.host, port)
+        for warning in self._warnings:
+            _log.warning("%s", warning)
 
     async def stop(self) -> None:
         """Take no more connections, finish what is being answered."""
         await self._server.stop()
+
+
+async def _probed(services: Sequence[Service], waiting: Mapping[str, bool]) -> dict[str, str | None]:
+    if waiting:  # nothing of it can be tried yet
+        return {}
+    tries = {f"{service.name}.{what}": attempt for service in services for what, attempt in service.needs().items()}
+    return dict(zip(tries, await asyncio.gather(*map(_reason, tries.values())), strict=True))
+
+
+async def _reason(attempt: Callable[[], Awaitable[None]]) -> str | None:
+    """Why a try failed, by its stable code: anybody may read it."""
+    try:
+        await attempt()
+    except SluiceError as failure:
+        return failure.code
+    return None
 
 
 def readiness(services: Sequence[Service]) -> dict[str, bool]:

@@ -18,6 +18,7 @@ from shared.kernel.errors import Unavailable
 from shared.web import base, clearing, health
 from shared.web.client import Client, Clients
 from shared.web.errors import Refusal, later
+from shared.web.forwarded import FORWARDING
 from shared.web.headers import HEADERS, Hsts
 from shared.web.limits import Limits
 from shared.web.problems import problem, wants_page
@@ -71,6 +72,7 @@ class _Guard:
         self._clients = clients
         self._trace = trace
         self._hsts = hsts
+        self._strangers: set[str] = set()
 
     @property
     def middleware(self) -> Middleware:
@@ -116,9 +118,17 @@ class _Guard:
 
     def _client(self, request: web.Request) -> Client:
         client = self._clients.of(request)
+        if not client.fronted and client.peer not in self._strangers and len(self._strangers) < _STRANGERS:
+            self._notice(request, client.peer)
         for code in client.unread:
             self._records.remind(code, {"connection": client.peer})
         return client
+
+    def _notice(self, request: web.Request, peer: str) -> None:
+        # A stranger's, or those of a front that nobody has told us of: only the administrator can say.
+        if any(name in request.headers for name in FORWARDING):
+            self._strangers.add(peer)
+            _log.warning("forwarding headers from %s are not read: if that is a front, it belongs into SLUICE_TRUSTED_PROXIES", peer)
 
     def _refused(self, request: web.Request, refusal: Refusal) -> web.StreamResponse:
         if refusal.record:
@@ -131,6 +141,7 @@ class _Guard:
             self._records.record(kind, size, {"correlation_id": request[CORRELATION], **facts})
 
 
+_STRANGERS: Final = 16  # connections with forwarding headers that are told of: a front is soon among them, and no more can fill a log
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 

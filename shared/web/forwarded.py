@@ -22,6 +22,8 @@ Source = Literal["auto", "x-forwarded", "forwarded"]
 """Which headers count: `auto` is X-Forwarded-* if there is any of them, else `Forwarded`."""
 
 _X: Final = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port")
+FORWARDING: Final = (*_X, "X-Forwarded-Prefix", "Forwarded")
+"""All headers by which a front speaks of its visitors."""
 _SCHEMES: Final = {"https": "https", "http": "http", "wss": "https", "ws": "http"}
 _PORT: Final = r"(?::(?:[0-9]{0,5}|_[A-Za-z0-9._-]{1,64}))?"
 _V4 = re.compile(rf"([0-9.]{{7,15}}){_PORT}\Z")

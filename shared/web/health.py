@@ -1,7 +1,7 @@
 """`/-/health/live/` and `/-/health/ready/`: what an orchestrator asks before it restarts us or sends visitors."""
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -10,15 +10,26 @@ READY: Final = "/-/health/ready/"
 PATHS: Final = (LIVE, READY)
 
 
-def routes(readiness: Callable[[], Mapping[str, bool]]) -> tuple[web.RouteDef, ...]:
-    """The two routes. `readiness` says by name what has to be true; 503 while something is not."""
+async def _nothing_to_try() -> Mapping[str, str | None]:
+    return {}
+
+
+def routes(
+    readiness: Callable[[], Mapping[str, bool]], probe: Callable[[], Awaitable[Mapping[str, str | None]]] = _nothing_to_try
+) -> tuple[web.RouteDef, ...]:
+    """The two routes. `readiness` says by name what has to be true, `probe` what only a try can tell: None, or the reason why a
+    visitor would get nothing. 503 while something is not."""
 
     async def live(request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
 
     async def ready(request: web.Request) -> web.Response:
-        parts = dict(readiness())
+        tried = await probe()
+        parts = {**readiness(), **{name: reason is None for name, reason in tried.items()}}
         good = all(parts.values())
-        return web.json_response({"status": "ok" if good else "not ready", "parts": parts}, status=200 if good else 503)
+        body: dict[str, Any] = {"status": "ok" if good else "not ready", "parts": parts}
+        if reasons := {name: reason for name, reason in tried.items() if reason is not None}:
+            body["reasons"] = reasons
+        return web.json_response(body, status=200 if good else 503)
 
     return (web.get(LIVE, live), web.get(READY, ready))

@@ -9,7 +9,9 @@ import pytest
 from aiohttp import web
 
 from shared.kernel.clock import FixedClock
+from shared.kernel.errors import SluiceError
 from shared.kernel.settings import Address, CommonSettings
+from shared.postgres.pool import PostgresReadOnly, PostgresRefused, PostgresUnavailable
 from shared.runtime.addresses import AddressTaken, refuse_taken
 from shared.runtime.listener import Listener
 
@@ -22,9 +24,14 @@ class Greeter:
 
     def __init__(self) -> None:
         self.awake = True
+        self.refusing: SluiceError | None = None
 
     def needs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        return {}
+        return {"postgres": self.write}
+
+    async def write(self) -> None:
+        if self.refusing is not None:
+            raise self.refusing
 
     async def start(self) -> None: ...
 
@@ -88,3 +95,29 @@ def test_the_port_for_metrics_is_looked_at_before_the_start_as_well() -> None:
         wanted = CommonSettings(listen=Address("127.0.0.1", 0), metrics_listen=Address("127.0.0.1", port))
         with pytest.raises(AddressTaken, match="SLUICE_METRICS_LISTEN sets another address"):
             refuse_taken(wanted)
+
+
+async def test_ready_is_what_a_visitor_would_meet_with_the_reason_and_none_of_its_words(listener: Listener, greeter: Greeter) -> None:
+    assert await told(listener) == (200, {"greeter.awake": True, "greeter.postgres": True}, None)
+    for refusing in (PostgresReadOnly("at 10.0.0.3"), PostgresUnavailable("at 10.0.0.3"), PostgresRefused("at 10.0.0.3")):
+        greeter.refusing = refusing
+        assert await told(listener) == (503, {"greeter.awake": True, "greeter.postgres": False}, {"greeter.postgres": refusing.code})
+    greeter.refusing = None
+    assert (await told(listener))[0] == 200
+
+
+async def told(listener: Listener) -> tuple[int, object, object]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://{listener.address}/-/health/ready/") as answer:
+        body = await answer.json()
+        return answer.status, body["parts"], body.get("reasons")
+
+
+async def test_what_is_still_waited_for_is_not_tried() -> None:
+    greeter = Greeter()
+    greeter.refusing = PostgresUnavailable()
+    made = Listener([greeter], settings(), FixedClock(), lambda: {"kafka": False})
+    await made.start()
+    try:
+        assert await told(made) == (503, {"kafka": False, "greeter.awake": True}, None)
+    finally:
+        await made.stop()
