@@ -108,6 +108,10 @@ class _Guard:
         except Unavailable as away:
             _log.warning("a request could not be served: %s", away.code)
             answer = self._refused(request, later(away.code))
+        except web.HTTPNotFound:
+            there = await base.with_slash(request)
+            found = None if there is None else web.Response(status=308, headers={"Location": there})
+            answer = found or self._refused(request, Refusal(404, "not_found"))
         except web.HTTPException as stopped:
             answer = self._refused(request, _as_refusal(stopped))
         except Exception:  # noqa: BLE001 - here an error that nobody foresaw becomes an answer and a log line
@@ -153,8 +157,6 @@ def _route(request: web.Request) -> str:
 
 def _as_refusal(stopped: web.HTTPException) -> Refusal:
     match stopped:
-        case web.HTTPNotFound():
-            return Refusal(404, "not_found")
         case web.HTTPMethodNotAllowed():
             return Refusal(405, "method_not_allowed", headers={"Allow": ", ".join(sorted(stopped.allowed_methods))})
         case _:

@@ -39,6 +39,19 @@ def linked(url: str) -> str:
     return ours(url) if url.startswith(_OWN_LINKS) else url
 
 
+async def with_slash(request: web.Request) -> str | None:
+    """Where a page is that somebody has typed without its last slash, as the browser has to write it; None if there is none."""
+    path = request.rel_url.raw_path
+    if path == _BASE.get():
+        return f"{path}/"
+    if path.endswith("/") or path.startswith("/api/"):
+        return None
+    query = request.rel_url.raw_query_string
+    there = URL.build(path=f"{path}/", query_string=query, encoded=True)
+    match = await request.app.router.resolve(request.clone(rel_url=there))
+    return None if match.http_exception is not None else ours(str(there))
+
+
 async def inner(request: web.Request, base: str) -> web.Request:
     """The request as the application's routes know it: `base` taken off its path. A front may have done so already."""
     path = request.rel_url.raw_path

@@ -45,17 +45,17 @@ class Entry:
         return (
             web.get("/", self.root),
             web.get("/if/user/", self.user),
-            web.get("/flows/-/default/{designation}/", self.default, allow_head=False),
-            web.get("/flows/-/cancel/", self.cancel, allow_head=False),
+            web.get("/flows/-/default/{designation}/", self.default),
+            web.get("/flows/-/cancel/", self.cancel),
         )
 
     async def root(self, request: web.Request) -> web.Response:
         """To one's own page, or to the log-in and back here."""
         visit = await self._visits.of(request)
         if visit.login is None:
-            return _found(f"/flows/-/default/authentication/?next={quote(ours(request.raw_path), safe='/')}")
+            return _found(ours("/flows/-/default/authentication/") + f"?next={quote(ours(request.raw_path), safe='/')}")
         query = request.rel_url.raw_query_string
-        return _found("/if/user/" + (f"?{query}" if query else ""))
+        return _found(ours("/if/user/") + (f"?{query}" if query else ""))
 
     async def user(self, request: web.Request) -> web.Response:
         """Who one is."""
@@ -79,7 +79,7 @@ class Entry:
         match reply.outcome:
             case "located" if reply.slug:
                 self._unknown.found(reply.slug)
-                return _found(queries.rebuilt(f"/if/flow/{reply.slug}/", request.rel_url.raw_query_string))
+                return _found(queries.rebuilt(ours(f"/if/flow/{reply.slug}/"), request.rel_url.raw_query_string))
             case "located" | "unknown_flow":
                 raise Refusal(404, "flow_unknown", record=False)
             case _:
@@ -89,7 +89,7 @@ class Entry:
         """Give up all open runs; another site cannot make a browser do that."""
         visit = await self._visits.of(request)
         answer = _found(_after_cancel(queries.last_values(request.rel_url.raw_query_string).get("next"), visit))
-        if visit.session is None or visit.unasked:
+        if request.method == "HEAD" or visit.session is None or visit.unasked:
             return answer
         try:
             reply = (await self._steps.ask(visit, Asked("cancel"))).reply
@@ -111,8 +111,8 @@ def _after_cancel(wanted: str | None, visit: Visit) -> str:
     target = outer_destination(wanted)
     if visit.login is None and target:
         return target
-    return AFTER_CANCEL + (f"?next={quote(target, safe='/')}" if target else "")
+    return ours(AFTER_CANCEL) + (f"?next={quote(target, safe='/')}" if target else "")
 
 
 def _found(location: str) -> web.Response:
-    return web.Response(status=302, headers={"Location": ours(location)}, content_type="text/html", charset="utf-8")
+    return web.Response(status=302, headers={"Location": location}, content_type="text/html", charset="utf-8")

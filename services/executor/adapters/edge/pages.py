@@ -1,5 +1,6 @@
 """`/if/flow/<slug>/`: a flow for a browser, by plain forms. It shows the same challenge objects that the API answers with."""
 
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
@@ -31,12 +32,23 @@ class FlowPages:
         self._csrf = csrf
 
     def routes(self) -> tuple[web.RouteDef, ...]:
-        """GET and POST; a HEAD would take a step that nobody sees."""
-        return (web.get("/if/flow/{slug}/", self.get, allow_head=False), web.post("/if/flow/{slug}/", self.post))
+        """GET, HEAD and POST."""
+        path = "/if/flow/{slug}/"
+        return (web.get(path, self.get, allow_head=False), web.head(path, self.head), web.post(path, self.post))
 
     async def get(self, request: web.Request) -> web.Response:
         """Show the flow's current challenge."""
+        return await self._shown(request, await self._visit(request))
+
+    async def head(self, request: web.Request) -> web.Response:
+        """What a browser that has nothing would be shown: nobody sees it, so it takes no step of anybody's, and leaves no cookie."""
         visit = await self._visit(request)
+        nobody = replace(visit, session=None, login=None, login_over=False, shown=None, foreign=False, awaited=None)
+        answer = await self._shown(request, nobody)
+        answer.headers.popall("Set-Cookie", None)
+        return answer
+
+    async def _shown(self, request: web.Request, visit: Visit) -> web.Response:
         if visit.unasked and visit.login:
             return self._asks_first(request, visit)
         try:
