@@ -103,12 +103,12 @@ def doctor(
     url: Annotated[str, typer.Argument(metavar="URL", help="As browsers have it: https://login.example.com, or with a path.")],
     ca_file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Who signs the front's certificate (PEM).")] = None,
 ) -> None:
-    """Look at a running Sluice through its front: origin, path, addresses, cookies. Says what to change; exit code 1 if something is."""
+    """Look at a running Sluice through its front. Says what to change, and in which setting or header; exit code 1 if something is."""
     from sluice.doctor import doctor as look
 
     found = look(url, ca_file)
     for finding in found:
-        typer.echo(str(finding))
+        say(str(finding))
     raise typer.Exit(0 if all(finding.good for finding in found) else 1)
 
 
