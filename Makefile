@@ -5,9 +5,10 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 LOCK := $(PY) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
 T ?= tests
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt cluster bench docs docs-check asyncapi asyncapi-check lock install install-dev clean
+.PHONY: help up test lint fmt cluster bench fuzz docs docs-check asyncapi asyncapi-check lock install install-dev clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +34,9 @@ cluster: .venv/installed ## start a real Kafka broker (needs Java 17, Maven), Po
 
 bench: .venv/installed-dev ## measure logins, embedded and over Kafka, and write docs/performance.md
 	$(PY) -m tests.bench
+
+fuzz: .venv/installed-dev ## fuzz HTTP, blueprints, expressions and records; SECONDS=60 each, at once. SEED=n begins as an earlier run did
+	$(PY) -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 asyncapi: .venv/installed ## write docs/asyncapi.yaml from the contracts
 	$(PY) -m shared.contracts.asyncapi > docs/asyncapi.yaml.new

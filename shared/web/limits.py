@@ -60,7 +60,7 @@ class Limits:
                     parts.append(chunk)
         except TimeoutError:
             raise Refusal(408, "body_too_slow", size=size, close=True) from None
-        except web.RequestPayloadError:
+        except (web.RequestPayloadError, ConnectionError):  # broken, or its sender has gone: nobody's defect
             raise Refusal(400, "body_malformed", size=size, close=True) from None
         return b"".join(parts)
 

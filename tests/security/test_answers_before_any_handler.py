@@ -1,10 +1,14 @@
 """An attacker looks for answers that are not ours: what the HTTP library says by itself echoes, names itself, and forgets headers."""
 
+import asyncio
+
 import pytest
 
 from shared.web.headers import HEADERS
 from tests.integration.edge.conftest import Rig
 from tests.integration.edge.raw import send
+from tests.integration.edge.scripted_worker import AUTH
+from tests.security.whole import Defects
 
 CANARY = "canary-7f3a"
 OK = "GET /-/health/live/ HTTP/1.1\r\nHost: a\r\n"
@@ -63,3 +67,26 @@ async def test_an_expectation_that_is_not_met_ends_the_connection_and_is_recorde
     answer = await send(rig.address, REQUESTS["an expectation with a body"][0])
     assert answer.closed
     assert "expectation" in rig.records.kinds
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /if/flow/%b/ HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9\r\n\r\na=b" % AUTH.encode(),
+        b"POST /api/v3/flows/executor/%b/ HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n{" % AUTH.encode(),
+        b"POST /if/flow/%b/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab" % AUTH.encode(),
+        b"GET /if/flow/%b/ HTTP/1.1\r\nHost: a\r\n\r\n" % AUTH.encode(), b"GET / HTTP/1.1\r\nHost", b"POST /a HTTP/1.1\r\nExpect: x\r\n\r\n",
+    ],
+    ids=["form", "JSON", "chunks", "no body", "head", "expectation"],
+)  # fmt: skip
+async def test_a_sender_who_goes_away_leaves_no_traceback(rig: Rig, head: bytes) -> None:
+    with Defects.watched() as defects:
+        for _ in range(5):
+            _, writer = await asyncio.open_connection(*rig.address)
+            writer.write(head)
+            await writer.drain()
+            assert (await send(rig.address, f"{OK}\r\n".encode())).status == 200  # what was sent before is being read by now
+            writer.transport.abort()
+        assert (await send(rig.address, f"{OK}\r\n".encode())).status == 200
+        await asyncio.sleep(0.05)
+    assert defects.found == []

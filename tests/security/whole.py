@@ -1,8 +1,8 @@
 """A whole executor in this process: socket, edge and a real worker over the log in memory; directory, planner and policy by script."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from services.executor.adapters.edge.edge import Edge
@@ -45,6 +45,17 @@ class Defects(logging.Handler):
         super().__init__(logging.WARNING)
         self.found: list[str] = []
 
+    @classmethod
+    @contextmanager
+    def watched(cls) -> Iterator["Defects"]:
+        """Listen for as long as this lasts."""
+        defects = cls()
+        logging.getLogger().addHandler(defects)
+        try:
+            yield defects
+        finally:
+            logging.getLogger().removeHandler(defects)
+
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.ERROR or record.exc_info:
             self.found.append(f"{record.name}: {record.getMessage()} {record.exc_info and record.exc_info[1]!r}")
@@ -67,12 +78,11 @@ class Whole:
 @asynccontextmanager
 async def whole(flows: Mapping[str, Sequence[PlannedStage]] | None = None) -> AsyncIterator[Whole]:
     """Run it; everything is gone at the end."""
-    keys, world, defects = Keys(), World(flows), Defects()
+    keys, world = Keys(), World(flows)
     world.opener = Opener(keys)
     records = SecurityLog(Records(), world.clock)
     settings = EdgeSettings(secrets=(b"s" * 32,), reply_wait_s=PATIENT_S)
-    logging.getLogger().addHandler(defects)
-    try:
+    with Defects.watched() as defects:
         async with world:
             edge = Edge(world.log, FakeLogins(), FakeRevocations(), keys, settings, world.clock, {"good-token": 7}.get, partition=1)
             await edge.start()
@@ -84,5 +94,3 @@ async def whole(flows: Mapping[str, Sequence[PlannedStage]] | None = None) -> As
             finally:
                 await listener.stop()
                 await edge.stop()
-    finally:
-        logging.getLogger().removeHandler(defects)
