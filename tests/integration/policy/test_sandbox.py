@@ -12,8 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
+from services.policy.adapters.sandbox import second_wall
 from services.policy.adapters.sandbox.program import compiled
 from services.policy.adapters.sandbox.scope import OUTPUT_BYTES
+from services.policy.adapters.sandbox.second_wall import NoSandbox
 from services.policy.adapters.sandbox.workers import Limits, Workers
 from services.policy.application.ports import Moment
 from shared.contracts.people import GroupFacts, UserFacts, Visitor
@@ -270,6 +272,20 @@ async def test_after_the_end_no_process_is_left_and_no_question_hangs() -> None:
     await workers.stop()
     assert not workers.ready
     assert _processes() == []
+
+
+@pytest.mark.parametrize("script", ["exit 3", "exec /no/such/program"])
+async def test_workers_that_do_not_work_behind_their_walls_refuse_the_start(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "sluice-sandbox"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(second_wall, "checked", lambda: program)
+    workers = Workers(1, Limits(seconds=1.0))
+    with pytest.raises(NoSandbox, match="behind their walls"):
+        await workers.start()
+    assert not workers.ready
 
 
 class _Panic(BaseException):

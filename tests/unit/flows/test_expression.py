@@ -29,6 +29,8 @@ return not hasattr(flow_plan.context.get("pending_user"), "backend")
         "return any(g.name == 'x' for g in request.user.groups)",
         "x: dict = {}\nx['a'] = 1\nreturn not x",
         "pass",
+        'return regex_match(request.user.name, "\\d+\\.")',  # a warning of Python's parser is none of ours
+        "return 1or 2",
         'return "{0.username} {name:>{width}}".format(request.user, name="a", width=5)',
         'return "{{0.__class__}}".format(1)',
         'return f"\u00fc {request.user.name!r:>{1}} {{\u00fc}}"',

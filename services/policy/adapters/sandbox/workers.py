@@ -40,8 +40,8 @@ GRACE_S: Final = 0.1
 """How long after its limit a worker that does not stop by itself is killed."""
 STARVED_S: Final = 2.0
 """How much longer a worker may take for one exchange on a machine that gives it no time, before it counts as dead."""
-RECYCLED_AFTER: Final = 10_000
-"""Evaluations after which a worker is replaced, so that what it may have lost of its memory comes back."""
+RECYCLED_AFTER: Final = 5_000
+"""Evaluations after which a worker is replaced: what it may have lost of its memory comes back, and its CPU is not used up."""
 _log = logging.getLogger(__name__)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOK_UPS: Final = {"sluice_ip": address, "sluice_net": network}
@@ -74,10 +74,12 @@ class Workers:
         """
         keep_others_out()
         loop = asyncio.get_running_loop()
-        self._pool = await loop.run_in_executor(self._threads, self._opened)
-        moment = Moment(0, "warm")
-        warm = compiled("return True")
-        await asyncio.gather(*(loop.run_in_executor(self._threads, self._run, warm, {}, moment, STARVED_S) for _ in range(self._processes)))
+        try:
+            self._pool = await loop.run_in_executor(self._threads, self._opened)
+            await asyncio.gather(*(loop.run_in_executor(self._threads, self._warm_up) for _ in range(self._processes)))
+        except (PolicyError, RuntimeError) as failure:
+            await self.stop()
+            raise second_wall.NoSandbox(f"the sandbox's workers do not run behind their walls: {failure}") from None
 
     async def stop(self) -> None:
         """End the processes, those at work too."""
@@ -113,6 +115,9 @@ class Workers:
             max_checkouts_per_worker=RECYCLED_AFTER,
         )
         return pool.__enter__()
+
+    def _warm_up(self) -> None:
+        self._run(compiled("return True"), {}, Moment(0, "warm"), STARVED_S)
 
     def _run(self, program: Program, given: dict[str, Any], moment: Moment, limit_s: float) -> Decision:
         if self._pool is None:

@@ -8,6 +8,7 @@ import ctypes
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +49,7 @@ def become(program: Path, arguments: list[str]) -> None:
 
 def wall_in(program: Path) -> dict[str, str]:
     """Build all walls around this process, leaving it what this program needs to start; what could not be had, by wall."""
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    _close_inherited()
     _move(os.open(program, os.O_RDONLY), PROGRAM)
     _move(os.open(os.devnull, os.O_WRONLY), 2)  # who has broken out could write log lines of its own choice
     needed = [path for path in (str(program), _LINKER_CACHE, *_libraries()) if os.path.exists(path)]
@@ -57,6 +58,13 @@ def wall_in(program: Path) -> dict[str, str]:
     for file in files:
         os.close(file)
     return missing
+
+
+def _close_inherited() -> None:
+    for name in os.listdir("/proc/self/fd"):  # a range up to the limit of open files may have a billion steps
+        if int(name) > 2:
+            with suppress(OSError):  # the listing's own is among them
+                os.close(int(name))
 
 
 def _move(file: int, to: int) -> None:
