@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 KIB: Final = 1024
 HUGE: Final = 4096 * KIB
@@ -49,28 +49,35 @@ class Case:
                 raise
 
 
+class Steps:
+    """Counts, while it is entered, the lines of Python that run in this thread and the functions of C that are called."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
+        self.count += event == "line"
+        return self._trace
+
+    def _profile(self, frame: FrameType, event: str, arg: object) -> None:
+        self.count += event == "c_call"
+
+    def __enter__(self) -> Self:
+        self._before = sys.gettrace(), sys.getprofile()
+        sys.settrace(self._trace)
+        sys.setprofile(self._profile)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before[0])
+        sys.setprofile(self._before[1])
+
+
 def steps(run: Callable[[], object]) -> int:
-    """Lines of Python run, and functions of C called."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, arg: object) -> Any:
-        nonlocal count
-        count += event == "line"
-        return trace
-
-    def profile(frame: FrameType, event: str, arg: object) -> None:
-        nonlocal count
-        count += event == "c_call"
-
-    before = sys.gettrace(), sys.getprofile()
-    sys.settrace(trace)
-    sys.setprofile(profile)
-    try:
+    """What running this takes."""
+    with Steps() as counted:
         run()
-    finally:
-        sys.settrace(before[0])
-        sys.setprofile(before[1])
-    return count
+    return counted.count
 
 
 def per_byte(case: Case, size: int) -> float:

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 import pytest
 
 from services.executor.domain.identifiers import looked_for_email
-from tests.security.cost import KIB, Case, per_byte, steps, unfinished
+from tests.integration.edge.raw import send
+from tests.security.cost import KIB, Case, Steps, per_byte, steps, unfinished
+from tests.security.test_wrong_types import flow_of
+from tests.security.whole import Whole, whole
 
 HERE = "tests.security.readers"
 EDGE = "services.executor"
@@ -121,3 +124,34 @@ def test_readers_come_to_the_end_of_a_megabyte() -> None:
 def test_a_domain_that_is_none_is_not_spelled_in_ascii_first(domain: str) -> None:
     assert looked_for_email(f"a@{domain}") is None
     assert steps(lambda: looked_for_email(f"a@{domain}")) < 40 * KIB
+
+
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+BODIES = {
+    "one text": (JSON, '{"uid_field": "', "x", '"}'), "an unknown field": (JSON, '{"other": "', "x", '"}'), "escapes": (JSON, '{"uid_field": "', "\\u0041", '"}'),
+    "escaped quotes without an end": (JSON, '{"uid_field": "', '\\"', ""), "a list": (JSON, '{"uid_field": [', "1,", "1]}"),
+    "empty objects": (JSON, '{"webauthn": [', "{},", "{}]}"), "letters outside ASCII": (JSON, '{"uid_field": "', "\xc3\xa4", '"}'),
+    "blanks": (JSON, "{", " ", "}"), "an object": (JSON, '{"selected_challenge": {"a": "', "x", '"}}'),
+    "a form's text": (FORM, "uid_field=", "x", ""), "a form's escapes": (FORM, "uid_field=", "%41", ""), "ampersands": (FORM, "a=b", "&", ""),
+    "a form's bad escapes": (FORM, "uid_field=", "%C3", ""), "neither": ("text/plain", "", "x", ""), "parts": ("multipart/form-data; boundary=a", "", "--a\r\n", ""),
+}  # fmt: skip
+
+
+async def taken(target: Whole, path: str, body: bytes, kind: str) -> int:
+    """The steps of everything in this process, the sender included, from a request to its answer."""
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nSec-Fetch-Site: same-origin\r\nContent-Length: {len(body)}\r\n\r\n"
+    with Steps() as counted:
+        answer = await send(target.address, head.encode(), body)
+    assert answer.status in (200, 302, 303, 400, 403, 415), answer
+    return counted.count
+
+
+@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("path", ["/api/v3/flows/executor/login/", "/api/v3/flows/executor/mfa/", "/if/flow/login/"])
+async def test_a_whole_request_costs_no_more_than_its_bytes(path: str, name: str) -> None:
+    kind, start, unit, end = BODIES[name]
+    async with whole({"login": flow_of("identification"), "mfa": flow_of("authenticator_validate")}) as target:
+        bodies = [(start + unit * ((size * KIB - 64) // len(unit)) + end).encode("latin-1") for size in (1, 64)]
+        await taken(target, path, bodies[0], kind)
+        small, large = [await taken(target, path, body, kind) for body in bodies]
+    assert large - small <= 6 * 63 * KIB

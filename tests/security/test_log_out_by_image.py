@@ -22,6 +22,8 @@ UNASKED: dict[str, dict[str, str]] = {
     "a prerender": {"Sec-Purpose": "prefetch;prerender", "Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
     "a prefetch by a proxy": {"Sec-Purpose": "prefetch;anonymous-client-ip"},
     "an older prefetch": {"Purpose": "prefetch"}, "Firefox's older one": {"X-Moz": "prefetch"}, "Safari's preview": {"X-Purpose": "preview"},
+    "an image of an older browser": {"Accept": "image/webp,image/avif,video/*;q=0.8,image/png,image/svg+xml,*/*;q=0.5"},
+    "a style sheet of an older browser": {"Accept": "text/css,*/*;q=0.1"}, "a sound": {"Accept": "audio/webm,audio/ogg,*/*;q=0.5"},
     "in other letters": {"SEC-PURPOSE": "PREFETCH"},
 }  # fmt: skip
 WANTED: dict[str, dict[str, str]] = {
@@ -46,7 +48,7 @@ async def test_nobody_is_logged_out_who_did_not_ask(rig: Rig, browser: Browser, 
     await logged_in(browser)
     steps = len(rig.worker.steps)
     for target in WAYS_OUT:
-        answer = await browser.send("GET", target, {**UNASKED[name], "Accept": "text/html, application/json"})
+        answer = await browser.send("GET", target, {"Accept": "text/html, application/json", **UNASKED[name]})
         assert answer.status < 500
         assert "Max-Age=0" not in answer.cookies().get("authentik_session", "")
     assert len(rig.worker.steps) == steps
@@ -68,3 +70,11 @@ async def test_the_page_asks_and_its_link_logs_out(rig: Rig, browser: Browser) -
     assert f'href="/if/flow/{OUT}/"' in page.text
     await browser.send("GET", f"/if/flow/{OUT}/", WANTED["our own link"])
     assert (await browser.get("/api/v3/core/users/me/")).status == 403
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "TRACE"])
+async def test_only_a_get_logs_out(rig: Rig, browser: Browser, method: str) -> None:
+    await logged_in(browser)
+    for target in WAYS_OUT:
+        await browser.send(method, target)
+    assert (await browser.get("/api/v3/core/users/me/")).status == 200

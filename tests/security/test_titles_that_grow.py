@@ -92,7 +92,7 @@ def formats(source: Path) -> list[str]:
                 continue
             case ast.BinOp(op=ast.Mod()):
                 found.append(ast.unparse(node))
-            case ast.Call(func=ast.Attribute(attr="format" | "format_map" | "vformat" | "safe_substitute", value=on)):
+            case ast.Call(func=ast.Attribute(attr="format" | "format_map" | "vformat" | "safe_substitute" | "from_string", value=on)):
                 if not (
                     isinstance(on, ast.Constant) or (isinstance(on, ast.Name | ast.Attribute) and _constant(on) in constants | IMPORTED)
                 ):
@@ -126,6 +126,6 @@ def test_nothing_but_a_literal_is_ever_a_format() -> None:
 def test_the_search_finds_what_it_is_for(tmp_path: Path) -> None:
     source = tmp_path / "seeded.py"
     source.write_text(
-        "a = flow.title % {'user': x}\nb = title.format(user=x)\nc = Template(t)\nd = flow.title.format_map(y)\ne = '%s' % z\n"
+        "a = flow.title % {'user': x}\nb = title.format(user=x)\nc = Template(t)\nd = flow.title.format_map(y)\nf = environment.from_string(title)\ne = '%s' % z\n"
     )
-    assert len(formats(source)) == 4
+    assert len(formats(source)) == 5
