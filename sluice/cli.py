@@ -136,6 +136,18 @@ def topics_describe(replication: Annotated[int, typer.Option(min=1, help="The co
     describe(replication)
 
 
+@topics.command("acls")
+def topics_acls(
+    principal: Annotated[list[str] | None, typer.Option(metavar="SERVICE=User:NAME", help="Who a service is to the brokers.")] = None,
+    reader: Annotated[list[str] | None, typer.Option(metavar="User:NAME", help="May read every topic and write none.")] = None,
+    command_config: Annotated[str | None, typer.Option(metavar="FILE", help="For the commands: how the administrator connects.")] = None,
+) -> None:
+    """Print who may do what on the brokers, as kafka-acls.sh commands. A service is User:SERVICE unless --principal says otherwise."""
+    from sluice.acls import acls
+
+    acls(principal or (), reader or (), command_config)
+
+
 @users.command("create")
 def users_create(
     name: Name,

@@ -19,6 +19,7 @@ from shared.contracts.envelope import CONTENT_TYPE
 from shared.contracts.messages import MESSAGES
 from shared.contracts.model import Contract, Value
 from shared.contracts.topics import TOPICS, Topic
+from shared.contracts.writers import WRITERS, Proof
 
 BINDING: Final = "0.5.0"
 READERS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -49,9 +50,14 @@ What the services of Sluice say to each other. A record's headers are a CloudEve
 mode) and a W3C trace context; its value is msgpack of the payload, strict and canonical: one value has one byte string.
 A reader refuses unknown fields; a new field is a new version (`ce_dataversion`), which readers bring up to date.
 
-In `executor.sessions` a transition counts only if `ce_subjectversion` is the version before it plus one and `ce_parentid` is the
+On Kafka a record counts only if its header `sluice-proof` says that a service which may write the topic wrote it there (docs/security.md,
+"Verifying a record"); a channel says by what. In `executor.sessions` a transition counts only if `ce_subjectversion` is the version before it plus one and `ce_parentid` is the
 id of the last one that counted; anything else is to be skipped.
 """
+_PROOFS: Final[Mapping[Proof, str]] = {
+    "mac": "Proved by a MAC among executors.",
+    "signature": "Signed by the service that writes.",
+}
 _SCHEMAS: Final = "#/components/schemas/"
 
 
@@ -100,7 +106,7 @@ def _channel(topic: Topic) -> dict[str, Any]:
         "address": topic.name,
         "title": topic.name,
         "summary": f"{topic.carries[0].upper()}{topic.carries[1:]}.",
-        "description": f"Keyed by {topic.key}. Written by {topic.writer}.",
+        "description": f"Keyed by {topic.key}. Written by {topic.writer}. {_PROOFS[WRITERS[topic.name].proof]}",
         "messages": {message.wire_type: {"$ref": f"#/components/messages/{message.wire_type}"} for message in MESSAGES[topic.name]},
         "bindings": {
             "kafka": {"topic": topic.name, "partitions": topic.partitions, "topicConfiguration": configuration, "bindingVersion": BINDING}
@@ -156,6 +162,7 @@ def _envelope() -> dict[str, Any]:
             "ce_causationid": {**text, "description": "The id of the record that led to this one."},
             "ce_correlationid": {**text, "description": "The conversation that this belongs to."},
             "traceparent": {"type": "string", "description": "W3C Trace Context."},
+            "sluice-proof": {"type": "string", "format": "binary", "description": "On Kafka: who wrote the record, when, and the proof of it."},
         },
     }
 

@@ -41,3 +41,6 @@ WRITERS: Final[Mapping[str, Writers]] = {
     topics.DIRECTORY_EVENTS: Writers("signature", ("executor",), ("executor",)),
     topics.DEAD_LETTERS: Writers("signature", SERVICES),
 }
+
+GROUPS: Final[Mapping[Service, tuple[str, ...]]] = {"planner": ("planner",), "policy": ("policy",), "executor": ("executor",)}
+"""The consumer groups that a service joins."""

@@ -24,6 +24,13 @@ WORD = re.compile(r"[a-z][a-z_]+\Z")
 PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "deploy" / "README.md"]
 
 
+def test_for_every_topic_it_is_said_what_who_may_write_it_could_do_and_can() -> None:
+    section = (DOCS / "security.md").read_text().partition("| who may write | could, before | can now |")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines()[2:]]
+    assert [row[0].strip("`") for row in rows] == list(TOPICS)
+    assert all(len(row) == 3 and all(row) for row in rows)
+
+
 def told(page: str) -> set[str]:
     """The first column of a page's tables: what is in backticks there."""
     rows = [line for line in (DOCS / page).read_text().splitlines() if line.startswith("| `")]

@@ -8,12 +8,15 @@ import pytest
 
 from deploy.child import free_port
 from deploy.kafka.broker import Broker, missing
+from shared.contracts.writers import SERVICES
 from tests.certificates import Authority
 
 USER = "sluice"
 PASSWORD = "correct horse #7 /staple"
 STRANGER = "stranger"
 """Known to the brokers, and allowed nothing."""
+READER = "siem"
+"""May read every topic, once it is told."""
 PROTOCOLS = ("SSL", "SASL_SSL", "SASL_PLAINTEXT")
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
@@ -55,7 +58,8 @@ def _listeners(ports: dict[str, int]) -> dict[str, str]:
 def _sasl() -> dict[str, str]:
     told = {"sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512"}
     for listener in ("sasl_ssl", "sasl_plaintext"):
-        told[f"listener.name.{listener}.plain.sasl.jaas.config"] = f'{_PLAIN} user_{USER}="{PASSWORD}" user_{STRANGER}="{PASSWORD}";'
+        users = " ".join(f'user_{name}="{PASSWORD}"' for name in (USER, STRANGER, READER, *SERVICES))
+        told[f"listener.name.{listener}.plain.sasl.jaas.config"] = f"{_PLAIN} {users};"
         told[f"listener.name.{listener}.scram-sha-512.sasl.jaas.config"] = _SCRAM
     return told
 

@@ -1,7 +1,10 @@
 """`sluice keys`, and how a process on Kafka looks at what it made: missing or wrong keys are refused by the setting's name."""
 
 import json
+import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,3 +201,17 @@ def test_earlier_secrets_are_a_list_of_values_or_files(tmp_path: Path) -> None:
         load(CommonSettings, secret_key_previous="the first secret of at least 32 bytes,short")
     with pytest.raises(Misconfigured, match=r"^SLUICE_SECRET_KEY_PREVIOUS.*cannot be read"):
         load(CommonSettings, secret_key_previous="/nowhere/old.key")
+
+
+@pytest.mark.parametrize(
+    ("given", "named"), [({}, "SLUICE_SIGNING_KEY"), ({"SLUICE_SIGNING_KEY": "/nowhere/signing.pem"}, "SLUICE_TRUSTED_KEYS")]
+)
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_process_without_keys_ends_before_it_asks_anybody_for_anything(service: str, given: dict[str, str], named: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
+    environment |= {"SLUICE_KAFKA": "127.0.0.1:1", "SLUICE_METRICS_LISTEN": "off", **given}
+    done = subprocess.run(
+        [sys.executable, "-m", "sluice", "run", service], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"sluice: {named} is not set"), done.stderr
