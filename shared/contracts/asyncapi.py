@@ -162,7 +162,11 @@ def _envelope() -> dict[str, Any]:
             "ce_causationid": {**text, "description": "The id of the record that led to this one."},
             "ce_correlationid": {**text, "description": "The conversation that this belongs to."},
             "traceparent": {"type": "string", "description": "W3C Trace Context."},
-            "sluice-proof": {"type": "string", "format": "binary", "description": "On Kafka: who wrote the record, when, and the proof of it."},
+            "sluice-proof": {
+                "type": "string",
+                "format": "binary",
+                "description": "On Kafka: who wrote the record, when, and the proof of it.",
+            },
         },
     }
 

@@ -39,7 +39,7 @@ class Raw(Protocol):
 
 
 def prove(record: Raw) -> None:
-    """`BadProof` unless a service that may write there wrote exactly this, there. Decoding asks; who acts on a tombstone has to.
+    """`BadProof` unless a service that may write there wrote exactly this, there. Decoding asks.
 
     The log that gave the record out says who can tell (`log.Record.prover`); what was in none, an outbox's row, is our own.
     """

@@ -37,6 +37,7 @@ HEARTBEAT_MS = 500
 # how long the group waits for a member that is still revoking; longer than a hand-over, within a takeover of 10 s
 REBALANCE_TIMEOUT_MS = 8_000
 BATCH = 500
+_LOG_APPEND_TIME = 1
 
 
 class Heard:
@@ -126,13 +127,16 @@ async def stop(consumer: AIOKafkaConsumer) -> None:
 
 
 def to_records(fetched: Mapping[Any, Sequence[ConsumerRecord[bytes, bytes]]]) -> list[Record]:
-    """What `getmany` gives, as our records, in order within each partition. A header may have no value; ours is empty then."""
+    """What `getmany` gives, as our records, in order within each partition. A header may have no value; ours is empty then.
+
+    A time that a writer set (a topic with CreateTime) is none: by it old records could be made young.
+    """
     return [
         Record(
             one.topic,
             one.partition,
             one.offset,
-            one.timestamp,
+            one.timestamp if one.timestamp_type == _LOG_APPEND_TIME else 0,
             one.key,
             one.value,
             tuple((name, value or b"") for name, value in one.headers),

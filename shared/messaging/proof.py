@@ -112,7 +112,7 @@ class Proofs:
         if not holds:
             raise BadProof("of another record, place or writer")
         if abs(record.timestamp_ms * 1000 - at_us) > FRESH_US:
-            raise BadProof("appended long after it was signed, or the writer's clock is wrong")
+            raise BadProof("appended long after it was signed, or the writer's clock is wrong, or the topic is not LogAppendTime")
 
     def _is_keyed(self, record: Record, at_us: int, mac: bytes) -> bool:
         return any(hmac.compare_digest(mac, _digest(record, _MAC, at_us, key=key)) for key in self._macs)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+from shared.contracts.errors import BadProof
 from shared.messaging.log import GroupMember, Log, Membership, Message, Record, Tail, TopicPartition
 from shared.messaging.proof import Proofs
 
@@ -9,7 +10,7 @@ from shared.messaging.proof import Proofs
 class ProvedLog:
     """See `log.Log`: signs what is appended; what is read knows who can tell whether its writer may be believed, and codecs do ask.
 
-    Nothing is verified before somebody asks: most of what comes by is for others, and a header tells that.
+    Nothing but tombstones is verified before somebody asks: most of what comes by is for others, and a header tells that.
     """
 
     def __init__(self, log: Log, proofs: Proofs) -> None:
@@ -52,8 +53,19 @@ class ProvedLog:
 
     def _provable(self, records: Sequence[Record]) -> list[Record]:
         return [
-            Record(one.topic, one.partition, one.offset, one.timestamp_ms, one.key, one.value, one.headers, self._proofs) for one in records
+            Record(one.topic, one.partition, one.offset, one.timestamp_ms, one.key, self._value(one), one.headers, self._proofs)
+            for one in records
         ]
+
+    def _value(self, record: Record) -> bytes | None:
+        """A tombstone has nothing to decode, so nobody would ask for its proof: one without is given out as a value that no codec takes."""
+        if record.value is not None:
+            return record.value
+        try:
+            self._proofs.check(record)
+        except BadProof:
+            return b""
+        return None
 
 
 def signer_of(log: Log) -> str:

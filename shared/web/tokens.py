@@ -3,7 +3,6 @@
 import hashlib
 from typing import Final
 
-from shared.contracts.codec import prove
 from shared.contracts.directory import TOKENS_CODEC, TokenChanged
 from shared.contracts.topics import TOKENS
 from shared.kernel.clock import Clock
@@ -58,7 +57,6 @@ class TokenProjection:
 
     def _apply(self, record: Record) -> None:
         if record.value is None:
-            prove(record)
             self._tokens.pop(record.key or b"", None)
             return
         body = TOKENS_CODEC.decode(record).body

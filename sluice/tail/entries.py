@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shared.contracts.acceptance import AcceptedTransitions
-from shared.contracts.codec import prove
 from shared.contracts.envelope import Envelope, from_headers
 from shared.contracts.errors import BadRecord
 from shared.contracts.messages import MESSAGES, codec_of
@@ -45,7 +44,6 @@ class Entries:
         envelope: Envelope | None = None
         try:
             if record.value is None:
-                prove(record)
                 yield Entry(record, None, REMOVED)
                 return
             envelope = from_headers(record.headers)

@@ -15,6 +15,7 @@ from services.executor.adapters.edge.replies import Replies
 from services.executor.adapters.edge.revocations import RevocationTail
 from services.executor.adapters.edge.sealing_keys import SealingKeys
 from services.executor.adapters.worker.asking import Asking
+from services.executor.adapters.worker.retirements import Retirements
 from services.executor.application.journal import Journal
 from services.executor.application.states import SessionStates
 from services.executor.application.takeover import take_over
@@ -22,7 +23,7 @@ from services.policy.bootstrap import build as build_policy
 from services.policy.settings import Settings as PolicySettings
 from shared.contracts import topics
 from shared.contracts.codec import encode
-from shared.contracts.definitions import BodyPublished, BrandBody, PointerMoved, body_key, content_hash, pointer_key
+from shared.contracts.definitions import BodyPublished, BrandBody, ObjectRemoved, PointerMoved, body_key, content_hash, pointer_key
 from shared.contracts.directory import KEY_OPEN_US, KEY_SEAL_US, KeyPublished, LoginRevoked, TokenChanged, UserChanged
 from shared.contracts.envelope import Envelope
 from shared.contracts.errors import BadRecord
@@ -130,6 +131,20 @@ class OnDefinitions(Acting):
 
     async def acted_on(self) -> Things:
         return {int(brand.pk[1:]) for brand in self.held.brands()}
+
+
+class OnRetirements(OnDefinitions):
+    """A worker that ends the runs of flows that were retired."""
+
+    async def read(self, log: ProvedLog) -> None:
+        self.retirements = Retirements(log, self.letters, CLOCK)
+        await self.follow(self.retirements)
+
+    def said(self, n: int) -> Message:
+        return message(self.topic, ObjectRemoved(kind="flow", pk=f"{n}", version=2), pointer_key("flow", f"{n}"), 0)
+
+    async def acted_on(self) -> Things:
+        return {n for n in range(THINGS) if self.retirements.ready and self.retirements.is_retired(f"{n}", 1)}
 
 
 class OnTokens(Acting):
@@ -403,6 +418,6 @@ async def ended(*tasks: "asyncio.Task[object]") -> None:
 
 
 ALL: tuple[type[Acting], ...] = (
-    OnDefinitions, OnTokens, OnKeys, OnRevocations, OnDirectoryEvents, OnReplies, OnSteps, OnSessions, OnState, OnPlans, OnVerdicts,
+    OnDefinitions, OnRetirements, OnTokens, OnKeys, OnRevocations, OnDirectoryEvents, OnReplies, OnSteps, OnSessions, OnState, OnPlans, OnVerdicts,
     OnPlanRequests, OnPolicyRequests, OnCatalogEvents, OnDeadLetters,
 )  # fmt: skip

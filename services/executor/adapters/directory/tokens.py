@@ -8,7 +8,6 @@ from typing import Final, Literal
 
 from services.executor.adapters.directory.events import token_changed
 from services.executor.adapters.directory.naming import UserRefused
-from shared.contracts.codec import prove
 from shared.contracts.directory import TOKENS_CODEC, TokenChanged
 from shared.kernel.clock import Clock
 from shared.messaging.log import Message, Record
@@ -121,7 +120,6 @@ async def tell_again(database: Database, clock: Clock) -> None:
 def version_of(record: Record) -> int | None:
     """See `Repeating`: of what a record of `directory.tokens` says."""
     if record.value is None:
-        prove(record)
         return None
     body = TOKENS_CODEC.decode(record).body
     return body.version if isinstance(body, TokenChanged) else None

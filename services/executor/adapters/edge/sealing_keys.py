@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from shared.contracts.codec import prove
 from shared.contracts.directory import KEY_OPEN_US, KEY_SEAL_US, KEY_SKEW_US, KEYS_CODEC, KeyPublished
 from shared.contracts.errors import BadRange
 from shared.contracts.topics import KEYS
@@ -43,7 +42,6 @@ class SealingKeys:
 
     def _apply(self, record: Record) -> None:
         if record.value is None:
-            prove(record)
             self._keys.pop((record.key or b"").decode(errors="replace"), None)
             return
         body = KEYS_CODEC.decode(record).body
