@@ -1,6 +1,7 @@
 """`make bench`: logins, steps and checks, embedded and over Kafka, with the hash and nearly without, in one run on one machine.
 
-Writes the table between the marks in docs/performance.md, with date and commit; nothing here is asserted anywhere.
+Writes the tables between the marks in docs/performance.md, with date and commit; nothing here is asserted anywhere.
+`timing` alone measures whether the time of an answer tells who there is (`tests/bench/timing.py`).
 `--quick` measures for seconds, to try it out, and writes nothing.
 """
 
@@ -23,7 +24,7 @@ from argon2.exceptions import VerificationError
 from argon2.low_level import Type, verify_secret
 
 from deploy.kafka.broker import missing
-from tests.bench import report
+from tests.bench import report, timing
 from tests.bench.targets import ARGON2, FREE, PASSWORD, Target, embedded, hashed, over_kafka
 
 CONCURRENCY: Final = (1, 16, 64)
@@ -101,6 +102,8 @@ def _hash_for(seconds: float) -> tuple[int, float]:
 
 def main() -> None:
     """Measure, print, write."""
+    if sys.argv[1:2] == ["timing"]:
+        return timing.main(sys.argv[2:])
     p = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     p.add_argument("--quick", action="store_true")
     p.add_argument("--seconds", type=float, default=12)
@@ -135,6 +138,8 @@ def main() -> None:
         commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True).stdout.strip()
         when = f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {os.cpu_count()} cores, Python {platform.python_version()}"
         report.write(DOCUMENT, when, rows, facts, hash_ms, hash_per_s)
+        timing.main(["--write"])
+    return None
 
 
 if __name__ == "__main__":

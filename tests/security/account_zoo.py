@@ -117,6 +117,8 @@ def zoo(folder: Path) -> Iterator[SluiceUp]:
             + f"disabl,disabl@example.org,Dis Abled,{PASSWORD}\n"
             f"locked,locked@example.org,Lo Cked,{PASSWORD}\n"
             f"import,import@example.org,Im Ported,pbkdf2_sha256$1000$NaCl${digest}\n"
+            f"shares,shared@example.org,Shares,{PASSWORD}\n"
+            f"shares2,SHARED@example.org,Shares Too,{PASSWORD}\n"
             f"greeted,greeted@example.org,Greeted,{PASSWORD}\n"
             "nopass,nopass@example.org,No Pass,\n"
         )

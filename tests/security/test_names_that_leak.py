@@ -107,6 +107,13 @@ def test_a_locked_account_is_answered_as_a_locked_name_that_nobody_has(accounts:
     assert accounts.asked(how, AUTHENTICATION, "locked", password) == accounts.asked(how, AUTHENTICATION, "lockno", password)
 
 
+@pytest.mark.parametrize("how", ["page", "json"])
+@pytest.mark.parametrize("flow", [AUTHENTICATION, COMBINED])
+@pytest.mark.parametrize("password", ["wrong", PASSWORD])
+def test_an_address_that_two_have_is_answered_as_one_that_nobody_has(accounts: Zoo, how: str, flow: str, password: str) -> None:
+    assert accounts.asked(how, flow, "shared@example.org", password) == accounts.asked(how, flow, "nobody@example.org", password)
+
+
 def test_what_was_typed_is_what_is_shown_until_the_password_and_then_the_title_greets_by_name(accounts: Zoo) -> None:
     stranger = Stranger(accounts.up.base_url, "-")
     path = f"/api/v3/flows/executor/{TITLED}/?query="

@@ -215,12 +215,13 @@ class Guesses:
         return () if result.outcome == "ok" else self._event(attempt, "login_failed", limited=attempt.limited)
 
     def _event(self, attempt: _Attempt, what: Literal["locked", "login_failed"], **more: str) -> Sequence[Message]:
+        """The event, and nothing for a name that nobody has; made for both, so that making it does not tell them apart."""
         row = attempt.row
-        if row["pk"] is None:
-            return ()
         cause = Cause(session=attempt.key.session)
-        facts = {"username": row["username"], "address": attempt.ask.address, "name_digest": self._name(attempt), **more}
-        return (user_changed(row["pk"], what, self._clock.now_us(), epoch=row["epoch"], cause=cause, facts=facts),)
+        name = self._name(attempt)
+        facts = {"username": row["username"] or name, "address": attempt.ask.address, "name_digest": name, **more}
+        made = user_changed(row["pk"] or 0, what, self._clock.now_us(), epoch=row["epoch"] or 0, cause=cause, facts=facts)
+        return () if row["pk"] is None else (made,)
 
     def _log(self, attempt: _Attempt) -> None:
         """The line that fail2ban and CrowdSec read (docs/telemetry.md). Not thinned out: each line had its hash."""
