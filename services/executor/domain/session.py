@@ -137,8 +137,13 @@ def expired(state: SessionState, now_us: int) -> bool:
 
 
 def too_large(state: SessionState) -> bool:
-    """Whether a session has outgrown what is held and written of one (64 KiB)."""
-    return len(wire.pack(state.model_dump())) > MAX_BYTES
+    """Whether a session has outgrown what is held and written of one: 64 KiB beside what its runs know of their pending users.
+
+    That is bounded by the directory (8 KiB of attributes). If it counted, the number of pages that a session takes would tell an account with
+    many attributes from a name that nobody has.
+    """
+    runs = tuple(_with(r, context={name: value for name, value in r.context.items() if name != "pending_user"}) for r in state.runs)
+    return len(wire.pack(_with(state, runs=runs).model_dump())) > MAX_BYTES
 
 
 def answered(state: SessionState, command: str, now_us: int) -> Answered | None:
