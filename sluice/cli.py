@@ -102,11 +102,14 @@ def tail(
 def doctor(
     url: Annotated[str, typer.Argument(metavar="URL", help="As browsers have it: https://login.example.com, or with a path.")],
     ca_file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Who signs the front's certificate (PEM).")] = None,
+    source: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Ask from this address of this machine, where another is a trusted proxy's.")
+    ] = "",
 ) -> None:
     """Look at a running Sluice through its front. Says what to change, and in which setting or header; exit code 1 if something is."""
     from sluice.doctor import doctor as look
 
-    found = look(url, ca_file)
+    found = look(url, ca_file, source)
     for finding in found:
         say(str(finding))
     raise typer.Exit(0 if all(finding.good for finding in found) else 1)

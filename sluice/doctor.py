@@ -74,15 +74,16 @@ class Finding:
         return f"{'ok   ' if self.good else 'WRONG'} {self.text}{f' [{self.change}]' if self.change else ''}"
 
 
-def doctor(url: str, ca_file: Path | None = None) -> list[Finding]:
-    """Look at the Sluice behind this URL; `ca_file` has the certificates of who signs the front's.
+def doctor(url: str, ca_file: Path | None = None, source: str = "") -> list[Finding]:
+    """Look at the Sluice behind this URL; `ca_file` has the certificates of who signs the front's, `source` is the address of this
+    machine to ask from, where one is itself a trusted proxy's.
 
     Raises:
         NoUrl: that is no URL of a host's root or of a plain path.
         Unreachable: no connection, or no Sluice.
     """
     there, base = taken_apart(url)
-    return list(findings(there, base, _asking(there, ca_file)))
+    return list(findings(there, base, _asking(there, ca_file, source)))
 
 
 def taken_apart(url: str) -> tuple[Place, str]:
@@ -163,6 +164,8 @@ def _over_tls(there: Place, base: str, ask: Ask) -> Iterator[Finding]:
         yield Finding(False, f"cookies without Secure: {', '.join(open_cookies)}", "X-Forwarded-Proto of the front")
     else:
         yield Finding(True, "cookies are Secure")
+    if there.host == "localhost":
+        return  # the whole machine's name
     has_hsts = "strict-transport-security" in page.headers
     yield Finding(has_hsts, f"Strict-Transport-Security is {'sent' if has_hsts else 'not sent'}", "" if has_hsts else "SLUICE_HSTS_MAX_AGE")
 
@@ -174,15 +177,15 @@ def _ready(base: str, ask: Ask) -> Finding:
     return Finding(answer.status == 200, f"ready: {'all parts' if answer.status == 200 else f'not {missing}'}")
 
 
-def _asking(there: Place, ca_file: Path | None) -> Ask:
+def _asking(there: Place, ca_file: Path | None, source: str) -> Ask:
     context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-    host = there.host.strip("[]")
+    host, bound = there.host.strip("[]"), (source, 0) if source else None
 
     def ask(path: str, headers: Mapping[str, str]) -> Answer:
         made = (
-            http.client.HTTPSConnection(host, there.port, timeout=TIMEOUT_S, context=context)
+            http.client.HTTPSConnection(host, there.port, timeout=TIMEOUT_S, context=context, source_address=bound)
             if there.scheme == "https"
-            else http.client.HTTPConnection(host, there.port, timeout=TIMEOUT_S)
+            else http.client.HTTPConnection(host, there.port, timeout=TIMEOUT_S, source_address=bound)
         )
         try:
             made.request("GET", path, headers={"Accept": "*/*", **headers})

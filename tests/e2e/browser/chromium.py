@@ -36,11 +36,11 @@ def missing() -> str:
     return f"no {' and no '.join(lacking)} (Debian: chromium, chromium-driver)" if lacking else ""
 
 
-def started(profile: Path) -> Chrome:
-    """A Chromium with a profile of its own. Both programs are named, so Selenium looks for nothing on the network."""
+def started(profile: Path, *more: str) -> Chrome:
+    """A Chromium with a profile of its own, and these flags beside ours. Both programs are named, so Selenium looks for nothing on the network."""
     options = ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+    for flag in (*FLAGS, *more, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.add_experimental_option("prefs", NO_SCRIPT)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
