@@ -239,7 +239,8 @@ class CommonSettings(BaseSettings):
         description="the key under which cookies are proved and epoch keys wrapped: itself or the path of its file; at least 32 random bytes",
     )
     secret_key_previous: SecretKeys = Field(
-        (), description="keys that SLUICE_SECRET_KEY was or will be, separated by commas: what was made under them is still taken"
+        (),
+        description="keys that SLUICE_SECRET_KEY was or will be, separated by commas (one with a comma in it: as a file): what was made under them is still taken",
     )
     signing_key: Path | None = Field(
         None,

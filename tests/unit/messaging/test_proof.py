@@ -1,5 +1,7 @@
 """Proofs: what signs, which keys hold when, and that the signer keeps to the table of writers."""
 
+import base64
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -126,3 +128,23 @@ async def test_a_proved_log_signs_and_gives_out_records_that_can_be_judged() -> 
     with pytest.raises(Refused):
         await log.append(Message(VERDICTS, 0, b"k", b"v"))
     await log.close()
+
+
+def test_who_goes_by_the_documentation_can_verify() -> None:
+    # docs/security.md, "Verifying a record", without a line of ours
+    message = Message(VERDICTS, 3, b"k", b"v", (("ce_id", b"1"), ("baggage", b"not ours"), ("ce_type", b"t")))
+    signed = proofs("policy", CLOCK).signed(message)
+    ((_, proof),) = [one for one in signed.headers if one[0] == "sluice-proof"]
+    kind, at, key, signature = proof[:1], proof[1:9], proof[9:17], proof[17:]
+    assert (kind, int.from_bytes(at), len(proof)) == (b"\2", CLOCK.now_us(), 81)
+
+    def part(told: bytes | None) -> bytes:
+        return b"\0" if told is None else b"\1" + len(told).to_bytes(4) + told
+
+    headers = [b"ce_id", b"1", b"ce_type", b"t"]
+    covered = kind + at + (3).to_bytes(4) + (2).to_bytes(4) + b"".join(map(part, [key, b"policy.verdicts", b"k", *headers, b"v"]))
+    text = b"sluice record v1"
+    public = KEYS["policy"].private.public_key()
+    public.verify(signature, text + hashlib.blake2b(covered, digest_size=32, person=text).digest())
+    x = base64.urlsafe_b64encode(public.public_bytes_raw()).rstrip(b"=").decode()
+    assert hashlib.sha256(f'{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}'.encode()).digest()[:8] == key
