@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from shared.kernel.errors import Unavailable
-from shared.web import base, clearing, health
+from shared.web import base, clearing, forgery, health
 from shared.web.client import Client, Clients
 from shared.web.errors import Refusal, later
 from shared.web.forwarded import FORWARDING
@@ -125,7 +125,11 @@ class _Guard:
         if not client.fronted and client.peer not in self._strangers and len(self._strangers) < _STRANGERS:
             self._notice(request, client.peer)
         for code in client.unread:
-            self._records.remind(code, {"connection": client.peer})
+            self._records.record(code, 0, {"connection": client.peer}, standing=True)
+        found = forgery.sender(request, client)
+        if found.kind == forgery.OTHER and found.standing is forgery.Standing.UNPROVED:
+            # The browser says that a page of ours asks: so a front hides from us where that is. Old browsers are refused meanwhile.
+            self._records.record("origin_hidden", 0, forgery.facts(client, found), standing=True)
         return client
 
     def _notice(self, request: web.Request, peer: str) -> None:

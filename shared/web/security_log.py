@@ -38,15 +38,10 @@ class SecurityLog:
         self._clock = clock
         self._windows: dict[str, _Window] = defaultdict(_Window)
 
-    def record(self, kind: str, size: int = 0, facts: Mapping[str, str | int] | None = None) -> None:
-        """Write a record of this class, or count it if there were too many. `kind` is one of our own words."""
-        self._record(kind, size, facts, PER_WINDOW, WINDOW_S)
-
-    def remind(self, kind: str, facts: Mapping[str, str | int] | None = None) -> None:
-        """Write a record of what every request shows until somebody mends it: one a minute."""
-        self._record(kind, 0, facts, 1, MINUTE_S)
-
-    def _record(self, kind: str, size: int, facts: Mapping[str, str | int] | None, most: int, in_s: float) -> None:
+    def record(self, kind: str, size: int = 0, facts: Mapping[str, str | int] | None = None, *, standing: bool = False) -> None:
+        """Write a record of this class, or count it if there were too many. `kind` is one of our own words. `standing`: every
+        request shows it until somebody mends it, so it is written once a minute."""
+        most, in_s = (1, MINUTE_S) if standing else (PER_WINDOW, WINDOW_S)
         window = self._windows[kind]
         window.total += 1
         now = self._clock.monotonic()

@@ -143,3 +143,5 @@ class TestBehindAFront:
     async def test_a_modern_browser_gets_through_a_front_that_says_too_little(self, rig: Rig, browser: Browser) -> None:
         fields = {**hidden(await browser.get(PAGE)), "uid_field": "alice"}
         assert await sent(browser, {"Origin": "https://auth.example", "Sec-Fetch-Site": "same-origin"}, fields) == 303
+        assert rig.records.kinds == ["origin_hidden"]
+        assert rig.records.facts[0]["change"] == "X-Forwarded-Host"

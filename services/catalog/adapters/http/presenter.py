@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from services.catalog.domain.definitions import Catalog, Definition
 from shared.flows.registry import registry
+from shared.web.base import linked, ours
 
 BACKGROUND: Final = "/static/dist/assets/images/flow_background.jpg"
 # Read-only lists of objects that this release has none of.
@@ -69,7 +70,7 @@ def _flow(one: Definition) -> dict[str, Any]:
         {"pk": one.pk, "policybindingmodel_ptr_id": one.ptr}
         | {name: one[name] for name in names}
         | {
-            "background": one["background"] or BACKGROUND,
-            "export_url": f"/api/v3/flows/instances/{one['slug']}/export/",
+            "background": linked(one["background"] or BACKGROUND),
+            "export_url": ours(f"/api/v3/flows/instances/{one['slug']}/export/"),
         }
     )

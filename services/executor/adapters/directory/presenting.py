@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from services.executor.adapters.avatars import avatar
 from services.executor.adapters.directory.stored import StoredUser
+from shared.web.base import linked
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -35,7 +36,7 @@ def user_json(user: StoredUser) -> dict[str, Any]:
             for group in user.groups
         ],
         "email": facts.email,
-        "avatar": avatar(facts.name or facts.username),
+        "avatar": linked(avatar(facts.name or facts.username)),
         "attributes": facts.attributes,
         "uid": facts.uid,
         "path": facts.path,
