@@ -9,6 +9,9 @@ from shared.contracts.definitions import Designation, FlowFacts
 from shared.contracts.model import Contract, Count, Micros, Plain, Query, ShortText, Text, Value
 from shared.contracts.people import LoginClaims
 
+MAX_DEVICES = 4
+"""So many people's earlier logins a browser names."""
+
 StepKind = Literal["locate", "start", "answer", "cancel", "resume", "state"]
 """`start`: show this flow's current challenge, plan if no run is open (GET). `answer`: a POST. `state`: what is the
 case now? (after "still working", or when the edge's cache has nothing). `locate`: which flow has this designation?"""
@@ -35,7 +38,8 @@ class StepRequested(Contract):
     `query` is the inner query string, as sent; `outer_next` the outer `next`, if one was sent once. `login` is what the
     edge has just checked. `fresh` says that the session id was made for this step (nobody has a cookie of it yet).
     `command` is drawn by the edge for each request. `awaited` is an earlier one, whose reply this browser was promised on a
-    "still working" page: the reply is for it if this asks for the state, or brings the same body again.
+    "still working" page: the reply is for it if this asks for the state, or brings the same body again. `devices` are logins that
+    were made in this browser before, one of each user: they prove nothing, and are for the limits of guesses alone.
     """
 
     wire_type: ClassVar[str] = "executor.step.requested"
@@ -56,6 +60,7 @@ class StepRequested(Contract):
     user_agent: ShortText = ""
     secure: bool = False
     login: LoginClaims | None = None
+    devices: Annotated[tuple[ShortText, ...], Field(max_length=MAX_DEVICES)] = ()
     received_us: Micros
     deadline_us: Micros
     reply_partition: Count
@@ -70,7 +75,8 @@ class View(Value):
 
     `challenge`: `component` and `fields` are the stage's, `errors` maps fields to `{string, code}` of the answer before.
     `denied`: `message`. `redirect`: `to`. `error`: `message` is for administrators only.
-    `person` is the displayed user's name ("" for nobody), None where the challenge shows no user.
+    `person` is the displayed user's name ("" for nobody), None where the challenge shows no user. `told` is a sentence for the
+    page alone, beside a challenge or instead of a denial's `message`.
     """
 
     kind: ViewKind
@@ -81,6 +87,7 @@ class View(Value):
     errors: dict[str, tuple[Plain, ...]] = {}
     person: ShortText | None = None
     message: Text = ""
+    told: Text = ""
     to: Text = ""
 
 

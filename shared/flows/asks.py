@@ -67,7 +67,7 @@ class VerifyPassword(Ask[PasswordVerified]):
 
     `user` None is a pretended user: the same work is done for nobody. `identifier` is the account's name, or what was
     typed. Failures are counted for the account (for nobody: under the canonical form of what was typed) and for `address`
-    (/64 for IPv6). `device` is a login that was made in this browser, empty for none. `flow` and `stage` name the place.
+    (/64 for IPv6). `flow` and `stage` name the place. Which users have logged in with this browser travels beside the ask.
     """
 
     kind = "directory.password.verify"
@@ -76,7 +76,6 @@ class VerifyPassword(Ask[PasswordVerified]):
     identifier: Text
     backends: tuple[ShortText, ...]
     address: ShortText
-    device: ShortText = ""
     flow: ShortText = ""
     stage: ShortText = ""
 

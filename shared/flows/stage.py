@@ -127,22 +127,24 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The answer was not good enough. Problems are by field, `non_field_errors` for the whole."""
+    """The answer was not good enough. Problems are by field, `non_field_errors` for the whole; `told` is for the page alone."""
 
     problems: Mapping[str, tuple[Problem, ...]]
     counters: Mapping[str, int] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The run ends here. Without a message the visitor reads `Unknown error`. `final`: a limit, no restart goes around it.
-    `reason` is what the history calls it."""
+    """The run ends here. Without a message the visitor reads `Unknown error` in JSON, and on the page `told`, or that nobody said why.
+    `final`: a limit, no restart goes around it. `reason` is what the history calls it."""
 
     message: str = ""
     counters: Mapping[str, int] = field(default_factory=dict)
     final: bool = False
     reason: str = "denied"
+    told: str = ""
 
 
 _LACKING: Final[Mapping[Lack, str]] = {

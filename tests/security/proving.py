@@ -24,7 +24,7 @@ class TwoPeople(FakeDirectory):
 
     people: dict[str, UserFacts] = field(default_factory=lambda: {"alice": ALICE, "bob": BOB})
 
-    async def answer(self, ask: Ask[Any], key: AskKey, secret: str | None) -> Value:
+    async def answer(self, ask: Ask[Any], key: AskKey, secret: str | None, devices: Sequence[str] = ()) -> Value:
         match ask:
             case asks.FindUser():
                 return asks.UserFound(user=self.people.get(ask.value), identifier=ask.value)

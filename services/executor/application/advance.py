@@ -177,7 +177,7 @@ class Cursor:
             return self._challenged(decision, views.error_view(seen.plan.flow, str(failure)))
         match came:
             case Challenge():
-                return self._challenged(decision, views.challenge_view(seen, came, problems))
+                return self._challenged(decision, views.challenge_view(seen, came, problems, refused.told))
             case Denied():
                 return await self._deny(decision, came)
             case Passed():
@@ -193,7 +193,7 @@ class Cursor:
         if again and not denied.final and not decision.restarted:
             return await self._restart(decision)
         assert run.plan is not None  # noqa: S101 - an open run has one
-        view = views.denied_view(run.plan.flow, _person(run), denied.message)
+        view = views.denied_view(run.plan.flow, _person(run), denied.message, denied.told)
         decision.record(s.RunDenied(run=run.run, reason=denied.reason, view=view))
         return None
 

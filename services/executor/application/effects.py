@@ -29,7 +29,7 @@ class Noted(Effects, Protocol):
 @dataclass(slots=True)
 class LiveEffects:
     """The effects of one step. `secrets` are the secret fields of the visitor's answer, by name, as the stage's fields took
-    them (`Cleaned.secret`); they stay in here."""
+    them (`Cleaned.secret`); they stay in here, and so do `devices`, the logins that were made in the browser before."""
 
     directory: Directory
     secret_key: bytes
@@ -37,6 +37,7 @@ class LiveEffects:
     version: int
     command: str
     at_us: int
+    devices: Sequence[str] = ()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     asks: list[AskRecord] = field(default_factory=list)
     orders: list[OrderRecord] = field(default_factory=list)
@@ -46,7 +47,7 @@ class LiveEffects:
         """See `Effects.ask`."""
         n = len(self.asks) + 1
         key = AskKey(self.session, self.version, self.command, n, ask.kind)
-        result = await self.directory.answer(ask, key, self.secrets[secret.name] if secret else None)
+        result = await self.directory.answer(ask, key, self.secrets[secret.name] if secret else None, self.devices)
         self.asks.append(AskRecord(n=n, kind=ask.kind, ask=ask.model_dump(), result=result.model_dump()))
         return cast("R", result)
 

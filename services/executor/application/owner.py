@@ -227,7 +227,7 @@ class Owner:
     async def _decide(self, state: SessionState, step: StepRequested, now_us: int, body: Body) -> Handled:
         parts = self._parts
         given = await body() if step.kind == "answer" else Opened(None)
-        do = LiveEffects(parts.directory, parts.secret_key, step.session, state.version + 1, step.command, now_us)
+        do = LiveEffects(parts.directory, parts.secret_key, step.session, state.version + 1, step.command, now_us, step.devices)
         decision = Decision(state, step, do, now_us, given.mark)
 
         def read(fields: Mapping[str, Field]) -> Cleaned | Problems:

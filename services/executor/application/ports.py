@@ -59,7 +59,7 @@ class LogDiverged(Exception):
 class Directory(Protocol):
     """Users, credentials and logins, for the worker."""
 
-    async def answer(self, ask: Ask[Any], key: AskKey, secret: str | None) -> Value:
+    async def answer(self, ask: Ask[Any], key: AskKey, secret: str | None, devices: Sequence[str] = ()) -> Value:
         """The ask's `result` model; `Busy` before anything was counted, `Unavailable` when PostgreSQL is away (1 s)."""
         ...
 

@@ -11,6 +11,8 @@ from shared.flows.stage import Challenge, Run
 
 UNKNOWN_ERROR: Final = "Unknown error"
 """What a denial without a message says (observed-behaviour: `auth-wrong-password-until-cancel`)."""
+NO_REASON: Final = "You were not let in here, and nobody said why. You can start again, or ask your administrator."
+"""What a page says instead."""
 LONGEST_TITLE: Final = 4096
 REFUSED_TARGET: Final = (
     "The address that you were to go on to is not one of this site, or could be taken for another one, so it was left out."
@@ -33,7 +35,7 @@ def title_of(flow: FlowFacts, person: str) -> str:
     return _PLACEHOLDER.sub(lambda found: values[found["name"]], flow.title).strip()[:LONGEST_TITLE]
 
 
-def challenge_view(run: Run, challenge: Challenge, errors: Mapping[str, tuple[Problem, ...]]) -> View:
+def challenge_view(run: Run, challenge: Challenge, errors: Mapping[str, tuple[Problem, ...]], told: str = "") -> View:
     """A stage's challenge."""
     flow = run.plan.flow
     return View(
@@ -44,14 +46,16 @@ def challenge_view(run: Run, challenge: Challenge, errors: Mapping[str, tuple[Pr
         fields=dict(challenge.fields),
         errors={name: tuple(problems) for name, problems in errors.items()},
         person=run.person if challenge.with_user else None,
+        told=told,
     )
 
 
-def denied_view(flow: FlowFacts, person: str, message: str) -> View:
+def denied_view(flow: FlowFacts, person: str, message: str, told: str = "") -> View:
     """The end of a run that did not succeed."""
+    said = message.strip()
     return View(
         kind="denied", flow=flow, title=title_of(flow, person), component="ak-stage-access-denied",
-        person=person, message=message.strip() or UNKNOWN_ERROR,
+        person=person, message=said or UNKNOWN_ERROR, told=told or ("" if said else NO_REASON),
     )  # fmt: skip
 
 

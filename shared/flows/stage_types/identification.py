@@ -18,7 +18,7 @@ from shared.flows.references import Reference
 from shared.flows.registry import registry
 from shared.flows.shown import IDENTIFIER, TYPED
 from shared.flows.stage import Challenge, Denied, Outcome, Passed, Refused, Run, Stage, StageConfig, StageFailed
-from shared.flows.stage_types.password import PasswordConfig, PasswordStage, failed, proved_context, verified
+from shared.flows.stage_types.password import NOTHING_TOLD, PasswordConfig, PasswordStage, Wrong, failed, proved_context, verified
 
 _FAILED = {NON_FIELD: (problem("Failed to authenticate."),)}
 
@@ -112,9 +112,9 @@ class IdentificationStage(Stage[IdentificationConfig]):
 
 async def _with_password(run: Run, config: PasswordConfig, answer: Answer, do: Effects, context: Mapping[str, Any]) -> Outcome:
     # The limit counts here too: authentik's combined page can be guessed at without end (observed-behaviour 31).
-    proved = await verified(run, config, answer, do) if answer.sealed("password") else None
-    if proved is None:
-        outcome = failed(run, config, _FAILED)
+    proved = await verified(run, config, answer, do) if answer.sealed("password") else NOTHING_TOLD
+    if isinstance(proved, Wrong):
+        outcome = failed(run, config, _FAILED, proved)
         return replace(outcome, context=context) if isinstance(outcome, Refused) else outcome
     return Passed(proved.user.uid, "identification.password", {**context, **proved_context(proved.user)}, proof=proved)
 

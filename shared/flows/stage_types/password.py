@@ -1,13 +1,14 @@
 """The stage that checks the password of the pending user (stages reference 3.2; observed-behaviour 7 and 31)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field as Limits
 
 from shared.contracts.model import Plain
 from shared.contracts.people import UserFacts
-from shared.flows.asks import INBUILT, VerifyPassword
+from shared.flows.asks import INBUILT, PasswordVerified, VerifyPassword
 from shared.flows.effects import Answer, Effects
 from shared.flows.evidence import Proof
 from shared.flows.fields import Field, Problem, TextField, problem
@@ -22,6 +23,19 @@ Backend = Literal[
 ]
 FAILURES: Final = "password_failures"
 """The session's counter of answers that were no good: shared by all password stages, outlives a cancelled run."""
+
+TOO_MANY: Final = (
+    "Too many wrong passwords were entered here, so nobody was logged in. You can start again. If the right password is refused as well, "
+    "wait an hour, or use a browser in which you have logged in before; an administrator can unlock an account at once."
+)
+ADDRESS_LIMITED: Final = (
+    "Too many wrong passwords have come from your network, so none from there is looked at now. "
+    "Wait an hour, use another network, or ask your administrator."
+)
+LOCKED: Final = (
+    "Too many wrong passwords were entered for this account, so yours was not looked at. "
+    "Wait an hour, or ask your administrator to unlock the account."
+)
 
 
 class PasswordConfig(StageConfig):
@@ -61,8 +75,8 @@ class PasswordStage(Stage[PasswordConfig]):
         if run.pending_user is None:
             return Denied()
         proved = await verified(run, config, answer, do)
-        if proved is None:
-            return failed(run, config, {"password": (problem("Invalid password"),)})
+        if isinstance(proved, Wrong):
+            return failed(run, config, {"password": (problem("Invalid password"),)}, proved)
         return Passed(proved.user.uid, "password", proved_context(proved.user), proof=proved)
 
     def missing(self, run: Run, config: PasswordConfig, problems: Mapping[str, tuple[Problem, ...]]) -> Refused | Denied:
@@ -70,17 +84,30 @@ class PasswordStage(Stage[PasswordConfig]):
         return failed(run, config, problems)
 
 
-async def verified(run: Run, config: PasswordConfig, answer: Answer, do: Effects) -> Proof | None:
-    """The proof that the directory found in this answer's password; None if it was wrong. The user in it has its backend."""
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A password that was no good; `told` is what a page says of it beside that."""
+
+    told: str = ""
+
+
+NOTHING_TOLD: Final = Wrong()
+
+
+async def verified(run: Run, config: PasswordConfig, answer: Answer, do: Effects) -> Proof | Wrong:
+    """The proof that the directory found in this answer's password. The user in it has its backend."""
     user = run.pending_user
     if user is None:
         raise StageFailed("a password of nobody")
     result = await do.ask(
-        VerifyPassword(user=user.pk, identifier=user.username, backends=config.backends, address=run.visitor.address),
+        VerifyPassword(
+            user=user.pk, identifier=user.username, backends=config.backends, address=run.visitor.address,
+            flow=run.plan.flow.slug, stage=run.stage.name,
+        ),
         answer.sealed("password"),
-    )
+    )  # fmt: skip
     if result.outcome != "ok":
-        return None
+        return Wrong(_told(result))
     if result.user is None or user.pk is None or (result.user.pk, result.user.uid) != (user.pk, user.uid):
         raise StageFailed("a password was verified for somebody else")
     return Proof("password", result.user.model_copy(update={"backend": result.backend}))
@@ -91,13 +118,20 @@ def proved_context(user: UserFacts) -> Mapping[str, object]:
     return {"pending_user": user.model_dump(), "user_backend": user.backend, "auth_method": "password", "auth_method_args": {}}
 
 
-def failed(run: Run, config: PasswordConfig, problems: Mapping[str, tuple[Problem, ...]]) -> Refused | Denied:
+def failed(run: Run, config: PasswordConfig, problems: Mapping[str, tuple[Problem, ...]], wrong: Wrong = NOTHING_TOLD) -> Refused | Denied:
     """Count an answer that was no good. The one that reaches the limit denies and clears the counter; no restart goes
     around it, unlike in authentik, where guesses are unlimited then (observed-behaviour 31)."""
     failures = run.counters.get(FAILURES, 0) + 1
     if failures >= config.failed_attempts_before_cancel:
-        return Denied(counters={FAILURES: 0}, final=True)
-    return Refused(problems, counters={FAILURES: failures})
+        return Denied(counters={FAILURES: 0}, final=True, told=wrong.told or TOO_MANY, reason="too_many_failures")
+    return Refused(problems, counters={FAILURES: failures}, told=wrong.told)
+
+
+def _told(result: PasswordVerified) -> str:
+    """What does not depend on the name may be told to all; what is the case with an account, only to a browser of its owner."""
+    if result.limited == "address":
+        return ADDRESS_LIMITED
+    return LOCKED if result.limited and result.knows_browser else ""
 
 
 def _recovery_url(run: Run) -> str | None:

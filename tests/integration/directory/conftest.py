@@ -80,10 +80,8 @@ class People:
         self, user: int | None, password: str, *, identifier: str = "alice", address: str = "192.0.2.1", key: AskKey | None = None,
         backends: tuple[str, ...] = (INBUILT,), device: str = "",
     ) -> PasswordVerified:  # fmt: skip
-        ask = VerifyPassword(
-            user=user, identifier=identifier, backends=backends, address=address, device=device, flow="login", stage="password"
-        )
-        result = await self.directory.answer(ask, key or self.ask_key(), password)
+        ask = VerifyPassword(user=user, identifier=identifier, backends=backends, address=address, flow="login", stage="password")
+        result = await self.directory.answer(ask, key or self.ask_key(), password, (device,) if device else ())
         assert isinstance(result, PasswordVerified)
         return result
 

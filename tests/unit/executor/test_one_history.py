@@ -1,7 +1,7 @@
 """A decision counts only on the state that it was made on, and what follows an accepted transition is done before anything else."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from shared.contracts import topics
@@ -19,7 +19,7 @@ class Interrupted(FakeDirectory):
 
     meanwhile: Callable[[], Awaitable[None]] | None = None
 
-    async def answer(self, ask: Ask[Any], key: Any, secret: str | None) -> Value:
+    async def answer(self, ask: Ask[Any], key: Any, secret: str | None, devices: Sequence[str] = ()) -> Value:
         if isinstance(ask, VerifyPassword) and self.meanwhile:
             meanwhile, self.meanwhile = self.meanwhile, None
             await meanwhile()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.executor.application.views import denied_view, title_of
+from services.executor.application.views import NO_REASON, denied_view, title_of
 from tests.unit.executor.world import flow
 
 
@@ -24,3 +24,10 @@ def test_a_title_names_whom_it_is_for_and_a_broken_one_is_shown_as_it_is(title: 
 @pytest.mark.parametrize(("message", "shown"), [("", "Unknown error"), (" \n", "Unknown error"), (" No.\nNever. ", "No.\nNever.")])
 def test_a_denial_says_why_or_that_nobody_knows(message: str, shown: str) -> None:
     assert denied_view(flow("f"), "alice", message).message == shown
+
+
+@pytest.mark.parametrize(
+    ("message", "told", "on_the_page"), [("", "", NO_REASON), (" \n", "", NO_REASON), ("No.", "", ""), ("", "Too many.", "Too many.")]
+)
+def test_a_denial_without_a_reason_is_a_sentence_on_the_page(message: str, told: str, on_the_page: str) -> None:
+    assert denied_view(flow("f"), "alice", message, told).told == on_the_page

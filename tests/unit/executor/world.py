@@ -65,7 +65,7 @@ class FakeDirectory:
     away_for_orders: int = 0
     refuse: str = ""
 
-    async def answer(self, ask: Ask[Any], key: AskKey, secret: str | None) -> Value:
+    async def answer(self, ask: Ask[Any], key: AskKey, secret: str | None, devices: Sequence[str] = ()) -> Value:
         if self.fail:
             raise self.fail
         self.asked.append((key, ask))

@@ -10,6 +10,7 @@ from shared.flows.asks import FindUser, PasswordVerified, UserFound, VerifyPassw
 from shared.flows.fields import NON_FIELD, problem
 from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, StageFailed
 from shared.flows.stage_types.identification import IdentificationConfig
+from shared.flows.stage_types.password import TOO_MANY
 from tests.unit.flows.stories import ALICE, NOBODY, FakeEffects, a_run, answered, shown
 
 CONFIG: dict[str, Any] = {"user_fields": ["email", "username"]}
@@ -113,7 +114,7 @@ async def test_combined_page_says_and_costs_the_same_for_unknown_user_and_wrong_
 async def test_combined_page_cannot_be_guessed_at_without_end(body: dict[str, object]) -> None:
     given = combined(counters={"password_failures": 2})
     then = await answered(given, {"uid_field": "alice", **body}, FakeEffects([FOUND, WRONG]))
-    assert then == Denied(counters={"password_failures": 0}, final=True)
+    assert then == Denied(counters={"password_failures": 0}, final=True, told=TOO_MANY, reason="too_many_failures")
 
 
 async def test_combined_page_without_its_password_stage_fails_and_lets_nobody_through() -> None:

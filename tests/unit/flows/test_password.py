@@ -9,6 +9,7 @@ from shared.flows.asks import PasswordVerified, VerifyPassword
 from shared.flows.effects import SecretField
 from shared.flows.fields import problem
 from shared.flows.stage import Challenge, Denied, Passed, Refused, StageFailed
+from shared.flows.stage_types.password import ADDRESS_LIMITED, LOCKED, TOO_MANY
 from tests.unit.flows.stories import ALICE, NOBODY, FakeEffects, a_run, answered, pending, shown
 
 INBUILT = "authentik.core.auth.InbuiltBackend"
@@ -48,7 +49,8 @@ async def test_right_password_proves_the_user_and_says_by_what() -> None:
     assert (then.subject, then.method) == ("uid-alice", "password")
     assert then.context["pending_user"]["backend"] == INBUILT
     assert then.context["auth_method"] == "password"
-    assert do.asked == [(VerifyPassword(user=7, identifier="alice", backends=(INBUILT,), address="192.0.2.1"), SecretField("password"))]
+    ask = VerifyPassword(user=7, identifier="alice", backends=(INBUILT,), address="192.0.2.1", flow="login", stage="the stage")
+    assert do.asked == [(ask, SecretField("password"))]
 
 
 @pytest.mark.parametrize("user", [ALICE, NOBODY])
@@ -71,7 +73,32 @@ async def test_an_answer_without_a_password_counts_too() -> None:
 async def test_the_last_wrong_answer_denies_for_good_and_clears_the_counter(body: object) -> None:
     given = a_run("password", CONFIG, context=pending(ALICE), counters={"password_failures": 4})
     then = await answered(given, body, FakeEffects([WRONG]))
-    assert then == Denied(counters={"password_failures": 0}, final=True)
+    assert then == Denied(counters={"password_failures": 0}, final=True, told=TOO_MANY, reason="too_many_failures")
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (PasswordVerified(outcome="wrong", limited="account"), ""),
+        (PasswordVerified(outcome="wrong", limited="network"), ""),
+        (PasswordVerified(outcome="wrong", limited="browser"), ""),
+        (PasswordVerified(outcome="wrong", knows_browser=True), ""),
+        (PasswordVerified(outcome="wrong", limited="account", knows_browser=True), LOCKED),
+        (PasswordVerified(outcome="wrong", limited="browser", knows_browser=True), LOCKED),
+        (PasswordVerified(outcome="wrong", limited="address"), ADDRESS_LIMITED),
+        (PasswordVerified(outcome="wrong", limited="address", knows_browser=True), ADDRESS_LIMITED),
+    ],
+)
+@pytest.mark.parametrize("failures", [0, 4])
+async def test_only_a_browser_of_the_owner_is_told_that_the_account_is_locked(result: PasswordVerified, told: str, failures: int) -> None:
+    given = a_run("password", CONFIG, context=pending(ALICE), counters={"password_failures": failures})
+    then = await answered(given, {"password": "x"}, FakeEffects([result]))
+    assert isinstance(then, Refused | Denied)
+    assert then.told == (told or (TOO_MANY if failures else ""))
+    if isinstance(then, Refused):
+        assert then.problems == INVALID
+    else:
+        assert then.message == ""
 
 
 async def test_without_a_pending_user_it_denies() -> None:

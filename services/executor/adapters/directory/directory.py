@@ -40,7 +40,7 @@ class PostgresDirectory:
         self._guesses = Guesses(database, hashes, kinds, clock, limits, derived_bytes(secret, "guesses"))
         self._orders = Orders(database, clock)
 
-    async def answer(self, ask: Ask[Any], key: AskKey, secret: str | None) -> Value:
+    async def answer(self, ask: Ask[Any], key: AskKey, secret: str | None, devices: Sequence[str] = ()) -> Value:
         """See `Directory.answer`. Asks that change nothing are simply asked again; their answers are in the transition."""
         match ask:
             case FindUser():
@@ -49,7 +49,7 @@ class PostgresDirectory:
                 user = await get_user(self._database, ask.user)
                 return UserFound(user=user, identifier=user.username if user else "")
             case VerifyPassword():
-                return await self._guesses.verify(ask, key, secret or "")
+                return await self._guesses.verify(ask, key, secret or "", devices)
             case ListDevices():
                 return DevicesListed(devices=())  # nobody can enrol one yet
             case _:

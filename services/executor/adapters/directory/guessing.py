@@ -41,7 +41,7 @@ from shared.telemetry.logs import security
 RESULT_MAX: Final = 128 * 1024
 
 # $1-$5 key of the ask, $6 user, $7 counter of what was typed, $8 address, $9 now, $10-$12 limit and window of an address, and how
-# long an attempt is taken to be under way, $13 the login that the browser names. A browser is known by any login of the account's.
+# long an attempt is taken to be under way, $13 logins that the browser names. It is known by any of the account's.
 _BEGIN: Final = f"""
 WITH known AS MATERIALIZED (
     SELECT result FROM ask_results WHERE session = $1 AND version = $2 AND command = $3 AND n = $4 AND kind = $5
@@ -62,7 +62,7 @@ WITH known AS MATERIALIZED (
     RETURNING allowed, failures, window_us
 )
 SELECT known.result, address.allowed, address.failures, address.window_us, account.slots, account.revision,
-       EXISTS (SELECT FROM logins WHERE id = $13 AND user_pk = $6) AS knows_browser,
+       (SELECT min(id) FROM logins WHERE id = ANY ($13::text[]) AND user_pk = $6) AS browser,
        EXISTS (SELECT FROM logins WHERE user_pk = $6 AND network = $8) AS knows_network, person.*
 FROM (SELECT) AS always LEFT JOIN known ON true LEFT JOIN address ON true LEFT JOIN account ON true LEFT JOIN person ON true
 """  # noqa: S608 -- constants only
@@ -121,8 +121,10 @@ class Guesses:
         self._secret = secret
         self._slots = AccountSlots(database, clock, limits)
 
-    async def verify(self, ask: VerifyPassword, key: AskKey, password: str) -> PasswordVerified:
+    async def verify(self, ask: VerifyPassword, key: AskKey, password: str, devices: Sequence[str] = ()) -> PasswordVerified:
         """Whether this is the password; `Busy` before anything counts. The same key gets the same answer.
+
+        `devices` are logins that were made in the browser.
 
         What cannot be a password (row H42) is wrong, whoever it is for, and neither counted nor hashed.
         """
@@ -132,7 +134,7 @@ class Guesses:
             return PasswordVerified(outcome="wrong")
         expected = await self._kinds.expected(ask.user, ask.identifier)
         with self._hashes.place(expected) as place:
-            row = await self._begun(ask, key)
+            row = await self._begun(ask, key, devices)
             if row["result"] is not None:
                 return _result(row["result"])
             attempt = await self._admitted(ask, key, row)
@@ -140,11 +142,11 @@ class Guesses:
                 return await self._succeeded(attempt, place, password)
             return await self._failed(attempt)
 
-    async def _begun(self, ask: VerifyPassword, key: AskKey) -> Row:
+    async def _begun(self, ask: VerifyPassword, key: AskKey, devices: Sequence[str]) -> Row:
         limits = self._limits
         row = await self._database.fetchrow(
             _BEGIN, *_values(key), ask.user, counter_of_name(self._secret, ask.identifier), bucket(ask.address), self._clock.now_us(),
-            limits.address, limits.window_us, limits.pending_us, ask.device,
+            limits.address, limits.window_us, limits.pending_us, list(devices),
         )  # fmt: skip
         if row is None:
             raise AssertionError("a statement that always has a row had none")
@@ -159,7 +161,7 @@ class Guesses:
             return _Attempt(ask, key, slot, row, None, "address", stored)
         counter = counter_of_name(self._secret, ask.identifier) if row["pk"] is None else counter_of_user(row["pk"])
         read = Held(counter, unpacked(row["slots"]), row["revision"] or 0)
-        origin = Origin(bucket(ask.address), row["knows_network"], ask.device if row["knows_browser"] else "")
+        origin = Origin(bucket(ask.address), row["knows_network"], row["browser"] or "")
         try:
             taken = await self._slots.take(read, slot, origin)
         except Busy:
@@ -183,7 +185,7 @@ class Guesses:
         return await self._ended(attempt, result)
 
     async def _failed(self, attempt: _Attempt) -> PasswordVerified:
-        result = PasswordVerified(outcome="wrong", limited=attempt.limited, knows_browser=attempt.row["knows_browser"])
+        result = PasswordVerified(outcome="wrong", limited=attempt.limited, knows_browser=attempt.row["browser"] is not None)
         return await self._ended(attempt, result)
 
     async def _ended(self, attempt: _Attempt, result: PasswordVerified) -> PasswordVerified:

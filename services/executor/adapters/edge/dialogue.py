@@ -183,4 +183,4 @@ def _without_errors(reply: StepReplied) -> StepReplied:
     # A GET shows the challenge, not what was wrong with an earlier answer (recorded).
     if reply.view is None or not reply.view.errors:
         return reply
-    return reply.model_copy(update={"view": reply.view.model_copy(update={"errors": {}})})
+    return reply.model_copy(update={"view": reply.view.model_copy(update={"errors": {}, "told": ""})})

@@ -105,11 +105,11 @@ class FlowPages:
         match exchange.view.kind:
             case "challenge":
                 return page(
-                    "flow.html", status, cookies, challenge=challenge, action=_here(request), notice=notice, step=exchange.step,
+                    "flow.html", status, cookies, challenge=challenge, action=_here(request), notice=notice or exchange.view.told, step=exchange.step,
                     csrf=self._csrf.form(exchange.csrf, exchange.session),
                 )  # fmt: skip
             case "denied":
-                return page("denied.html", status, cookies, challenge=challenge, action=_here(request))
+                return page("denied.html", status, cookies, challenge=challenge, told=exchange.view.told, action=_here(request))
             case _:
                 return page(
                     "message.html", status, cookies, title="Something went wrong",
