@@ -137,7 +137,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The run ends here. Without a message the visitor reads `Unknown error` in JSON, and on the page `told`, or that nobody said why.
+    """The run ends here. Without a message the visitor reads `Unknown error` in JSON, and on the page `told`, or that no reason was given.
     `final`: a limit, no restart goes around it. `reason` is what the history calls it."""
 
     message: str = ""

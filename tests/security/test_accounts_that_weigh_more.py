@@ -1,5 +1,6 @@
 """Somebody fills a session with tabs that all name one account: one with many attributes must take as many as a name of nobody."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from services.executor.application.ports import AskKey
@@ -15,7 +16,7 @@ HEAVY = ALICE.model_copy(update={"attributes": {f"key{n}": "v" * 100 for n in ra
 class HeavyAlice(FakeDirectory):
     """Alice has as many attributes as one may have."""
 
-    async def answer(self, ask: Ask[Any], key: AskKey, secret: str | None) -> Value:
+    async def answer(self, ask: Ask[Any], key: AskKey, secret: str | None, devices: Sequence[str] = ()) -> Value:
         if isinstance(ask, asks.FindUser):
             return asks.UserFound(user=HEAVY if ask.value == "alice" else None, identifier=ask.value)
         return await super().answer(ask, key, secret)

@@ -44,7 +44,7 @@ async def test_a_foreign_value_beside_ours_changes_nothing_wherever_it_stands(ri
             body = "&".join(f"{key}={value}" for key, value in {**hidden(page), **fields}.items()).encode()
             sent = {"Content-Type": "application/x-www-form-urlencoded", "Origin": rig.url, "Cookie": order.format(own)}
             answer = await browser.send("POST", PAGE, sent, body)
-            assert answer.status == 303
+            assert answer.status == (303 if "uid_field" in fields else 200)
             page = await browser.send("GET", PAGE, {"Cookie": order.format(cookies_of(browser))})
         assert (await browser.send("GET", ME, {"Cookie": uid.format(cookies_of(browser, "authentik"))})).status == 200
     assert rig.records.kinds == []

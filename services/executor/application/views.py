@@ -11,7 +11,7 @@ from shared.flows.stage import Challenge, Run
 
 UNKNOWN_ERROR: Final = "Unknown error"
 """What a denial without a message says (observed-behaviour: `auth-wrong-password-until-cancel`)."""
-NO_REASON: Final = "You were not let in here, and nobody said why. You can start again, or ask your administrator."
+NO_REASON: Final = "You were not let in here, and no reason was given. You can start again, or ask your administrator."
 """What a page says instead."""
 LONGEST_TITLE: Final = 4096
 REFUSED_TARGET: Final = (

@@ -25,7 +25,7 @@ FAILURES: Final = "password_failures"
 """The session's counter of answers that were no good: shared by all password stages, outlives a cancelled run."""
 
 TOO_MANY: Final = (
-    "Too many wrong passwords were entered here, so nobody was logged in. You can start again. If the right password is refused as well, "
+    "Too many wrong passwords were entered here, so this log-in has ended. You can start again. If the right password is refused as well, "
     "wait an hour, or use a browser in which you have logged in before; an administrator can unlock an account at once."
 )
 ADDRESS_LIMITED: Final = (

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
+from html import escape
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -179,6 +180,15 @@ class Browser:
     async def post(self, target: str, body: object, **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.send("POST", target, {"Content-Type": "application/json", **named}, json.dumps(body).encode())
+
+
+def onward(answer: Answer) -> str:
+    """Where the page at the end of a flow goes by itself; it says so and links there, too."""
+    assert answer.status == 200
+    delay, _, to = answer.headers["Refresh"].partition("; url=")
+    assert delay == "0"
+    assert f'<a class="button" href="{escape(to)}">Continue</a>' in answer.text
+    return to
 
 
 @pytest.fixture

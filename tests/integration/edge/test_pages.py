@@ -1,13 +1,13 @@
 """A browser without JavaScript: the forms of the flow page."""
 
 import re
-from html import escape, unescape
+from html import unescape
 from urllib.parse import urlencode
 
 import pytest
 
 from shared.contracts.steps import StepReplied, StepRequested
-from tests.integration.edge.conftest import Answer, Browser, Rig
+from tests.integration.edge.conftest import Answer, Browser, Rig, onward
 from tests.integration.edge.scripted_worker import AUTH, DUMMY, OUT, OUT_AND_ON
 
 PAGE = f"/if/flow/{AUTH}/"
@@ -21,15 +21,6 @@ async def send(browser: Browser, target: str, page: Answer, *, origin: bool = Tr
     body = urlencode({**hidden(page), **fields}).encode()
     headers = {"Content-Type": "application/x-www-form-urlencoded", **({"Origin": browser.url} if origin else {})}
     return await browser.send("POST", target, headers, body)
-
-
-def onward(answer: Answer) -> str:
-    """Where the page at the end of a flow goes by itself; it says so and links there, too."""
-    assert answer.status == 200
-    delay, _, to = answer.headers["Refresh"].partition("; url=")
-    assert delay == "0"
-    assert f'<a class="button" href="{escape(to)}">Continue</a>' in answer.text
-    return to
 
 
 async def log_in(browser: Browser, target: str = PAGE) -> Answer:

@@ -4,9 +4,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.integration.edge.conftest import Browser, Rig
+from tests.integration.edge.conftest import Browser, Rig, onward
 from tests.integration.edge.scripted_worker import AUTH
-from tests.integration.edge.test_pages import log_in, onward, send
+from tests.integration.edge.test_pages import log_in, send
 
 APP = "/app/?a=1&b=%2F"
 PAGE = f"/if/flow/{AUTH}/?next={quote(APP, safe='')}"
