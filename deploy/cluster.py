@@ -19,6 +19,8 @@ from typing import Final, Literal
 
 from deploy.child import Child, ChildFailed, free_port, is_free
 from deploy.kafka.broker import Broker, missing
+from shared.kernel.settings import Misconfigured
+from sluice.private_files import close_file, close_folder
 
 ServiceName = Literal["catalog", "planner", "policy", "executor"]
 
@@ -91,7 +93,7 @@ class Cluster:
 
     def start(self) -> None:
         """Start all and wait until each service is ready; on failure stop what runs and raise `ChildFailed`."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._close_folder()
         try:
             self.postgres.start()
             self.broker.start()
@@ -194,6 +196,16 @@ class Cluster:
     @property
     def _keys(self) -> Path:
         return self.folder / "keys"
+
+    def _close_folder(self) -> None:
+        """Keys and passwords are in it: nobody else's, and closed to all others, even if it was there before."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            close_folder(self.folder, "the cluster's folder")
+            for name in ("secret.key", "akadmin.password"):
+                close_file(self.folder / name, "the cluster's folder")
+        except Misconfigured as refused:
+            raise ChildFailed(str(refused)) from None
 
     def _kept(self, name: str) -> Path:
         """A file with a secret of this cluster, made up when it is first asked for."""

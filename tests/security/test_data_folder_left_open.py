@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.child import ChildFailed
+from deploy.cluster import Cluster
 from shared.kernel.settings import Misconfigured
 from sluice.data_folder import DataFolder
 
@@ -114,3 +116,27 @@ def test_what_is_no_file_is_refused_instead_of_waited_for(folder: DataFolder, ma
     make(folder.secret_key)
     with pytest.raises(Misconfigured, match="no file"), folder.taken():
         pass
+
+
+def test_the_folder_of_a_cluster_is_closed_too_with_its_key_and_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(tmp_path / "cluster")
+    cluster.folder.mkdir(mode=0o755)
+    (cluster.folder / "secret.key").write_text("k" * 48)
+    (cluster.folder / "secret.key").chmod(0o644)
+
+    def no_further() -> None:
+        raise ChildFailed("far enough")
+
+    monkeypatch.setattr(cluster.postgres, "start", no_further)
+    with pytest.raises(ChildFailed, match="far enough"):
+        cluster.start()
+    assert (mode(cluster.folder), mode(cluster.folder / "secret.key")) == (0o700, 0o600)
+
+
+@as_root
+def test_a_cluster_in_somebody_elses_folder_does_not_start(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path / "cluster")
+    cluster.folder.mkdir()
+    os.chown(cluster.folder, STRANGER, STRANGER)
+    with pytest.raises(ChildFailed, match=f"number {STRANGER}"):
+        cluster.start()
