@@ -21,6 +21,9 @@ CPU_S: Final = 60
 """What all cases of one call of `unfinished` may take together; they take about a second. Not a duration that is measured."""
 
 
+_DEFECTS: Final = (TypeError, AttributeError, NameError, LookupError, AssertionError, RuntimeError, MemoryError)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A reader (`module:function`) and a hostile text: one start, a unit over and over, one end. `text`: it takes str."""
@@ -44,8 +47,8 @@ class Case:
         try:
             reader(payload)
         except Exception as refused:
-            # A reader may refuse in its own words, and in those of the library that its caller catches. Not run out of stack.
-            if isinstance(refused, RecursionError | MemoryError):
+            # A reader may refuse in its own words, and in those of the library that its caller catches. Those of a defect are neither.
+            if isinstance(refused, _DEFECTS):
                 raise
 
 
