@@ -19,6 +19,7 @@ from tests.e2e.visitor import AUTHENTICATION, Visitor
 
 COMBINED: Final = "password-on-the-first-page"
 TITLED: Final = "title-that-greets"
+UNPROVEN: Final = "password-was-deleted"
 PASSWORD: Final = "of-all-of-them"
 CHEAP: Final = {
     "SLUICE_TEST": "1",
@@ -107,8 +108,8 @@ class Stranger:
 
 @contextmanager
 def zoo(folder: Path) -> Iterator[SluiceUp]:
-    """A running Sluice with accounts of all kinds and three flows: the shipped one, one with the password on its first page,
-    and one whose title greets."""
+    """A running Sluice with accounts of all kinds and four flows: the shipped one, one with the password on its first page,
+    one whose title greets, and one that logs in but asks for no password."""
     with SluiceUp(folder / "data", CHEAP) as up:
         digest = base64.b64encode(hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), b"NaCl", 1000)).decode()
         (folder / "users.csv").write_text(
@@ -126,6 +127,7 @@ def zoo(folder: Path) -> Iterator[SluiceUp]:
         up.command("users", "disable", "disabl")
         _flow(up, COMBINED, combined=True)
         _flow(up, TITLED, title="Welcome, %(user)s!")
+        _flow(up, UNPROVEN, title="Welcome, %(user)s!", proving=False)
         yield up
 
 
@@ -138,7 +140,7 @@ def lock(up: SluiceUp, name: str, guesses: int = 45) -> None:
             visitor.answer("ak-stage-password", password="wrong")
 
 
-def _flow(up: SluiceUp, slug: str, *, combined: bool = False, title: str = "Welcome") -> None:
+def _flow(up: SluiceUp, slug: str, *, combined: bool = False, proving: bool = True, title: str = "Welcome") -> None:
     def made(path: str, body: Mapping[str, Any]) -> str:
         answer = Visitor(up.base_url).patiently(f"/api/v3/{path}", body, up.token)
         assert answer.status == 201, answer
@@ -148,7 +150,7 @@ def _flow(up: SluiceUp, slug: str, *, combined: bool = False, title: str = "Welc
     password = made("stages/password/", {"name": f"{slug}-p", "backends": ["authentik.core.auth.InbuiltBackend"]})
     fields = {"name": f"{slug}-i", "user_fields": ["username", "email"], "show_matched_user": True, "pretend_user_exists": True}
     stages = [made("stages/identification/", fields | ({"password_stage": password} if combined else {}))]
-    stages += [] if combined else [password]
+    stages += [password] if proving and not combined else []
     stages.append(made("stages/user_login/", {"name": f"{slug}-l"}))
     for order, stage in enumerate(stages):
         made("flows/bindings/", {"target": flow, "stage": stage, "order": order})
@@ -159,4 +161,4 @@ def _flow(up: SluiceUp, slug: str, *, combined: bool = False, title: str = "Welc
         assert deadline, "the flow does not come"
 
 
-__all__ = ["AUTHENTICATION", "COMBINED", "PASSWORD", "TITLED", "Stranger", "lock", "zoo"]
+__all__ = ["AUTHENTICATION", "COMBINED", "PASSWORD", "TITLED", "UNPROVEN", "Stranger", "lock", "zoo"]

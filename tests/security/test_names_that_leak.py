@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.e2e.sluice_process import SluiceUp
-from tests.security.account_zoo import AUTHENTICATION, COMBINED, PASSWORD, TITLED, Seen, Stranger, lock, zoo
+from tests.security.account_zoo import AUTHENTICATION, COMBINED, PASSWORD, TITLED, UNPROVEN, Seen, Stranger, lock, zoo
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -81,7 +81,7 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("how", ["page", "json"])
-@pytest.mark.parametrize("flow", [AUTHENTICATION, COMBINED, TITLED])
+@pytest.mark.parametrize("flow", [AUTHENTICATION, COMBINED, TITLED, UNPROVEN])
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_name_is_answered_as_one_that_nobody_has_however_it_is_spelt(accounts: Zoo, how: str, flow: str, spelling: str) -> None:
     known, unknown = SPELLINGS[spelling]

@@ -12,7 +12,7 @@ from shared.contracts.model import Plain
 from shared.contracts.people import UserFacts
 from shared.flows.asks import FindUser
 from shared.flows.effects import Answer, Effects
-from shared.flows.evidence import ANONYMOUS
+from shared.flows.evidence import ANONYMOUS, Need
 from shared.flows.fields import NON_FIELD, Field, Problem, TextField, problem
 from shared.flows.references import Reference
 from shared.flows.registry import registry
@@ -124,8 +124,8 @@ def _shown(run: Run, config: IdentificationConfig, typed: str) -> dict[str, Any]
     before = {name: None for name in (IDENTIFIER, TYPED) if name in run.context}
     if not config.show_matched_user:
         return {**before, IDENTIFIER: typed}
-    types = registry().stages
-    guarded = config.password_stage is not None or any(types[name].proves for name in run.ahead if name in types)
+    ahead = [kind for name in run.ahead if (kind := registry().stages.get(name))]
+    guarded = config.password_stage is not None or any(kind.proves or kind.needs is not Need.NOTHING for kind in ahead)
     return {**before, TYPED: typed} if guarded else before
 
 

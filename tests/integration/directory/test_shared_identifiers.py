@@ -4,9 +4,13 @@ import json
 
 import pytest
 
+from services.executor.adapters.directory import finding
 from services.executor.adapters.directory.naming import UserRefused
+from services.executor.adapters.directory.rows import facts_of
 from shared.contracts.directory import UserChanged
+from shared.contracts.people import UserFacts
 from shared.flows.asks import FindUser, UserFound
+from shared.postgres.pool import Row
 from tests.integration.directory.conftest import People
 
 FIELDS = ("username", "email", "upn")
@@ -168,3 +172,23 @@ async def test_what_is_typed_with_something_unseen_is_nobodys_name(people: Peopl
     await people.make()
     for typed in ("alice\u200b", "\ufeffalice", "ali\u00adce", "\u202ealice", "al\u0456ce", "ali ce"):
         assert await people.find(typed) is None
+
+
+async def test_a_look_up_does_for_nobody_what_it_does_for_somebody(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that its time tells nothing: the same statement, as many rows, as many of them read."""
+    await pair(people)
+    read: list[str] = []
+
+    def counted(row: Row) -> UserFacts:
+        read.append(row["username"])
+        return facts_of(row)
+
+    monkeypatch.setattr(finding, "facts_of", counted)
+    statements: list[str] = []
+    async with people.database._pool.acquire() as connection:
+        connection.add_query_logger(lambda record: statements.append(record.query))
+    for typed in ("alice", "nobody", "team@example.org", "cora"):
+        await looked_up(people, typed)
+    assert read == ["alice", "alice", "alice", "cora"]
+    assert len(statements) == 4
+    assert len(set(statements)) == 1

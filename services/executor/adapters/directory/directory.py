@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, Final
 
-from services.executor.adapters.directory.finding import find_user, get_user
+from services.executor.adapters.directory.finding import Finding, get_user
 from services.executor.adapters.directory.guessing import Guesses
 from services.executor.adapters.directory.hashing import HashPool
 from services.executor.adapters.directory.kinds import HashKinds
@@ -36,6 +36,7 @@ class PostgresDirectory:
 
     def __init__(self, database: Database, hashes: HashPool, clock: Clock, limits: GuessLimits = LIMITS, *, secret: bytes) -> None:
         self._database = database
+        self._finding = Finding(database)
         kinds = HashKinds(database, hashes, clock, derived_bytes(secret, "hash kinds"))
         self._guesses = Guesses(database, hashes, kinds, clock, limits, derived_bytes(secret, "guesses"))
         self._orders = Orders(database, clock)
@@ -44,7 +45,7 @@ class PostgresDirectory:
         """See `Directory.answer`. Asks that change nothing are simply asked again; their answers are in the transition."""
         match ask:
             case FindUser():
-                return await find_user(self._database, ask)
+                return await self._finding.find(ask)
             case GetUser():
                 user = await get_user(self._database, ask.user)
                 return UserFound(user=user, identifier=user.username if user else "")
