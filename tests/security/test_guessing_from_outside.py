@@ -6,11 +6,11 @@ import urllib.request
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
-from shared.flows.stage_types.password import ADDRESS_LIMITED, TOO_MANY
+from shared.flows.stage_types.password import ADDRESS_LIMITED, LOCKED, TOO_MANY
 from tests.e2e.sluice_process import SluiceUp
 from tests.security.account_zoo import AUTHENTICATION, Stranger
 
@@ -35,6 +35,15 @@ class Guesser(Stranger):
     def _send(self, method: str, path: str, headers: dict[str, str], body: bytes) -> str:
         return super()._send(method, path, {**headers, "X-Forwarded-For": self._from}, body)
 
+    def elsewhere(self, address: str) -> Self:
+        """The same browser, carried to another place."""
+        self._from = address
+        return self
+
+    def cookie(self, name: str) -> str | None:
+        """The value of a cookie, None if there is none."""
+        return self._jar.get((name, "/"))
+
     def by_page(self, *passwords: str) -> str:
         """Guess by the page's forms; the last page."""
         page = self.submit(PAGE, self.page(PAGE), uid_field=self._name)
@@ -55,7 +64,7 @@ class Guesser(Stranger):
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SluiceUp]:
     folder: Path = tmp_path_factory.mktemp("guessing")
     with SluiceUp(folder / "data", SETTINGS) as started:
-        names = ["alice", "bob", "carol", "dora", "erin", "fred"]
+        names = ["alice", "bob", "carol", "dora", "erin", "fred", "gina", "hugo", "iris"]
         (folder / "users.csv").write_text("username,email,name,password\n" + "".join(f"{name},,,right-{name}\n" for name in names))
         started.command("users", "import", str(folder / "users.csv"))
         started.command("users", "disable", "dora")
@@ -95,6 +104,46 @@ def test_strangers_are_shut_out_together_and_the_owners_network_is_not(up: Sluic
     attack(up, "carol", [f"198.51.100.{n}" for n in range(1, 5)])
     assert Guesser(up, "carol", "192.0.2.99").by_json("right-carol")["component"] == "ak-stage-password"
     assert Guesser(up, "carol", "203.0.113.2").by_json("right-carol")["component"] == "xak-flow-redirect"
+
+
+def test_the_browser_of_the_owner_gets_in_from_anywhere_while_strangers_are_shut_out(up: SluiceUp) -> None:
+    browser = Guesser(up, "gina", "203.0.113.3")
+    assert browser.cookie("sluice_device") is None
+    browser.by_page("right-gina")
+    device = browser.cookie("sluice_device")
+    assert device
+    assert "gina" not in device
+    browser.page("/flows/-/default/invalidation/")
+    assert browser.cookie("sluice_device") == device
+    attack(up, "gina", [f"198.51.100.{n}" for n in range(31, 35)])
+    assert Guesser(up, "gina", "192.0.2.90").by_json("right-gina")["component"] == "ak-stage-password"
+    assert browser.elsewhere("192.0.2.90").by_json("right-gina")["component"] == "xak-flow-redirect"
+    assert browser.cookie("sluice_device") != device
+
+
+def test_the_browser_of_somebody_else_is_a_strangers_and_learns_nothing(up: SluiceUp) -> None:
+    other = Guesser(up, "alice", "203.0.113.4")
+    other.by_page("right-alice")
+    other.page("/flows/-/default/invalidation/")
+    attack(up, "hugo", [f"198.51.100.{n}" for n in range(41, 45)])
+    other._name = "hugo"
+    page = other.elsewhere("192.0.2.91").by_page("right-hugo")
+    assert "Invalid password" in page
+    assert LOCKED not in unescape(page)
+
+
+def test_the_owners_browser_is_told_that_the_account_is_locked_on_the_page_alone(up: SluiceUp) -> None:
+    browser = Guesser(up, "iris", "203.0.113.5")
+    browser.by_json("right-iris")
+    attack(up, "iris", [f"198.51.100.{n}" for n in range(51, 55)])
+    browser.page("/flows/-/default/invalidation/")
+    for n in range(12):  # its own slots, too, one place after the other
+        browser.elsewhere(f"192.0.2.{100 + n}").by_json("1", "2", "3", "4")
+    denied = browser.elsewhere("192.0.2.120").by_json("right-iris")
+    assert LOCKED not in json.dumps(denied)
+    page = browser.by_page("right-iris")
+    assert LOCKED in unescape(page)
+    assert LOCKED not in unescape(Guesser(up, "iris", "192.0.2.121").by_page("right-iris"))
 
 
 def test_an_administrator_unlocks_at_a_terminal_and_over_http(up: SluiceUp) -> None:

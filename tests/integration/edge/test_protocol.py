@@ -28,7 +28,7 @@ async def test_a_login_goes_through_identification_and_password(rig: Rig, browse
     before = browser.cookie("authentik_session")
     done = await browser.post(API + "?query=", {"password": "alice-pw"})
     assert done.json == {"component": "xak-flow-redirect", "to": "/"}
-    assert set(done.cookies()) == {"authentik_session", "authentik_csrf", "sluice_step"}
+    assert set(done.cookies()) == {"authentik_session", "authentik_csrf", "sluice_step", "sluice_device"}
     assert browser.cookie("authentik_session") != before
     me = await browser.get("/api/v3/core/users/me/")
     assert me.status == 200

@@ -9,8 +9,6 @@ that proves itself counts. Over HTTPS the session is called `__Host-authentik_se
 nothing is read under the short name: a sibling could plant a session of its own there that proves itself.
 """
 
-import base64
-import binascii
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -18,7 +16,12 @@ from typing import Any, Final
 from aiohttp import web
 from pydantic import ValidationError
 
+from services.executor.adapters.edge import devices
+from services.executor.adapters.edge.devices import DeviceCookies, Devices
 from services.executor.adapters.edge.settings import EdgeSettings
+from services.executor.adapters.edge.text import MAX_VALUE as _MAX_VALUE
+from services.executor.adapters.edge.text import raw_of as _raw
+from services.executor.adapters.edge.text import text_of as _text
 from shared.contracts import wire
 from shared.contracts.errors import BadRecord
 from shared.contracts.people import LoginClaims
@@ -34,7 +37,6 @@ STEP: Final = "sluice_step"
 COMMAND: Final = "sluice_command"
 COMMAND_AGE_S: Final = 30
 CSRF_AGE_S: Final = 31_449_600
-_MAX_VALUE: Final = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Jar:
     steps: tuple[str, ...]
     csrfs: tuple[str, ...]
     commands: tuple[str, ...]
+    devices: Devices = ()
 
 
 class _NotOurs(Exception):
@@ -72,21 +75,22 @@ class Cookies:
         self._sessions = KeyRing(settings.secrets, "cookie/session/2")
         self._steps = KeyRing(settings.secrets, "cookie/step/1")
         self._commands = KeyRing(settings.secrets, "cookie/command/1")
+        self._devices = DeviceCookies(settings.secrets)
         # Gateways ask for the same logins all the time, and the same value has the same meaning. Only what we made is kept: of
         # what others make up there is no end, and each would be held with all its kilobytes.
         self._known = lru_cache(maxsize=settings.checked_logins)(self._open)
 
     def read(self, request: web.Request, client: Client) -> Jar:
         """The cookies of a request; broken ones count as none."""
-        name = self._session_name(client)
+        name, device = self._session_name(client), self._device_name(client)
         try:
-            found = cookie_header.read(request.raw_headers, (name, self._csrf_name, STEP, COMMAND))
+            found = cookie_header.read(request.raw_headers, (name, self._csrf_name, STEP, COMMAND, device))
         except cookie_header.BadCookie as bad:
             raise Refusal(400, bad.code) from None
         except (cookie_header.TooManyCookies, cookie_header.CookieTooLarge) as many:
             raise Refusal(431, many.code) from None
         steps, csrfs, commands = (found.get(one, ()) for one in (STEP, self._csrf_name, COMMAND))
-        return Jar(self._session(client, found.get(name, ())), steps, csrfs, commands)
+        return Jar(self._session(client, found.get(name, ())), steps, csrfs, commands, self._devices.read(found.get(device, ())))
 
     def session(self, session: str, rotation: int, login: LoginClaims | None) -> str:
         """The value of a session cookie: the same for the same claims, so it changes only when they do."""
@@ -140,6 +144,13 @@ class Cookies:
         """`Set-Cookie` of a command whose answer is still to come on this path; "" deletes it."""
         return self._line(client, COMMAND, value, path=path, max_age=COMMAND_AGE_S if value else 0)
 
+    def set_device(self, client: Client, before: Devices, login: LoginClaims) -> str:
+        """`Set-Cookie` of whose log-ins were made in this browser, after this one."""
+        return self._line(client, self._device_name(client), self._devices.value(before, login), max_age=devices.AGE_S)
+
+    def _device_name(self, client: Client) -> str:
+        return self._session_name(client).replace("authentik_session", devices.NAME)
+
     def _session_name(self, client: Client) -> str:
         host_only = client.secure if self._host_only is None else self._host_only
         return f"{HOST if host_only else ''}authentik_session"
@@ -180,18 +191,3 @@ class Cookies:
         same_site = self._same_site if secure else "Lax"
         path = "/" if name.startswith(HOST) else at or client.prefix + path
         return cookie_header.line(name, value, path=path, http_only=http_only, secure=secure, same_site=same_site, max_age=max_age)
-
-
-def _text(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def _raw(value: str) -> bytes | None:
-    if not value or len(value) > _MAX_VALUE:
-        return None
-    try:
-        raw = base64.b64decode(value + "=" * (-len(value) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    # One value has one spelling: unused bits and padding must be as we write them.
-    return raw if len(raw) > MAC_BYTES and _text(raw) == value else None

@@ -137,6 +137,7 @@ class Dialogue:
             lines.append(self._cookies.set_step(visit.client, visit.path, step))
         if reply.login:
             lines.append(self._cookies.set_csrf(visit.client, csrf))
+            lines.append(self._cookies.set_device(visit.client, visit.devices, reply.login))
         if visit.awaited:
             lines.append(self._cookies.set_command(visit.client, visit.path, ""))
         return Exchange(reply.view, reply.advanced, tuple(lines), reply.session, csrf, step)

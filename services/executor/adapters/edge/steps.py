@@ -139,7 +139,7 @@ class Steps:
             command=command, awaited=asked.awaited, kind=asked.kind, session=session, fresh=fresh, rotation=0 if fresh else visit.rotation,
             flow=asked.flow, designation=asked.designation, shown=asked.shown, sealed=sealed, query=asked.query,
             outer_next=asked.outer_next, host=visit.client.host, address=visit.client.address, user_agent=visit.agent,
-            secure=visit.client.secure, login=visit.login, received_us=now,
+            secure=visit.client.secure, login=visit.login, devices=tuple(login for _, login in visit.devices), received_us=now,
             deadline_us=now + round(self._settings.step_deadline_s * 1e6), reply_partition=self._replies.partition, edge=self._edge,
         )  # fmt: skip
 

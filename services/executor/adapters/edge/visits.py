@@ -7,6 +7,7 @@ from aiohttp import web
 
 from services.executor.adapters.edge.cookies import Cookies, Jar, SessionCookie
 from services.executor.adapters.edge.csrf import Csrf
+from services.executor.adapters.edge.devices import Devices
 from services.executor.adapters.edge.logins import LoginCheck
 from shared.contracts.people import LoginClaims
 from shared.contracts.steps import Shown
@@ -27,6 +28,7 @@ class Visit:
     `unasked`: nobody at this browser is known to have wanted this GET, so it may show something and do nothing.
     `csrfs` are the tokens of the CSRF cookie that were made for this login, or for nobody; `csrf` is the first of them, or
     what was sent that is none; `Csrf.kept` tells.
+    `devices` are log-ins that were made in this browser before: they prove nothing.
     `awaited` is the command whose reply this browser was promised on a "still working" page.
     """
 
@@ -43,6 +45,7 @@ class Visit:
     csrfs: tuple[str, ...]
     awaited: str | None
     unasked: bool
+    devices: Devices = ()
 
     @property
     def rotation(self) -> int:
@@ -80,6 +83,7 @@ class Visits:
             csrfs=csrfs,
             awaited=self._awaited(jar),
             unasked=_unasked(request),
+            devices=jar.devices,
         )
         return self.looking_at(visit, *jar.steps)
 
