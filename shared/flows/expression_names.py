@@ -77,9 +77,16 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def _fields(text: str) -> Iterator[str]:
-    """All that the fields of a format text name, those inside of its format specifications too; `ValueError` if it is none."""
+def _fields(text: str, depth: int = 2) -> Iterator[str]:
+    """All that the fields of a format text name, those inside of its format specifications too; `ValueError` if it is none.
+
+    Specifications have fields, these have none with specifications of their own: so Python, and so any depth ends here.
+    """
     for _, field, specification, _ in string.Formatter().parse(text):
+        if depth == 0:
+            if field is not None:
+                raise ValueError("format fields nested too deeply")
+            continue
         yield from (word for word in re.split(r"[.\[\]]", field or "") if word)
         if specification:
-            yield from _fields(specification)
+            yield from _fields(specification, depth - 1)

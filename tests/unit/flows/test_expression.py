@@ -109,6 +109,8 @@ def test_what_may_run(source: str) -> None:
         ("P13", 'return str.format("{0.__class__}", 1)'),
         ("P13", 'return "{a}".format_map({"a": 1})'),
         ("P13", 'return "{0".format(1)'),
+        ("P10", f'return "{"{:" * 900}{"}" * 900}".format(1)'),
+        ("P10", 'return "{:{:{}}}".format(1, 2, 3)'),
         ("P13", "return (lambda sluice_x=1: 1)()"),
         ("P13", "return (lambda **__x: 1)()"),
         ("P13", "return (lambda *eval: 1)()"),
