@@ -22,12 +22,6 @@ class Settings(CommonSettings):
     attempts_per_account: int = Field(
         100, ge=1, le=100, description="wrong passwords that strangers may try in an hour at one account, or one name that nobody has"
     )
-    attempts_per_address: int = Field(
-        1000,
-        ge=1,
-        le=1_000_000_000,
-        description="wrong passwords in an hour from one address (a /64 for IPv6) until all of it are refused; and wrong bearer tokens",
-    )
     login_idle_minutes: int = Field(
         1440, ge=5, le=525_600, description="a login that was not used for so long is over, a remembered one too; whoever uses it, keeps it"
     )

@@ -231,6 +231,12 @@ class CommonSettings(BaseSettings):
     )
     kafka_ssl_cert_file: Path | None = Field(None, description="with SSL, where the brokers ask for it: this process's certificate (PEM)")
     kafka_ssl_key_file: Path | None = Field(None, description="the key (PEM, not encrypted) of that certificate")
+    attempts_per_address: int = Field(
+        1000,
+        ge=1,
+        le=1_000_000_000,
+        description="wrong passwords in an hour from one address (a /64 for IPv6) until all of it are refused; and wrong bearer tokens",
+    )
     database: Annotated[SecretStr, AfterValidator(_database)] | None = Field(
         None, description="postgresql://… as the role of the service (`catalog` or `executor`); `sluice up` brings its own"
     )

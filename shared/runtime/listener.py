@@ -20,6 +20,7 @@ from shared.web.client import Clients
 from shared.web.headers import Hsts
 from shared.web.limits import Limits
 from shared.web.security_log import SecurityLog
+from shared.web.token_guesses import TokenGuesses
 
 _log = logging.getLogger(__name__)
 
@@ -37,13 +38,16 @@ class Listener:
             source=settings.forwarded_headers,
             path=settings.path,
         )
+        guesses = TokenGuesses(clock, settings.attempts_per_address)
         hsts = Hsts(settings.hsts_max_age, subdomains=settings.hsts_subdomains)
         routes = [
             *seen.routes(),
             *health.routes(lambda: {**waiting(), **readiness(services)}, lambda: _probed(services, waiting())),
             *(route for service in services for route in service.routes()),
         ]
-        app = make_app(routes, limits, records, clients, trace=lambda name: span(name, SpanKind.SERVER, parent=None), hsts=hsts)
+        app = make_app(
+            routes, limits, records, clients, trace=lambda name: span(name, SpanKind.SERVER, parent=None), hsts=hsts, guesses=guesses
+        )
         self._server = server.Listener(app, limits, records)
         self.address = settings.listen
         self._warnings = tuple(fronts.warnings(settings))

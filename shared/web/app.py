@@ -23,6 +23,7 @@ from shared.web.headers import HEADERS, Hsts
 from shared.web.limits import Limits
 from shared.web.problems import problem, wants_page
 from shared.web.security_log import SecurityLog
+from shared.web.token_guesses import TokenGuesses
 
 Trace = Callable[[str], AbstractContextManager[str | None]]
 """Begins a span with this name; the value is its W3C `traceparent`, None outside of any trace."""
@@ -30,6 +31,7 @@ Trace = Callable[[str], AbstractContextManager[str | None]]
 CLIENT: Final = web.RequestKey("client", Client)
 CORRELATION: Final = web.RequestKey("correlation", str)
 LIMITS: Final = web.AppKey("limits", Limits)
+GUESSES: Final = web.AppKey("guesses", TokenGuesses)
 _SUSPECT: Final = web.RequestKey("suspect", tuple[str, int, Mapping[str, str | int]])
 
 _log = logging.getLogger(__name__)
@@ -42,11 +44,14 @@ def make_app(
     clients: Clients | None = None,
     trace: Trace = lambda name: nullcontext(None),
     hsts: Hsts | None = None,
+    guesses: TokenGuesses | None = None,
 ) -> web.Application:
     """An application with these routes; serve it with `server.Listener`, which knows the rest of the limits."""
     guard = _Guard(limits, records, clients or Clients(), trace, hsts or Hsts())
     app = web.Application(middlewares=[guard.middleware], client_max_size=limits.body)
     app[LIMITS] = limits
+    if guesses is not None:
+        app[GUESSES] = guesses
     app.add_routes(routes)
     return app
 

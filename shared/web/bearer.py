@@ -9,7 +9,7 @@ from aiohttp import web
 
 from shared.contracts.directory import TokenChanged
 from shared.kernel.errors import SluiceError
-from shared.web.app import suspect
+from shared.web.app import CLIENT, GUESSES, suspect
 
 NO_CREDENTIALS: Final = "Authentication credentials were not provided."
 WRONG_SCHEME: Final = "Unsupported authentication type"
@@ -57,6 +57,18 @@ def credentials_of(request: web.Request) -> Credentials | None:
     return parsed(request.headers.get("Authorization", ""))
 
 
+def missed(request: web.Request, size: int) -> None:
+    """Note a wrong token, with where it came from; `Refusal` 429 from an address that has guessed enough."""
+    suspect(request, "token_invalid", size, address=request[CLIENT].address)
+    count_guess(request)
+
+
+def count_guess(request: web.Request) -> None:
+    """Count a wrong token; `Refusal` 429 from an address that has guessed enough."""
+    if GUESSES in request.app:
+        request.app[GUESSES].missed(request[CLIENT].address)
+
+
 def superuser_of(request: web.Request, tokens: Tokens) -> TokenChanged:
     """The superuser whose token the request carries; `Forbidden` for anybody else, `Unavailable` while nobody can know."""
     credentials = credentials_of(request)
@@ -66,7 +78,7 @@ def superuser_of(request: web.Request, tokens: Tokens) -> TokenChanged:
         raise Forbidden(WRONG_SCHEME)
     found = tokens.owner(credentials.token)
     if found is None:
-        suspect(request, "token_invalid", len(credentials.text))
+        missed(request, len(credentials.text))
         raise Forbidden(BAD_TOKEN)
     if not found.is_superuser:
         raise Forbidden(NO_PERMISSION)

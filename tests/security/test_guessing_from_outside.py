@@ -5,8 +5,10 @@ import re
 import urllib.request
 from collections.abc import Iterator
 from html import unescape
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -190,3 +192,28 @@ def test_the_log_has_a_line_for_each_failure_that_names_where_and_never_whom(up:
     assert len({line["name_digest"] for line in lines}) == 1
     assert re.fullmatch(r"[0-9a-f]{16}", lines[0]["name_digest"])
     assert "canary-of-a" not in up.output.lower()
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        ("/api/v3/core/users/me/", 403), ("/api/v3/core/users/", 403), ("/api/sluice/v1/users/1/unlock/", 401), (API, 200),
+        ("/api/v3/flows/instances/", 403),
+    ],
+)  # fmt: skip
+def test_wrong_bearer_tokens_are_limited_on_every_route_that_takes_one(up: SluiceUp, path: str, wrong: int) -> None:
+    address = f"192.0.2.{150 + len(path)}"
+
+    def status(token: str) -> int:
+        headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": address, "Accept": "application/json"}
+        method = "POST" if path.endswith("unlock/") else "GET"
+        connection = HTTPConnection(urlsplit(up.base_url).netloc, timeout=60)
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer.status
+
+    assert [status(f"guess-{n}") for n in range(42)] == [wrong] * 40 + [429] * 2
+    assert status(up.token) == 200
+    assert status("guess") == 429

@@ -21,7 +21,7 @@ from shared.kernel.errors import Unavailable
 from shared.web import query_tokens, strict_json
 from shared.web.app import CORRELATION, body_of, suspect
 from shared.web.base import ours
-from shared.web.bearer import credentials_of
+from shared.web.bearer import count_guess, credentials_of
 from shared.web.errors import Refusal, later
 from shared.web.forgery import refuse_foreign
 from shared.web.query_tokens import UserOfToken
@@ -144,8 +144,11 @@ class ExecutorApi:
     def _check_credentials(self, request: web.Request) -> None:
         # A wrong token or another scheme fails; one word is no credentials at all (observed 4). The visitor stays the cookie's.
         given = credentials_of(request)
-        if given is not None and (given.token is None or self._user_of_token(given.token) is None):
-            raise FlowError("credentials", len(given.text))
+        if given is None or (given.token is not None and self._user_of_token(given.token) is not None):
+            return
+        if given.token is not None:
+            count_guess(request)
+        raise FlowError("credentials", len(given.text))
 
     def _check_token(self, request: web.Request, visit: Visit) -> None:
         sent = request.headers.get(HEADER, "")

@@ -13,7 +13,7 @@ from shared.contracts.people import UserFacts
 from shared.kernel.clock import Clock
 from shared.web import query_tokens
 from shared.web.base import linked
-from shared.web.bearer import BAD_TOKEN, NO_CREDENTIALS, credentials_of
+from shared.web.bearer import BAD_TOKEN, NO_CREDENTIALS, credentials_of, missed
 from shared.web.query_tokens import UserOfToken
 
 _HEADERS: Final = {"Allow": "GET, HEAD, OPTIONS"}
@@ -41,7 +41,10 @@ class Me:
         given = credentials_of(request)
         if given is not None and given.token is not None:
             found = await self._by_token(given.token)
-            return _json(_document(found)) if found else _json(_BAD_TOKEN, 403)
+            if found is None:
+                missed(request, len(given.text))
+                return _json(_BAD_TOKEN, 403)
+            return _json(_document(found))
         visit = await self._visits.of(request)
         user = await self._facts.of(visit.login.user) if visit.login else None
         if user is None:
