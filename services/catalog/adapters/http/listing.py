@@ -38,8 +38,8 @@ def selected(
     catalog: Catalog, found: Sequence[Definition], listing: Listing, model: type[BaseModel], query: MultiMapping[str]
 ) -> list[Definition]:
     """Those that the query asks for, in its order; `Invalid` for values that the fields of their `model` cannot have."""
-    # Of its names: of a mapping it would take the values for counts.
-    doubled = sorted(name for name, times in Counter(query.keys()).items() if times > 1)
+    # Over its items, where a name comes as often as it was sent: over its names it comes once.
+    doubled = sorted(name for name, times in Counter(name for name, _ in query.items()).items() if times > 1)
     if doubled:  # security reference 7.1, H34
         raise Invalid({doubled[0][:100]: ["Only one value is allowed."]})
     asked = dict(query)
