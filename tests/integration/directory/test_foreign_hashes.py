@@ -3,17 +3,19 @@
 import base64
 import hashlib
 from collections import Counter
+from typing import Any, cast
 
 import pytest
 
 from services.executor.adapters.directory.directory import PostgresDirectory
 from services.executor.adapters.directory.hashing import HashPool
 from services.executor.adapters.directory.importing import import_users
-from services.executor.adapters.directory.kinds import MIN_AGE_S, HashKinds
+from services.executor.adapters.directory.kinds import KINDS_MAX, MIN_AGE_S, HashKinds
 from services.executor.application.ports import Busy
 from services.executor.domain.passwords import TEST_TARGET, Cost, Kind, Pbkdf2Cost
 from shared.kernel.clock import FixedClock
 from shared.kernel.ids import derived_bytes
+from shared.postgres.pool import Database
 from tests.integration.directory.conftest import SECRET, People
 from tests.unit.directory.test_passwords import raw_argon2
 
@@ -105,6 +107,32 @@ async def test_who_is_imported_while_it_runs_is_in_the_next_draw(people: People)
     assert row is not None
     kinds.of(row)
     assert set(await drawn(kinds, NAMES)) == {TEST_TARGET, SHA256}
+
+
+async def test_reading_the_shares_takes_a_hundredth_of_the_time_however_often_strange_accounts_are_met(people: People) -> None:
+    await import_(people, *((f"django{n}", django("pw", 1000 + n)) for n in range(KINDS_MAX + 6)))
+    reads: list[float] = []
+
+    class Slow:
+        """The database, which takes a second for the shares."""
+
+        async def fetch(self, statement: str, *values: object) -> Any:
+            people.clock.advance(1)
+            reads.append(people.clock.monotonic())
+            return await people.database.fetch(statement, *values)
+
+        async def fetchrow(self, statement: str, *values: object) -> Any:
+            return await people.database.fetchrow(statement, *values)
+
+    kinds = HashKinds(cast("Database", Slow()), people.hashes, people.clock, SECRET)
+    for _ in range(3):
+        for name in (f"django{n}" for n in range(KINDS_MAX + 6)):
+            row = await people.database.fetchrow("SELECT pk, password, password_as_typed FROM users WHERE username = $1", name)
+            assert row is not None
+            kinds.of(row)
+            await kinds.expected(row["pk"], name)
+            people.clock.advance(1)
+    assert len(reads) == 3, "in 210 s"
 
 
 @pytest.mark.parametrize("password", ["pw", "\uff50\uff57", "cafe\u0301", "\u2168 x\u00b2", "\u00b4"])

@@ -20,8 +20,8 @@ from shared.postgres.pool import Database, Row
 KINDS_MAX: Final = 64
 REST: Final = 100
 MIN_AGE_S: Final = 30.0
-"""The shares are read again after that, no sooner than a hundred times as long as reading them took, and at once when an account
-is met of a kind that was not there."""
+"""The shares are read again after that, sooner when an account is met of a kind that was not there, but never sooner than after a
+hundred times as long as reading them took: there may be a million accounts, and more kinds than are kept."""
 
 _STORED: Final = "SELECT password, password_as_typed FROM users WHERE pk = $1"
 _SHARES: Final = """
@@ -41,6 +41,7 @@ class HashKinds:
         self._dummies: Mapping[Kind, PasswordHash] = {hashes.target: hashes.dummy}
         self._shares: Mapping[Kind, int] = {hashes.target: 1}
         self._again_s = 0.0
+        self._soonest_s = 0.0
         self._reading = False
 
     async def expected(self, user: int | None, name: str) -> PasswordHash:
@@ -60,7 +61,7 @@ class HashKinds:
         """The account's own hash, from `password` and `password_as_typed`; None if it has none."""
         found = parse_hash(row["password"], as_typed=row["password_as_typed"]) if row["password"] else None
         if found is not None and found.cost not in self._shares:
-            self._again_s = 0.0  # somebody was imported meanwhile
+            self._again_s = min(self._again_s, self._soonest_s)  # somebody was imported meanwhile
         return found
 
     def drawn(self, name: str) -> PasswordHash:
@@ -86,4 +87,5 @@ class HashKinds:
                 shares[kind] = shares.get(kind, 0) + row["accounts"]
         self._shares = shares or {self._target: 1}
         self._dummies = {kind: self._dummies.get(kind) or dummy_of(kind) for kind in self._shares}
-        self._again_s = self._clock.monotonic() + max(MIN_AGE_S, REST * took)
+        self._soonest_s = self._clock.monotonic() + REST * took
+        self._again_s = max(self._soonest_s, self._clock.monotonic() + MIN_AGE_S)
