@@ -18,7 +18,7 @@ from tests.fixtures_postgres import postgres, postgres_dsn, postgres_schema
 
 __all__ = ["RECORDINGS", "kafka_broker", "limits_as_shipped", "patience", "postgres", "postgres_dsn", "postgres_schema"]
 
-NEVER_SKIPPED_IN_CI = ("kafka", "browser", "front", "shared")
+NEVER_SKIPPED_IN_CI = ("kafka", "browser", "front", "shared", "bans")
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared"
 IN_CI = os.environ.get("SLUICE_TEST_NO_SKIP") == "1"
 
