@@ -121,11 +121,14 @@ def bodies(cluster: Cluster, topic: str, codec: Codec) -> list[Contract]:
 
 @contextmanager
 def locked(cluster: Cluster, table: str) -> Iterator[Callable[[], None]]:
-    """Nobody else can use this table, until the context ends or the server does (then call what is handed out)."""
+    """Nobody else can write to this table, until the context ends or the server does (then call what is handed out).
+
+    It can be read: a guess asks it which browsers and networks an account has logged in from.
+    """
     loop = asyncio.new_event_loop()
     connection = loop.run_until_complete(asyncpg.connect(cluster.uris["sluice_admin"]))
     try:
-        loop.run_until_complete(connection.execute(f"BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+        loop.run_until_complete(connection.execute(f"BEGIN; LOCK TABLE {table} IN SHARE MODE"))
         yield connection.terminate
     finally:
         connection.terminate()
