@@ -30,7 +30,9 @@ from services.executor.adapters.worker.retirements import Retirements
 from services.executor.adapters.worker.staying import StayingWorker
 from services.executor.adapters.worker.worker import Worker
 from services.executor.application.advance import Cursor
+from services.executor.application.crowd import Crowd
 from services.executor.application.owner import GROUP, Parts
+from services.executor.application.starts import Starts
 from services.executor.domain.passwords import TARGET, TEST_TARGET
 from services.executor.settings import Settings
 from shared.contracts.topics import TOKENS
@@ -87,7 +89,7 @@ class WorkerRole:
         parts = Parts(
             log=log, directory=PostgresDirectory(database, hashes, clock, limits, secret=derived_bytes(secret, "guesses")), opener=self._keys,
             cursor=Cursor(registry(), asking, asking, self._retirements), planner=asking, clock=clock, secret_key=derived_bytes(secret, "sessions"),
-            alive=lambda: False, failed=lambda *_: None,
+            starts=Starts(settings.cached_starts), crowd=Crowd(settings.unproven_sessions), alive=lambda: False, failed=lambda *_: None,
         )  # fmt: skip
         self._worker = StayingWorker(lambda: Worker(parts, asking, dead_letters))
 

@@ -28,6 +28,12 @@ class Settings(CommonSettings):
     login_lifetime_days: int = Field(
         30, ge=1, le=3650, description="a login is over after so long, whatever its flow's session_duration says"
     )
+    cached_starts: int = Field(
+        2000, ge=0, description="starts of flows whose planning is kept until their page is answered; without, it is planned again"
+    )
+    unproven_sessions: int = Field(
+        20_000, ge=100, description="sessions in which nobody has proved anything yet that a worker holds; one more, and the oldest ends"
+    )
     database_connections: int = Field(8, ge=2, le=64, description="connections to PostgreSQL, at most")
     hash_test_cost: bool = Field(
         False, description="tests only: new passwords get a hash that costs nearly nothing; refused unless SLUICE_TEST=1"

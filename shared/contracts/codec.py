@@ -86,6 +86,18 @@ class Codec:
 
         Nothing of the value is looked at before the record has proved its writer.
         """
+        envelope = self.proved(record)
+        body = wire.unpack(record.value or b"", limit)
+        if type(body) is not dict:
+            raise errors.BadType
+        known = self._known[envelope.type]
+        for version in range(envelope.version, known.model.wire_version):
+            body = _upcast(known.upcasters[version], body)
+        return Received(envelope, _validated(known.model, body))
+
+    def proved(self, record: Raw) -> Envelope:
+        """Whose record this is, and of what, once it has proved its writer; a `BadRecord` for anything that is not ours. For who
+        keeps a message without opening it."""
         envelope = from_headers(record.headers)
         known = self._known.get(envelope.type)
         if known is None:
@@ -98,12 +110,7 @@ class Codec:
             raise errors.BadVersion(f"{envelope.type} {envelope.version}")
         if not known.model.proves_itself:
             prove(record)
-        body = wire.unpack(record.value, limit)
-        if type(body) is not dict:
-            raise errors.BadType
-        for version in range(envelope.version, known.model.wire_version):
-            body = _upcast(known.upcasters[version], body)
-        return Received(envelope, _validated(known.model, body))
+        return envelope
 
 
 def _upcast(step: Upcaster, body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from shared.contracts.model import Contract, Count, Micros, Plain, Query, ShortT
 from shared.contracts.people import LoginClaims, Visitor
 from shared.contracts.planner import Plan, PlannedStage, PlanRefused
 from shared.contracts.policy import VerdictReached
-from shared.contracts.steps import Shown, View
+from shared.contracts.steps import Page, Shown, View
 
 
 class SessionStarted(Value):
@@ -24,7 +24,7 @@ class SessionStarted(Value):
 
 
 class RunStarted(Value):
-    """A flow begins: the plan is pinned here."""
+    """A flow begins: the plan is pinned here. `visitor` came from where they were when they asked for its first page, at `asked_us`."""
 
     event: Literal["run.started"] = "run.started"
     run: ShortText
@@ -33,6 +33,8 @@ class RunStarted(Value):
     context: Plain = {}
     login: ShortText | None = None
     query: Query = ""
+    api: bool = False
+    asked_us: Micros = 0
     verdicts: tuple[VerdictReached, ...] = ()
 
 
@@ -42,6 +44,7 @@ class RunRefused(Value):
     event: Literal["run.refused"] = "run.refused"
     run: ShortText
     flow: ShortText
+    api: bool = False
     refusal: PlanRefused
 
 
@@ -207,7 +210,11 @@ class Given(Value):
     that goes with the epoch key `epoch`, by which the same body is known again for as long as that key is there."""
 
     flow: ShortText = ""
+    run: ShortText = ""
+    named: ShortText = ""
     shown: Shown | None = None
+    page: Page | None = None
+    api: bool = False
     query: Query = ""
     outer_next: Query | None = None
     host: ShortText = ""

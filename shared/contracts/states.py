@@ -14,7 +14,8 @@ from shared.contracts.steps import Shown, View
 
 
 class RunState(Value):
-    """One run, folded. `stages[0]` is the current stage; `over` says how it ended. `head` is its last transition.
+    """One run, folded. `stages[0]` is the current stage; `over` says how it ended. `head` is its last transition. `api`: it
+    was begun through the API.
 
     `evidence` is what authenticates the pending user of `context`; it falls with that user (architecture §4.8).
     """
@@ -27,6 +28,7 @@ class RunState(Value):
     login: ShortText | None = None
     stages: tuple[PlannedStage, ...] = ()
     view: View | None = None
+    api: bool = False
     over: Literal["", "denied", "finished", "cancelled", "refused"] = ""
     head: ShortText = ""
     version: Count = 0
@@ -60,11 +62,17 @@ class Answered(Value):
 
 class SessionState(Contract):
     """A session, folded: what a new owner starts from. `logged_out` is the run that logged out and is not over yet, "" for
-    none: the session ends with it, unless somebody logs in before."""
+    none: the session ends with it, unless somebody logs in before. `due_us`, `unproven` and `ended`, which stand first, are all that
+    an owner has to know of a session that takes no step: when it is over by age, and whether nobody has proved anything in it.
+    `began` are the ids of its runs, those forgotten included: a
+    page whose run has begun does not begin it again."""
 
     wire_type: ClassVar[str] = "executor.session.folded"
     session: ShortText
     version: Count = 0
+    ended: ShortText = ""
+    due_us: Micros = 0
+    unproven: bool = False
     head: ShortText = ""
     rotation: Count = 0
     rotated_us: Micros = 0
@@ -72,11 +80,11 @@ class SessionState(Contract):
     last_us: Micros = 0
     login: LoginClaims | None = None
     runs: tuple[RunState, ...] = ()
+    began: tuple[ShortText, ...] = ()
     counters: dict[str, Count] = {}
     obligations: tuple[ShortText, ...] = ()
     answered: tuple[Answered, ...] = ()
     transitions: Count = 0
-    ended: ShortText = ""
     logged_out: ShortText = ""
 
 

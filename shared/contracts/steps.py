@@ -1,9 +1,11 @@
 """`executor.steps` and `executor.replies`: what a visitor asks for, and what the edge is told to show. Owned by executor."""
 
+import hashlib
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from shared.contracts import wire
 from shared.contracts.codec import Codec
 from shared.contracts.definitions import Designation, FlowFacts
 from shared.contracts.model import Contract, Count, Micros, Plain, Query, ShortText, Text, Value
@@ -13,8 +15,8 @@ MAX_DEVICES = 4
 """So many people's earlier logins a browser names."""
 
 StepKind = Literal["locate", "start", "answer", "cancel", "resume", "state"]
-"""`start`: show this flow's current challenge, plan if no run is open (GET). `answer`: a POST. `state`: what is the
-case now? (after "still working", or when the edge's cache has nothing). `locate`: which flow has this designation?"""
+"""`start`: show the challenge of the run that is named, or the first one of this flow (GET). `answer`: a POST. `state`: what is
+the case now? (after "still working", or when the edge's cache has nothing). `locate`: which flow has this designation?"""
 
 
 class Sealed(Value):
@@ -32,11 +34,30 @@ class Shown(Value):
     version: Count
 
 
+class Page(Value):
+    """What a page says of itself that nobody has answered yet: it belongs to no session (architecture §3).
+
+    `run` begins with its answer, if that comes to the same `binding`, the first stage, and to a challenge of the same digest
+    (`challenge_digest`). `login` is the one it was drawn for, "" for nobody. When, and by whom from where, it was asked for.
+    """
+
+    run: ShortText
+    login: ShortText
+    binding: ShortText
+    challenge: ShortText
+    at_us: Micros
+    address: ShortText
+    user_agent: ShortText
+
+
 class StepRequested(Contract):
     """One command of a visitor.
 
     `query` is the inner query string, as sent; `outer_next` the outer `next`, if one was sent once. `login` is what the
-    edge has just checked. `fresh` says that the session id was made for this step (nobody has a cookie of it yet).
+    edge has just checked. `made_us` is when the session's first cookie was made: one that is not known begins only for an hour.
+    The run that it is about: that of `shown`, the transition that the visitor saw; that which `page`, not answered until now,
+    begins; `named` by the page's URL; through the API without a name the last one that the API began. `run` is the
+    id of the one that begins if it is none of these.
     `command` is drawn by the edge for each request. `awaited` is an earlier one, whose reply this browser was promised on a
     "still working" page: the reply is for it if this asks for the state, or brings the same body again. `devices` are logins that
     were made in this browser before, one of each user: they prove nothing, and are for the limits of guesses alone.
@@ -47,11 +68,15 @@ class StepRequested(Contract):
     awaited: ShortText | None = None
     kind: StepKind
     session: ShortText
-    fresh: bool
+    made_us: Micros
     rotation: Count
     flow: ShortText
     designation: Designation | None = None
+    run: ShortText = ""
+    named: ShortText = ""
     shown: Shown | None = None
+    page: Page | None = None
+    api: bool = False
     sealed: Sealed | None = None
     query: Query = ""
     outer_next: Query | None = None
@@ -91,19 +116,25 @@ class View(Value):
     to: Text = ""
 
 
-Outcome = Literal["accepted", "current", "located", "unknown_flow", "busy", "refused", "unavailable", "superseded", "conflict"]
+def challenge_digest(view: View) -> str:
+    """By what a challenge is known again: SHA-256 in hex over what is asked, and of whom. How the page is called is no part of it."""
+    return hashlib.sha256(wire.pack(view.model_dump(include={"kind", "component", "fields", "person"}))).hexdigest()
+
+
+Outcome = Literal["accepted", "current", "offered", "located", "unknown_flow", "busy", "refused", "unavailable", "superseded", "conflict"]
 """`accepted`: a transition was written for this command (or was before). `current`: nothing was done, this is the case.
+`offered`: the first challenge of a run that begins with its answer; nothing is written of it.
 `superseded`: the cookie's rotation is over. `conflict`: the awaited command came with another body. `refused`: see `reason`."""
 
 
 class StepReplied(Contract):
     """The one reply to a step, for the edge that asked.
 
-    `run`, `transition`, `version` place the view. `advanced`: the answer was taken and the run went on.
+    `run`, `transition`, `version` place the view, what is `offered` has but a run and the `binding` of its first stage. `advanced`: the answer was taken and the run went on.
     `login` is set only in the reply to the command that logged in; `rotation` is the session's now. `rotated`: this command made
     it so, and who sent it gets the new cookie.
     `logged_out`: this command ended the browser's login; unless `session_over`, `rotation` is a new one without a login.
-    `session_over`: the next request needs a fresh session.
+    `session_over`: the next request needs a fresh session. `begun`: the session has begun, so that its cookie stays.
     `open`: the session has a run that is not over (else no session cookie is needed).
     """
 
@@ -119,11 +150,13 @@ class StepReplied(Contract):
     run: ShortText | None = None
     transition: ShortText | None = None
     version: Count = 0
+    binding: ShortText = ""
     view: View | None = None
     advanced: bool = False
     login: LoginClaims | None = None
     logged_out: bool = False
     session_over: bool = False
+    begun: bool = False
     open: bool = False
     slug: ShortText | None = None
 

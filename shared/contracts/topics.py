@@ -65,9 +65,9 @@ _ALL = (
     ),
     Topic(CATALOG_EVENTS, "object", "catalog", "who changed what, before and after", partitions=1, retention_s=3650 * DAY),
     Topic(PLAN_REQUESTS, "session", "executor worker", "questions to the planner", retention_s=HOUR, segment_s=10 * MINUTE),
-    Topic(PLANS, "session", "planner", "plans, or refusals with their reasons", retention_s=DAY, segment_s=HOUR),
+    Topic(PLANS, "session", "planner", "plans, or refusals with their reasons", retention_s=HOUR, segment_s=10 * MINUTE),
     Topic(POLICY_REQUESTS, "session", "planner, executor worker", "questions to policy", retention_s=HOUR, segment_s=10 * MINUTE),
-    Topic(VERDICTS, "session", "policy", "verdicts with their reasons", retention_s=DAY, segment_s=HOUR),
+    Topic(VERDICTS, "session", "policy", "verdicts with their reasons", retention_s=HOUR, segment_s=10 * MINUTE),
     Topic(STEPS, "session", "executor edge", "what visitors ask for, their bodies sealed", retention_s=15 * MINUTE, segment_s=MINUTE),
     Topic(REPLIES, "partition of the asking edge", "executor worker", "one reply for each step", retention_s=5 * MINUTE, segment_s=MINUTE),
     Topic(

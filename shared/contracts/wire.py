@@ -40,6 +40,16 @@ def unpack(raw: bytes, limit: int) -> Any:
     raise errors.BadSize if len(raw) > limit else why_refused(raw, limit)
 
 
+def first(raw: bytes, count: int) -> dict[str, Any]:
+    """The first fields of an object in these bytes; a `BadRecord` if they are none. The rest is not looked at."""
+    reader = msgpack.Unpacker(max_buffer_size=len(raw), use_list=False)
+    try:
+        reader.feed(raw)
+        return {reader.unpack(): reader.unpack() for _ in range(min(count, reader.read_map_header()))}
+    except (ValueError, TypeError, msgpack.UnpackException, msgpack.OutOfData):
+        raise errors.BadSyntax("not an object's first fields") from None
+
+
 def _walk_over(raw: bytes) -> None:
     """Find lengths that nothing stands behind, without making room for what they claim.
 

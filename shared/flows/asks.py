@@ -19,6 +19,8 @@ class Ask(Value, Generic[R]):
 
     kind: ClassVar[str]
     result: ClassVar[type[Any]]
+    effect: ClassVar[bool] = False
+    """Whether asking changes something: a step that asks it is written, whatever it comes to."""
 
 
 class UserFound(Value):
@@ -71,6 +73,7 @@ class VerifyPassword(Ask[PasswordVerified]):
     """
 
     kind = "directory.password.verify"
+    effect = True
     result = PasswordVerified
     user: Count | None
     identifier: Text
@@ -92,3 +95,7 @@ class ListDevices(Ask[DevicesListed]):
     kind = "directory.devices.list"
     result = DevicesListed
     user: Count
+
+
+ASKS: tuple[type[Ask[Any]], ...] = (FindUser, GetUser, VerifyPassword, ListDevices)
+WITH_EFFECT: Final = frozenset(ask.kind for ask in ASKS if ask.effect)

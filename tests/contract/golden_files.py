@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shared.contracts import wire
 from shared.contracts.codec import DEFAULT_LIMIT, encode
 from shared.contracts.envelope import Envelope, Headers, to_headers
 from shared.contracts.messages import MESSAGES, codec_of
@@ -85,7 +84,8 @@ def _jsonable(value: Any) -> Any:
 def write(message: type[Contract]) -> None:
     body = example_of(message)
     _, value = encode(envelope_of(message.wire_type, message.wire_version), body)
-    assert wire.unpack(value, DEFAULT_LIMIT) == body.model_dump()
+    record = record_of(value, message.wire_type, message.wire_version)
+    assert codec_of(message).decode(record, DEFAULT_LIMIT).body == body
     path = path_of(message, message.wire_version)
     path.write_bytes(value)
     path.with_suffix(".json").write_text(as_json(read(path, message.wire_type, message.wire_version)))

@@ -112,9 +112,14 @@ def action(page: Answer) -> str:
 
 async def send(browser: Browser, page: Answer, **fields: str) -> Answer:
     """Fill in a page's form and send it, as a browser does."""
+    return await sent(browser, page, {"Sec-Fetch-Site": "same-origin"}, fields)
+
+
+async def sent(browser: Browser, page: Answer, headers: Mapping[str, str], fields: Mapping[str, str]) -> Answer:
+    """Send it with other headers than its content's type and `Origin`."""
     body = urlencode({**hidden(page), **fields}).encode()
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": browser.url, "Sec-Fetch-Site": "same-origin"}
-    return await browser.send("POST", action(page), headers, body)
+    own = {"Content-Type": "application/x-www-form-urlencoded", "Origin": browser.url}
+    return await browser.send("POST", action(page), {**own, **headers}, body)
 
 
 async def followed(browser: Browser, answer: Answer) -> Answer:

@@ -134,6 +134,7 @@ async def test_it_changes_once_where_a_transition_proves_and_logs_in() -> None:
 async def test_other_tabs_go_on_after_it() -> None:
     flows = {"login": LOGIN_STAGES, "other": (stage("dummy"), stage("password", PASSWORD))}
     async with Whole(flows) as whole:
+        whole.world.planner.designations["other"] = "stage_configuration"
         browser = whole.browser()
         other = await browser.get("/if/flow/other/")
         page = await followed(browser, await send(browser, await browser.get(PAGE), uid_field="alice"))

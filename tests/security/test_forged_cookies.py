@@ -21,7 +21,7 @@ from shared.contracts.people import LoginClaims
 from shared.contracts.steps import Shown
 from shared.web.client import Client
 from shared.web.errors import Refusal
-from shared.web.keyring import KeyRing
+from shared.web.keyring import MAC_BYTES, KeyRing
 
 FORGERIES = 100_000
 KEYS = (b"now" * 12, b"before" * 6)
@@ -69,15 +69,15 @@ class Issued:
             for rotation in range(3):
                 login = claims(number) if rotation else None
                 for maker in (self.cookies, self.before):
-                    self.sessions[maker.session(session, rotation, login)] = (session, rotation, login)
+                    self.sessions[maker.session(session, rotation, login, number)] = (session, rotation, login)
             for flow in FLOWS:
                 shown = Shown(run=f"r{number}" * 11, transition=f"t{number}" * 11, version=number)
                 self.steps[self.cookies.step(session, flow, shown)] = (session, flow, shown)
-            self.commands[self.cookies.command(session, f"c{number}" * 11)] = (session, f"c{number}" * 11)
+            self.commands[self.cookies.command(session, f"c{number}" * 11, "r" * 22)] = (session, f"c{number}" * 11)
         self.ours = [*self.sessions, *self.steps, *self.commands]
         elsewhere = Cookies(EdgeSettings(secrets=(b"mallory!" * 4,)))
         csrf = Csrf(KEYS)
-        self.foreign = [elsewhere.session(session, 9, claims(2)) for session in SESSIONS]
+        self.foreign = [elsewhere.session(session, 9, claims(2), 1) for session in SESSIONS]
         self.foreign += [elsewhere.step(SESSIONS[0], flow, Shown(run="r" * 22, transition="t" * 22, version=1)) for flow in FLOWS]
         self.foreign += [csrf.new(claims(1)), csrf.new(None), csrf.form(csrf.new(None), SESSIONS[0])]
 
@@ -203,7 +203,7 @@ def test_what_we_made_is_read_back_or_the_rest_shows_nothing() -> None:
     for value, (session, flow, shown) in ISSUED.steps.items():
         assert ISSUED.cookies.shown(value, session, flow) == shown
     for value, (session, command) in ISSUED.commands.items():
-        assert ISSUED.cookies.awaited(value, session) == command
+        assert ISSUED.cookies.awaited(value, session) == (command, "r" * 22)
 
 
 @pytest.mark.parametrize("client", [PLAIN, TLS], ids=["http", "https"])
@@ -220,7 +220,7 @@ def test_no_step_or_command_but_of_its_own_session_and_flow() -> None:
         session, flow = dice.one(SESSIONS), dice.one(list(FLOWS))
         shown, command = ISSUED.cookies.shown(value, session, flow), ISSUED.cookies.awaited(value, session)
         assert shown is None or (session, flow, shown) == ISSUED.steps[value]
-        assert command is None or (session, command) == ISSUED.commands[value]
+        assert command is None or (session, command[0]) == ISSUED.commands[value]
 
 
 def test_a_forgery_beside_the_visitors_own_cookie_changes_nothing() -> None:
@@ -264,9 +264,9 @@ def test_over_https_no_other_name_is_read_not_even_with_a_value_of_ours(name: st
 
 def test_what_was_proved_apart_cannot_be_parted_otherwise() -> None:
     """A proof over "ab" and "c" is none over "a" and "bc"."""
-    for value, (session, command) in ISSUED.commands.items():
-        proof = raw(value)[: -len(command)]
-        for at in range(1, len(command)):
-            assert ISSUED.cookies.awaited(text(proof + command[at:].encode()), session + command[:at]) is None
+    for value, (session, _) in ISSUED.commands.items():
+        proof, body = raw(value)[:MAC_BYTES], raw(value)[MAC_BYTES:]
+        for at in range(1, len(body)):
+            assert ISSUED.cookies.awaited(text(proof + body[at:]), session + body[:at].decode("latin-1")) is None
         for at in range(1, len(session)):
-            assert ISSUED.cookies.awaited(text(proof + session[-at:].encode() + command.encode()), session[:-at]) is None
+            assert ISSUED.cookies.awaited(text(proof + session[-at:].encode() + body), session[:-at]) is None

@@ -62,7 +62,7 @@ async def test_the_token_of_a_planted_csrf_cookie_is_worth_nothing_to_who_plante
 async def test_a_sibling_cannot_make_anybody_its_own_session_where_two_prove_themselves(rig: Rig, browser: Browser) -> None:
     """Over plain HTTP nothing tells the planted from the own: nobody is served by chance, and both of this host are cleared."""
     await logged_in(browser)
-    mallory = Cookies(rig.settings).session("03." + "m" * 22, 1, None)
+    mallory = Cookies(rig.settings).session("03." + "m" * 22, 1, None, 0)
     for order in (f"authentik_session={mallory}; {cookies_of(browser)}", f"{cookies_of(browser)}; authentik_session={mallory}"):
         answer = await browser.send("GET", ME, {"Cookie": order})
         assert (answer.status, answer.json["error"]) == (400, "cookie_doubled")
@@ -76,7 +76,7 @@ async def test_an_older_cookie_of_the_same_session_gives_way(rig: Rig, browser: 
     kept = cookies_of(browser)
     session = next(step.session for step in rig.worker.steps)
     for order in ("{old}; {own}", "{own}; {old}"):
-        old = f"authentik_session={Cookies(rig.settings).session(session, 0, None)}"
+        old = f"authentik_session={Cookies(rig.settings).session(session, 0, None, 0)}"
         assert (await browser.send("GET", ME, {"Cookie": order.format(old=old, own=kept)})).status == 200
 
 
@@ -131,7 +131,7 @@ async def test_a_host_cookie_over_plain_http_is_not_read(rig: Rig, browser: Brow
 
 @pytest.mark.parametrize("changed", range(0, 60, 7))
 async def test_a_sealed_cookie_cannot_be_changed_nor_read_without_the_key(rig: Rig, changed: int) -> None:
-    value = Cookies(rig.settings).session("03." + "s" * 22, 7, None)
+    value = Cookies(rig.settings).session("03." + "s" * 22, 7, None, 0)
     raw = bytearray(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)))
     raw[changed % len(raw)] ^= 1
     forged = base64.urlsafe_b64encode(bytes(raw)).rstrip(b"=").decode()

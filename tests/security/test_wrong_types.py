@@ -98,7 +98,7 @@ async def test_the_worker_answers_all_of_them_with_a_challenge_and_counts_attemp
                 if kind != "identification":
                     await browser.post({"uid_field": "alice"}, "f")
                 reply = await browser.post(answer_with(kind, name, value), "f")
-                assert reply.outcome == "accepted", (name, label, reply.reason)
+                assert reply.outcome in ("accepted", "current", "offered"), (name, label, reply.reason)
                 assert reply.view is not None
                 assert reply.view.errors or reply.advanced, (name, label)
                 if counts(kind, name, field, value):

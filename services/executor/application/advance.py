@@ -19,6 +19,7 @@ from services.executor.domain.session import obligation
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
 from shared.contracts.planner import PlanMade, PlanRefused
+from shared.contracts.policy import VerdictReached, VerdictRequested
 from shared.contracts.states import RunState
 from shared.flows.effects import Answer
 from shared.flows.fields import Cleaned, Field, Problem
@@ -28,6 +29,7 @@ from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage, S
 from shared.kernel.errors import Unavailable
 
 SECOND: Final = 1_000_000
+AUTHENTICATION: Final = "authentication"
 Reading = Callable[[Mapping[str, Field]], Cleaned | dict[str, tuple[Problem, ...]]]
 
 
@@ -54,26 +56,39 @@ class Cursor:
         """Whether the definitions that the run is pinned to were taken back (architecture §4.11)."""
         return run.plan is not None and self._retirements.is_retired(run.plan.flow.pk, run.plan.version)
 
-    async def start(self, decision: Decision, visitor: Visitor) -> None:
-        """Plan a flow for this visitor and go to its first challenge; `UnknownFlow` if there is none."""
-        run = decision.do.new_id("run")
+    async def start(self, decision: Decision, visitor: Visitor, run: str, asked_us: int, *, arrives: bool = False) -> None:
+        """Plan a flow for this visitor and go to its first challenge; `UnknownFlow` if there is none.
+
+        `arrives`: the page was drawn for nobody, and its visitor is somebody by now. What would log them in is at its end.
+        """
+        decision.run, decision.beginning = run, True
         made = await self._plan(decision, run, visitor, {})
-        decision.run = run
+        if isinstance(made, PlanMade) and self._retirements.is_retired(made.plan.flow.pk, made.plan.version):
+            decision.replies.clear()  # taken back since it was asked for
+            made = await self._plan(decision, run, visitor, {})
         if isinstance(made, PlanRefused):
-            return self._refuse(decision, run, made, visitor.user.username if visitor.user else "")
-        login = decision.step.login.login if visitor.user and decision.step.login else None
-        decision.record(
-            s.RunStarted(run=run, plan=made.plan, visitor=visitor, login=login, query=decision.step.query, verdicts=made.verdicts)
-        )
-        oblige_planned(decision, made)
-        await self.reach(decision)
-        return None
+            self._refuse(decision, run, made, visitor.user.username if visitor.user else "", arrives=arrives)
+        else:
+            step = decision.step
+            login = step.login.login if visitor.user and step.login else None
+            decision.record(
+                s.RunStarted(
+                    run=run, plan=made.plan, visitor=visitor, login=login, query=step.query, api=step.api, asked_us=asked_us,
+                    verdicts=made.verdicts,
+                )
+            )  # fmt: skip
+            oblige_planned(decision, made)
+            if arrives and made.plan.flow.designation == AUTHENTICATION:
+                self.finish(decision)
+            else:
+                await self.reach(decision)
+        decision.beginning = False
 
     async def reach(self, decision: Decision, errors: Mapping[str, tuple[Problem, ...]] | None = None) -> None:
         """Go on to the next challenge, or to the end."""
         while not decision.current.over:
             if not decision.current.stages:
-                return self._finish(decision)
+                return self.finish(decision)
             if not await self._wanted(decision):
                 continue
             type_, config, run = self._stage(decision)
@@ -96,6 +111,7 @@ class Cursor:
         """Give an answer to the current stage and go on as far as it leads. `read` checks it against the stage's fields."""
         type_, config, run = self._stage(decision)
         decision.answer = cleaned = read(type_.fields)
+        decision.taken = True
         try:
             if isinstance(cleaned, Cleaned):
                 given = Answer(cleaned.clear, frozenset(cleaned.secret))
@@ -104,6 +120,7 @@ class Cursor:
                     decision.accepted = tuple(sorted(given.taken))
             else:
                 came = type_.missing(run, config, cleaned)
+                decision.taken = _counts(came, run)
         except StageFailed as failure:
             return self._challenged(decision, views.error_view(run.plan.flow, str(failure)))
         match came:
@@ -135,13 +152,20 @@ class Cursor:
             return True
         subject = subject_of(run)
         deadline = decision.at_us + 2 * SECOND
-        verdict = await self._policy.decide(reach_question(decision.do.new_id("verdict"), decision.state.session, run, stage, deadline))
+        verdict = await self._verdict(decision, reach_question(decision.question("verdict"), decision.state.session, run, stage, deadline))
         bound = obligation(stage.binding, subject) in decision.state.obligations
         if verdict.outcome == "fail" and not bound:
             decision.record(s.StageSkipped(run=run.run, binding=stage.binding, verdict=verdict))
             return False
         decision.record(s.StageGuarded(run=run.run, binding=stage.binding, subject=subject, verdict=verdict))
         return True
+
+    async def _verdict(self, decision: Decision, question: VerdictRequested) -> VerdictReached:
+        known = decision.replies.get(question.digest) if decision.beginning else None
+        reached = known if isinstance(known, VerdictReached) else await self._policy.decide(question)
+        if decision.beginning:
+            decision.replies[question.digest] = reached
+        return reached
 
     @staticmethod
     def _challenged(decision: Decision, view: Any) -> None:
@@ -217,9 +241,12 @@ class Cursor:
         """`before` is the context until now, of a run that starts over."""
         kept = kept_for(decision.state, visitor, context, before or {})
         question = plan_question(
-            decision.do.new_id("plan"), decision.state.session, run, decision.step.flow, visitor, context, kept, decision.at_us + 2 * SECOND
+            decision.question("plan"), decision.state.session, run, decision.step.flow, visitor, context, kept, decision.at_us + 2 * SECOND
         )
-        made = await self._planner.plan(question)
+        known = decision.replies.get(question.digest) if decision.beginning else None
+        made = known if isinstance(known, PlanMade | PlanRefused) else await self._planner.plan(question)
+        if decision.beginning:
+            decision.replies[question.digest] = made
         if isinstance(made, PlanRefused) and made.reason == "unknown_flow":
             raise UnknownFlow(decision.step.flow)
         if isinstance(made, PlanRefused) and made.reason == "error":
@@ -229,13 +256,13 @@ class Cursor:
         return made
 
     @staticmethod
-    def _refuse(decision: Decision, run: str, refusal: PlanRefused, person: str) -> None:
+    def _refuse(decision: Decision, run: str, refusal: PlanRefused, person: str, *, arrives: bool = False) -> None:
         """Flow-engine 4.6 and 4.7: what a visitor sees whose flow has no plan, at its start or when it starts over."""
         flow = refusal.flow
         if flow is None:
             raise PlanningFailed("a refusal without its flow")
-        decision.record(s.RunRefused(run=run, flow=decision.step.flow, refusal=refusal))
-        if refusal.reason == "empty":
+        decision.record(s.RunRefused(run=run, flow=decision.step.flow, api=decision.step.api, refusal=refusal))
+        if refusal.reason == "empty" or (arrives and flow.designation == AUTHENTICATION):
             return _arrive(decision, run, flow)
         if refusal.reason == "too_long":
             view = views.error_view(flow, "the flow has more than 64 stages")
@@ -249,7 +276,8 @@ class Cursor:
         return decision.record(s.RunDenied(run=run, reason=refusal.reason, view=view))
 
     @staticmethod
-    def _finish(decision: Decision) -> None:
+    def finish(decision: Decision) -> None:
+        """The run is at its end: nothing is left to ask, or whom it was to log in is somebody already."""
         run = decision.current
         assert run.plan is not None  # noqa: S101 - an open run has one
         _arrive(decision, run.run, run.plan.flow)
@@ -268,6 +296,11 @@ def _arrive(decision: Decision, run: str, flow: Any) -> None:
             decision.record(s.RunDenied(run=run, reason="bad_next", view=views.error_view(flow, "next leads nowhere")))
         case _:
             assert_never(to)
+
+
+def _counts(came: Refused | Denied, run: Run) -> bool:
+    """Whether an answer whose fields were not in order came to more than being asked again."""
+    return isinstance(came, Denied) or bool(came.counters or came.context) or run.stage.invalid_response_action != "retry"
 
 
 def _count(decision: Decision, counters: Mapping[str, int]) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from services.executor.application.effects import Noted
+from services.executor.application.starts import Replies
 from services.executor.domain.session import apply, run_of
 from shared.contracts import sessions as s
 from shared.contracts.people import LoginClaims, Visitor
@@ -10,6 +11,7 @@ from shared.contracts.states import RunState, SessionState
 from shared.contracts.steps import StepRequested
 from shared.flows.fields import Cleaned, Problem
 from shared.flows.stage import Run
+from shared.kernel.ids import derived_id
 
 
 @dataclass(slots=True)
@@ -17,7 +19,8 @@ class Decision:
     """What a step has come to so far. Nothing of it counts before its transition is accepted.
 
     `mark` tells the visitor's body again (`opening.mark_of`); `accepted` are its secret fields that the stage took and passed with.
-    `restarted`: the flow was planned anew in this step; `flow_gone`: a run ended, and there is no flow to begin anew.
+    `beginning`: a run is being started, `replies` are what planner and policy say or have said to that; `taken`: an answer was given
+    to a stage, and not only its shape was looked at. `restarted`: the flow was planned anew in this step.
     """
 
     state: SessionState
@@ -30,13 +33,24 @@ class Decision:
     accepted: tuple[str, ...] = ()
     run: str | None = None
     restarted: bool = False
-    flow_gone: bool = False
+    beginning: bool = False
+    taken: bool = False
+    replies: Replies = field(default_factory=dict)
+    questions: int = 0
 
     def record(self, *events: s.Event) -> None:
         """Note events and see the session as they leave it."""
         for event in events:
             self.events.append(event)
             self.state = apply(self.state, event, self.at_us)
+
+    def question(self, purpose: str) -> str:
+        """The id of a question to planner or policy. Those that begin a run derive from it: what they draw by it is the same when
+        the start is decided again with its answer."""
+        if not self.beginning:
+            return self.do.new_id(purpose)
+        self.questions += 1
+        return derived_id(self.do.secret_key, "start", self.state.session, self.run or "", self.questions, purpose)
 
     @property
     def current(self) -> RunState:
@@ -88,7 +102,7 @@ class Decision:
     def _given(self) -> s.Given:
         step, answer = self.step, self.answer
         return s.Given(
-            flow=step.flow, shown=step.shown, query=step.query, outer_next=step.outer_next, host=step.host, address=step.address,
+            flow=step.flow, run=step.run, named=step.named, shown=step.shown, page=step.page, api=step.api, query=step.query, outer_next=step.outer_next, host=step.host, address=step.address,
             user_agent=step.user_agent, secure=step.secure, login=step.login,
             clear=dict(answer.clear) if isinstance(answer, Cleaned) else {},
             secret=tuple(answer.secret) if isinstance(answer, Cleaned) else (),

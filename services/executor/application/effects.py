@@ -22,6 +22,7 @@ R = TypeVar("R", bound=Value)
 class Noted(Effects, Protocol):
     """Effects that note what went through them, for the transition."""
 
+    secret_key: bytes
     asks: list[AskRecord]
     orders: list[OrderRecord]
 

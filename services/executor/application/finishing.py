@@ -41,6 +41,15 @@ def denial(state: SessionState, body: s.SessionAdvanced, refused: Sequence[Order
     )  # fmt: skip
 
 
+def over(state: SessionState, reason: str, now_us: int) -> s.SessionAdvanced:
+    """The transition that ends a session which nobody ends by themselves: it is too old, or one of too many."""
+    cancelled = [s.RunCancelled(run=run.run, reason=reason) for run in state.runs if not run.over]
+    return s.SessionAdvanced(
+        session=state.session, command=f"{reason}.{state.version}", kind="expire", at_us=max(state.last_us, now_us),
+        events=(*cancelled, s.SessionEnded(reason=reason)),
+    )  # fmt: skip
+
+
 @dataclass(slots=True)
 class _Unwritten:
     """The newest state of a session all of whose orders are done, and the transitions (version, offset) that wait for it."""

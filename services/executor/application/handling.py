@@ -6,15 +6,16 @@ Pure but for the effects: state in, decision or reply out. The log's side of it 
 from dataclasses import dataclass
 from typing import Final
 
-from services.executor.application.advance import Cursor, Reading, UnknownFlow
+from services.executor.application.advance import AUTHENTICATION, Cursor, Reading
 from services.executor.application.decision import Decision
 from services.executor.application.rotation import rotates
-from services.executor.domain.session import MAX_TRANSITIONS, SAME_REPLY, expired, open_run, run_of
+from services.executor.domain.session import MAX_TRANSITIONS, SAME_REPLY, expired, run_named, run_of, surplus_runs
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
 from shared.contracts.states import Answered, RunState, SessionState
-from shared.contracts.steps import Outcome, StepRequested
-from shared.flows.asks import GetUser
+from shared.contracts.steps import Outcome, Page, StepRequested, challenge_digest
+from shared.flows.asks import WITH_EFFECT, GetUser
+from shared.flows.evidence import KINDS
 
 RETIRED: Final = "retired"
 """Why a run was cancelled whose definitions the catalog took back."""
@@ -45,25 +46,37 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A transition is to be written."""
+    """A transition is to be written; `goes_on`: it says that a run is over, and the step is then handled as if there were none."""
+
+    decision: Decision
+    goes_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """What the step came to is shown, and nothing of it is written: a start that nobody has answered, an answer of the wrong shape."""
 
     decision: Decision
 
 
-Handled = Again | Current | Stopped | Decided
+Handled = Again | Current | Stopped | Decided | Unwritten
 
 
 class StateBehind(Exception):
     """The step knows a newer session than we do: read again before refusing it (architecture §4.6)."""
 
 
-def precheck(state: SessionState, step: StepRequested, now_us: int, *, caught_up: bool) -> Handled | None:
-    """What can be said without a decision; None if there is something to decide. `StateBehind` unless `caught_up`."""
-    if step.fresh:
-        return Stopped("refused", "session_taken", session_over=True) if state.version else None
-    newer = not state.version or step.rotation > state.rotation or (step.shown is not None and step.shown.version > state.version)
+def precheck(state: SessionState, step: StepRequested, now_us: int, *, begins: bool, caught_up: bool) -> Handled | None:
+    """What can be said without a decision; None if there is something to decide. `StateBehind` unless `caught_up`.
+
+    `begins`: a session that is not known may begin with this step; it is not one that ended long ago.
+    """
+    newer = step.rotation > state.rotation or (step.shown is not None and step.shown.version > state.version)
     if newer and not caught_up:
         raise StateBehind
+    if not state.version and not newer:
+        # Nobody has answered anything in it: to begin it takes a young cookie, to look needs none (architecture §3).
+        return None if begins or step.kind != "answer" else Stopped("refused", "session_over", session_over=True)
     if not state.version or state.ended or expired(state, now_us):
         return Stopped("refused", "session_over", session_over=True)
     if step.rotation != state.rotation:
@@ -74,20 +87,26 @@ def precheck(state: SessionState, step: StepRequested, now_us: int, *, caught_up
     return None
 
 
-async def handle(decision: Decision, cursor: Cursor, read: Reading) -> Handled:
-    """Decide a start, an answer or a cancel; `read` reads the visitor's answer, if there is one."""
-    match decision.step.kind:
+async def handle(decision: Decision, cursor: Cursor, read: Reading, *, begins: bool = True) -> Handled:
+    """Decide a start, an answer or a cancel; `read` reads the visitor's answer, if there is one. `begins`: see `precheck`."""
+    step, state = decision.step, decision.state
+    match step.kind:
         case "cancel":
-            return _cancel(decision)
+            handled = _cancel(decision)
         case "start":
-            return await _start(decision, cursor)
+            handled = await _start(decision, cursor)
+        case "answer" if step.page:
+            handled = await _first_answer(decision, cursor, step.page, read)
         case "answer":
-            return await _answer(decision, cursor, read)
+            handled = await _answer(decision, cursor, read)
         case "state":
-            run = _addressed(decision.state, decision.step) or open_run(decision.state, decision.step.flow)
+            run = run_named(state, step)
             return Current(run.run if run else None)
         case other:
             return Stopped("refused", f"no_{other}_here")
+    if isinstance(handled, Decided) and not state.version and not begins:
+        return Stopped("refused", "session_over", session_over=True)
+    return handled
 
 
 def _cancel(decision: Decision) -> Handled:
@@ -98,55 +117,77 @@ def _cancel(decision: Decision) -> Handled:
 
 async def _start(decision: Decision, cursor: Cursor) -> Handled:
     run = _continued(decision, cursor)
+    if decision.events:
+        return Decided(decision, goes_on=True)
     if run is None:
-        await _begin(decision, cursor)
-        return Decided(decision)
+        return await _begun(decision, cursor)
     decision.run = run.run
+    if _is_there(decision, run):
+        cursor.finish(decision)
+        return Decided(decision)
     if run.view is None or run.view.kind == "error":
         # The stage failed before: a reload tries it again (flow-engine 4.9).
         await cursor.reach(decision)
         return Decided(decision)
-    return Decided(decision) if decision.events else Current(run.run)
+    return Current(run.run)
+
+
+async def _first_answer(decision: Decision, cursor: Cursor, page: Page, read: Reading) -> Handled:
+    """The answer to a page that belonged to no session: its run begins here, if it comes to the challenge that was answered."""
+    state, step = decision.state, decision.step
+    if page.run in state.began:
+        run = run_of(state, page.run)
+        return Current(run.run) if run and run.view else await _begun(decision, cursor)
+    login = step.login.login if step.login else ""
+    await _begin(decision, cursor, page, arrives=bool(login) and not page.login)
+    run = decision.current
+    if page.login in ("", login) and _is_same(run, page):
+        await cursor.answer(decision, read)
+    return _settled(decision)
+
+
+def _is_same(run: RunState, page: Page) -> bool:
+    """Whether a start, decided again, has come to the challenge that the page shows."""
+    if run.over or run.view is None or run.view.kind != "challenge":
+        return False
+    return (run.stages[0].binding, challenge_digest(run.view)) == (page.binding, page.challenge)
 
 
 async def _answer(decision: Decision, cursor: Cursor, read: Reading) -> Handled:
     step, shown = decision.step, decision.step.shown
-    addressed = _addressed(decision.state, step)
+    addressed = run_named(decision.state, step) if shown else None
     older = addressed is not None and shown is not None and shown.transition != addressed.head and shown.version < addressed.version
     if addressed and older and addressed.view:
         # Shows what there is now, counts nothing. A cancelled run has none: its flow begins anew.
         return Current(addressed.run)
-    deliver = shown is None or (addressed is not None and shown.transition == addressed.head)
     run = _continued(decision, cursor)
+    if decision.events:
+        return Decided(decision, goes_on=True)
+    deliver = shown is None or (addressed is not None and shown.transition == addressed.head)
+    if run is None and not deliver:
+        return await _begun(decision, cursor)
     if run is None:
-        # An answer to a run whose login is over was never meant for the one that takes its place.
-        deliver = deliver and not decision.events
         await _begin(decision, cursor)
-        if decision.flow_gone:
-            return Decided(decision)
-        run = decision.current
-    elif run.run != decision.run:
+    else:
         decision.run = run.run
+        if _is_there(decision, run):
+            cursor.finish(decision)
+            return Decided(decision)
+    run = decision.current
     if deliver and not run.over and run.view and run.view.kind == "challenge":
         await cursor.answer(decision, read)
     elif deliver and not run.over and run.view and run.view.kind == "error":
         await cursor.reach(decision)
-    return Decided(decision) if decision.events else Current(run.run)
-
-
-def _addressed(state: SessionState, step: StepRequested) -> RunState | None:
-    """The run of this session and flow that the visitor's page named."""
-    run = run_of(state, step.shown.run) if step.shown else None
-    return run if run and run.flow == step.flow else None
+        return Decided(decision)
+    return _settled(decision) if decision.events else Current(run.run)
 
 
 def _continued(decision: Decision, cursor: Cursor) -> RunState | None:
     """The open run that the step goes on with. One planned for a login goes on only with that login (rule 13), and none
     from definitions that were taken back (§4.11)."""
     step = decision.step
-    addressed = _addressed(decision.state, step)
-    run = addressed if addressed and not addressed.over else open_run(decision.state, step.flow)
-    if run is None:
+    run = run_named(decision.state, step)
+    if run is None or run.over:
         return None
     if cursor.is_retired(run):
         decision.record(s.RunCancelled(run=run.run, reason=RETIRED))
@@ -157,26 +198,62 @@ def _continued(decision: Decision, cursor: Cursor) -> RunState | None:
     return None
 
 
-async def _begin(decision: Decision, cursor: Cursor) -> None:
+def _is_there(decision: Decision, run: RunState) -> bool:
+    """Whether a run that is to log nobody in particular in has a visitor who has logged in in another tab meanwhile."""
+    login, mine = decision.state.login, decision.step.login
+    logs_in = run.plan is not None and run.plan.flow.designation == AUTHENTICATION
+    return logs_in and run.login is None and login is not None and mine is not None and login.login == mine.login
+
+
+async def _begun(decision: Decision, cursor: Cursor) -> Handled:
+    """Show the first challenge of a run that nobody has answered yet."""
+    await _begin(decision, cursor)
+    return _settled(decision)
+
+
+async def _begin(decision: Decision, cursor: Cursor, page: Page | None = None, *, arrives: bool = False) -> None:
     step = decision.step
-    if not decision.state.version and not decision.events:
+    if not decision.state.version:
         decision.record(s.SessionStarted())
     user = None
     if step.login:
         found = (await decision.do.ask(GetUser(user=step.login.user))).user
         user = found if found and found.is_active and found.epoch == step.login.epoch else None
-    visitor = Visitor(user=user, address=step.address, user_agent=step.user_agent, host=step.host, secure=step.secure)
-    try:
-        await cursor.start(decision, visitor)
-    except UnknownFlow:
-        if not any(isinstance(event, s.RunCancelled) for event in decision.events):
-            raise
-        decision.flow_gone = True  # that its run ended is written all the same
+    at = page or Page(
+        run=step.run, login="", binding="", challenge="", at_us=decision.at_us, address=step.address, user_agent=step.user_agent
+    )  # where and when the page was asked for that is answered here; else that is now
+    visitor = Visitor(user=user, address=at.address, user_agent=at.user_agent, host=step.host, secure=step.secure)
+    await cursor.start(decision, visitor, at.run, min(at.at_us, decision.at_us), arrives=arrives and user is not None)
+
+
+def _settled(decision: Decision) -> Handled:
+    """What was decided, to be written only if it has to stand in the log (architecture §3)."""
+    return Decided(decision) if _has_effect(decision) else Unwritten(decision)
+
+
+def _has_effect(decision: Decision) -> bool:
+    """Whether an answer was taken, or what a start came to orders, asks with effect, proves something or is somebody's end."""
+    if decision.taken or decision.do.orders or any(ask.kind in WITH_EFFECT for ask in decision.do.asks):
+        return True
+    if decision.step.login and decision.current.over:
+        return True
+    return any(_is_effect(event) for event in decision.events)
+
+
+def _is_effect(event: s.Event) -> bool:
+    match event:
+        case s.StagePassed():
+            return event.evidence.proves in KINDS
+        case s.CounterSet() | s.LoggedIn() | s.LoggedOut() | s.RunCancelled() | s.SessionEnded():
+            return True
+        case _:
+            return False
 
 
 def close(decision: Decision) -> None:
-    """What follows from a step at its end: privilege that changed rotates the session; a log-out by somebody ends all other
-    runs at once, and the session once the run that logged out is over (architecture §3)."""
+    """What follows from a step at its end: privilege that changed rotates the session; of more than eight open runs the one that was
+    left alone longest is given up; a log-out by somebody ends all other runs at once, and the session once the run that
+    logged out is over (architecture §3)."""
     why = rotates(decision)
     if why:
         decision.record(s.SessionRotated(why=why))
@@ -185,5 +262,6 @@ def close(decision: Decision) -> None:
     if over or any(isinstance(e, s.LoggedOut) for e in decision.events):
         others = [r for r in decision.state.runs if not r.over and r.run != decision.run]
         decision.record(*(s.RunCancelled(run=r.run, reason="logged_out") for r in others))
+    decision.record(*(s.RunCancelled(run=r.run, reason="too_many") for r in surplus_runs(decision.state)))
     if over:
         decision.record(s.SessionEnded(reason="logged_out"))

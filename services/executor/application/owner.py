@@ -13,17 +13,19 @@ from typing import Any, Final
 
 from services.executor.application import finishing, replying
 from services.executor.application.advance import Cursor, UnknownFlow
+from services.executor.application.crowd import Crowd
 from services.executor.application.decision import Decision
 from services.executor.application.effects import LiveEffects
-from services.executor.application.finishing import Finisher
-from services.executor.application.handling import Again, Decided, Handled, StateBehind, Stopped, close, handle, precheck
+from services.executor.application.finishing import Finisher, over
+from services.executor.application.handling import Again, Decided, Handled, StateBehind, Stopped, Unwritten, close, handle, precheck
 from services.executor.application.journal import Journal, Transition, written
 from services.executor.application.opening import Opened, opened
 from services.executor.application.ports import Busy, Directory, LogDiverged, SealOpener
 from services.executor.application.questions import Planner
 from services.executor.application.repeats import AnotherBody, Body, repeated
+from services.executor.application.starts import Starts
 from services.executor.application.states import SessionStates
-from services.executor.domain.session import stage_met, too_large
+from services.executor.domain.session import is_unproven, run_of, stage_met, too_large
 from shared.contracts import topics
 from shared.contracts.codec import Received
 from shared.contracts.envelope import Envelope
@@ -68,6 +70,8 @@ class Parts:
     planner: Planner
     clock: Clock
     secret_key: bytes
+    starts: Starts
+    crowd: Crowd
     alive: Callable[[], bool]
     failed: Callable[[int, Exception], None]
 
@@ -95,7 +99,7 @@ class Owner:
         self._parts = parts
         self._marks = marks
         self._dead_letters = dead_letters
-        self.states = SessionStates()
+        self.states = SessionStates(parts.crowd, self._give_up)
         self.journal = Journal(parts.log, TopicPartition(topics.SESSIONS, partition), self.states, self._unawaited, marks)
         self._finisher = Finisher(parts.log, parts.directory, self.states, partition, self.journal.done, self._failed)
         self._queues: dict[str, deque[Job]] = {}
@@ -135,6 +139,7 @@ class Owner:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._finisher.stop()
+        self.states.close()
 
     def submit(self, session: str, job: Job) -> None:
         """Queue work of a session behind what it is doing."""
@@ -175,7 +180,7 @@ class Owner:
             logger.info("dropped a step past its deadline", extra={"command": step.command})
             return
         began = self._parts.clock.monotonic()
-        met = stage_met(self.states.get(step.session), step.flow)
+        met = stage_met(self.states.get(step.session), step)
         try:
             reply = await self._reply_to(step)
         except UnknownFlow:
@@ -204,31 +209,53 @@ class Owner:
             await self._finish_all(step.session)
             state = self.states.get(step.session)
             now_us = max(state.last_us, self._parts.clock.now_us())
+            begins = self.states.may_begin(step.made_us, now_us)
             try:
                 before = await repeated(state, step, now_us, self._parts.opener, given)
             except AnotherBody:
                 return replying.stopped(step, "conflict", "another_body")
             try:
-                handled = Again(before) if before else precheck(state, step, now_us, caught_up=caught_up)
+                handled = Again(before) if before else precheck(state, step, now_us, begins=begins, caught_up=caught_up)
             except StateBehind:
                 await self._catch_up()
                 caught_up = True
                 continue
             if handled is None:
-                handled = await self._decide(state, step, now_us, given)
+                handled = await self._decide(state, step, now_us, given, begins=begins)
             if not isinstance(handled, Decided):
                 return replying.unchanged(step, self.states.get(step.session), handled)
-            if await self.write(handled.decision.state, handled.decision.transition()):
-                if handled.decision.flow_gone:
-                    raise UnknownFlow
+            if await self._written(handled) and not handled.goes_on:
                 return replying.accepted(step, self.states.get(step.session))
         raise Unavailable("others write this session")
 
-    async def _decide(self, state: SessionState, step: StepRequested, now_us: int, body: Body) -> Handled:
+    def _give_up(self, session: str) -> None:
+        self.submit(session, lambda: self.end(session, "too_many"))
+
+    async def end(self, session: str, reason: str) -> None:
+        """End a session that nobody ends by themselves: a transition under a derived id, like any other (architecture §4.7)."""
+        await self._finish_all(session)
+        state = self.states.get(session)
+        if state.ended or not state.version or (reason == "too_many" and not is_unproven(state)):
+            return
+        try:
+            await self.write(state, over(state, reason, self._parts.clock.now_us()))
+        except Unavailable as away:
+            self.states.put(state)  # it counts again
+            logger.warning("the end of a session is put off: %s", away.code)
+
+    async def _written(self, handled: Decided) -> bool:
+        body = handled.decision.transition()
+        if handled.goes_on:  # the step is not answered by it
+            body = body.model_copy(update={"command": f"{body.command}.over"})
+        return await self.write(handled.decision.state, body)
+
+    async def _decide(self, state: SessionState, step: StepRequested, now_us: int, body: Body, *, begins: bool) -> Handled:
         parts = self._parts
         given = await body() if step.kind == "answer" else Opened(None)
         do = LiveEffects(parts.directory, parts.secret_key, step.session, state.version + 1, step.command, now_us, step.devices)
         decision = Decision(state, step, do, now_us, given.mark)
+        if step.page:
+            decision.replies = parts.starts.of(step.session, step.page.run, now_us)
 
         def read(fields: Mapping[str, Field]) -> Cleaned | Problems:
             cleaned = clean(fields, given.body)
@@ -236,8 +263,12 @@ class Owner:
                 do.secrets = cleaned.secret
             return cleaned
 
-        handled = await handle(decision, parts.cursor, read)
+        handled = await handle(decision, parts.cursor, read, begins=begins)
+        if isinstance(handled, Unwritten) and not run_of(state, decision.run or ""):
+            parts.starts.keep(step.session, decision.run or "", decision.replies, now_us)
         if isinstance(handled, Decided):
+            if step.page:
+                parts.starts.drop(step.session, step.page.run)
             close(handled.decision)
             if too_large(handled.decision.state):
                 return Stopped("refused", "session_full", session_over=True)
@@ -253,6 +284,7 @@ class Owner:
         accepted, offset = await self.journal.append(transition)
         if accepted:
             await self._finish(transition.envelope, body, offset)
+        self._parts.crowd.thin_out()
         return accepted
 
     async def _finish(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:

@@ -57,9 +57,6 @@ class _Answers:
             case s.RunStarted() | s.RunReplanned() as planned:
                 ids = {"request": question.request, "session": question.session, "run": question.run, "digest": question.digest}
                 return PlanMade(**ids, plan=planned.plan, verdicts=planned.verdicts)
-            case None if self._ended:  # a run was over, and its flow gone
-                ids = {"request": question.request, "session": question.session, "run": question.run, "digest": question.digest}
-                return PlanRefused.model_validate({**ids, "reason": "unknown_flow"})
             case None:
                 raise ReplayDiffers("a plan is wanted that was not")
 
@@ -78,7 +75,7 @@ def _step(state: SessionState, recorded: s.SessionAdvanced) -> StepRequested:
     sealed = {"epoch": recorded.given.epoch, "box": b""} if recorded.given.mark else None
     own = {"command": recorded.command, "kind": recorded.kind, "session": state.session, "rotation": state.rotation}
     return StepRequested.model_validate(
-        {**given, **own, "sealed": sealed, "fresh": not state.version, "received_us": recorded.at_us, "deadline_us": recorded.at_us,
+        {**given, **own, "sealed": sealed, "made_us": recorded.at_us, "received_us": recorded.at_us, "deadline_us": recorded.at_us,
          "reply_partition": 0, "edge": "replay"}
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The one reply to a step, from the session's state and what the step came to."""
 
-from services.executor.application.handling import Again, Current, Stopped
+from services.executor.application.decision import Decision
+from services.executor.application.handling import Again, Current, Stopped, Unwritten
 from services.executor.domain.session import answered, run_of
 from shared.contracts import topics
 from shared.contracts.codec import encode
@@ -25,7 +26,19 @@ def shown(step: StepRequested, state: SessionState, run: str | None, outcome: Ou
         run=found.run if found else None, transition=found.head if found else None, version=found.version if found else 0,
         view=found.view if found else None,
         advanced=bool(before and before.advanced), login=login, logged_out=logged_out,
-        session_over=bool(state.ended), open=any(not r.over for r in state.runs),
+        session_over=bool(state.ended), begun=bool(state.version), open=any(not r.over for r in state.runs),
+    )  # fmt: skip
+
+
+def unwritten(step: StepRequested, state: SessionState, decision: Decision) -> StepReplied:
+    """Show what a step came to of which nothing is written; `state` is the session as it stays."""
+    run = decision.current
+    begun = run_of(state, run.run)
+    return StepReplied(
+        command=step.command, edge=step.edge, session=state.session, outcome="current" if begun else "offered", rotation=state.rotation,
+        run=run.run, transition=begun.head if begun else None, version=begun.version if begun else 0,
+        binding=run.stages[0].binding if run.stages else "", view=run.view, begun=bool(state.version),
+        open=any(not r.over for r in state.runs) or not run.over,
     )  # fmt: skip
 
 
@@ -37,13 +50,15 @@ def stopped(step: StepRequested, outcome: Outcome, reason: str, *, session_over:
     )  # fmt: skip
 
 
-def unchanged(step: StepRequested, state: SessionState, handled: Again | Current | Stopped) -> StepReplied:
+def unchanged(step: StepRequested, state: SessionState, handled: Again | Current | Stopped | Unwritten) -> StepReplied:
     """The reply to a step that wrote no transition."""
     match handled:
         case Again(before):
             return shown(step, state, before.run, "accepted", before)
         case Current(run):
             return shown(step, state, run, "current")
+        case Unwritten(decision):
+            return unwritten(step, state, decision)
         case Stopped(outcome, reason, session_over):
             return stopped(step, outcome, reason, session_over=session_over)
 

@@ -7,7 +7,7 @@ from shared.contracts import topics
 from shared.contracts.errors import BadRecord
 from shared.contracts.states import CODEC, SessionState
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.log import Log, TopicPartition
+from shared.messaging.log import Log, Record, TopicPartition
 
 _STATE_LIMIT = 1024 * 1024
 
@@ -26,12 +26,9 @@ async def take_over(
             if record.value is None:
                 continue
             try:
-                body = CODEC.decode(record, _STATE_LIMIT).body
+                _load(record, states)
             except BadRecord as bad:
                 await dead_letters.put(record, bad.code, bad.detail)
-                continue
-            if isinstance(body, SessionState) and body.version > states.get(body.session).version:
-                states.put(body)
     sessions = TopicPartition(topics.SESSIONS, partition)
     first, end = await log.bounds(sessions)
     start = first if committed is None else max(first, committed)
@@ -45,3 +42,14 @@ async def take_over(
             except BadRecord as bad:
                 await dead_letters.put(record, bad.code, bad.detail)
     journal.known = max(journal.known, end)
+
+
+def _load(record: Record, states: SessionStates) -> None:
+    """Hold a state unopened. One of an earlier release is opened, and brought up to this one."""
+    envelope = CODEC.proved(record)
+    if envelope.version == SessionState.wire_version:
+        return states.load(envelope.subject, record.value or b"")
+    body = CODEC.decode(record, _STATE_LIMIT).body
+    if isinstance(body, SessionState) and body.version > states.get(body.session).version:
+        states.put(body)
+    return None

@@ -34,10 +34,10 @@ def begin(event: s.RunStarted | s.RunRefused, at_us: int) -> RunState:
         case s.RunStarted():
             return RunState(
                 run=event.run, flow=event.plan.flow.slug, plan=_without_stages(event.plan), visitor=event.visitor, context=event.context,
-                login=event.login, stages=event.plan.stages, started_us=at_us,
+                login=event.login, stages=event.plan.stages, api=event.api, started_us=at_us,
             )  # fmt: skip
         case s.RunRefused():
-            return RunState(run=event.run, flow=event.flow, plan=None, visitor=Visitor(), started_us=at_us)
+            return RunState(run=event.run, flow=event.flow, plan=None, visitor=Visitor(), api=event.api, started_us=at_us)
         case _:
             assert_never(event)
 

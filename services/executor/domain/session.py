@@ -12,14 +12,24 @@ from shared.contracts import sessions as s
 from shared.contracts import wire
 from shared.contracts.envelope import Envelope
 from shared.contracts.states import Answered, RunState, SessionState
+from shared.contracts.steps import Shown, StepRequested
 
 MAX_TRANSITIONS: Final = 200
 MAX_BYTES: Final = 64 * 1024
 REMEMBERED_COMMANDS: Final = 64
 REMEMBERED_ENDS: Final = 4
+REMEMBERED_RUNS: Final = 200
+OPEN_RUNS: Final = 8
+"""Of one session: a browser's tabs. One more, and the one that was left alone longest is given up."""
 SECOND: Final = 1_000_000
 HOUR: Final = 3600 * SECOND
 DAY: Final = 24 * HOUR
+BEGINS_FOR: Final = HOUR
+"""How long after its first cookie was made a session may begin."""
+HELD_SINCE_START: Final = BEGINS_FOR + 300 * SECOND
+HELD_SINCE_END: Final = 600 * SECOND
+UNPROVEN: Final = HOUR // 2
+"""How long a session in which nobody has proved anything may be left alone."""
 SAME_REPLY: Final = 30 * SECOND
 S = TypeVar("S", SessionState, RunState)
 
@@ -41,7 +51,7 @@ def evolve(state: SessionState, envelope: Envelope, body: s.SessionAdvanced) -> 
             after = _with(after, runs=tuple(_with(r, login=event.login.login) if r.run == run else r for r in after.runs))
     touched = {event.run for event in body.events if isinstance(event, RunEvent)}
     version = state.version + 1
-    return after.model_copy(
+    after = after.model_copy(
         update={
             "version": version,
             "head": envelope.id,
@@ -53,6 +63,19 @@ def evolve(state: SessionState, envelope: Envelope, body: s.SessionAdvanced) -> 
             ),
         }
     )
+    return _marked(after)
+
+
+def _marked(state: SessionState) -> SessionState:
+    """With what its owner has to know of it without opening it."""
+    if state.ended:
+        return state.model_copy(update={"due_us": held_until_us(state), "unproven": False})
+    return state.model_copy(update={"due_us": ends_us(state), "unproven": is_unproven(state)})
+
+
+def held_until_us(state: SessionState) -> int:
+    """How long an ended session is held: beyond a step's deadline, and until none of its cookies could begin it anew."""
+    return max(state.started_us + HELD_SINCE_START, state.last_us + HELD_SINCE_END)
 
 
 def apply(state: SessionState, event: s.Event, at_us: int) -> SessionState:
@@ -63,7 +86,7 @@ def apply(state: SessionState, event: s.Event, at_us: int) -> SessionState:
         case s.RunRefused() if run_of(state, event.run):
             return state  # it was to start over
         case s.RunStarted() | s.RunRefused():
-            return _with(state, runs=(*state.runs, begin(event, at_us)))
+            return _with(state, runs=(*state.runs, begin(event, at_us)), began=(*state.began, event.run)[-REMEMBERED_RUNS:])
         case s.StageGuarded():
             return _with(state, obligations=_added(state.obligations, obligation(event.binding, event.subject)))
         case s.CounterSet():
@@ -109,15 +132,30 @@ def obliged(obligations: Iterable[str], subject: str) -> tuple[str, ...]:
     return tuple(known.removesuffix(suffix) for known in obligations if known.endswith(suffix))
 
 
-def open_run(state: SessionState, flow: str) -> RunState | None:
-    """The run of this flow that is not over, if there is one: two tabs in one flow share it."""
-    return next((r for r in reversed(state.runs) if r.flow == flow and not r.over), None)
+def run_named(state: SessionState, step: StepRequested) -> RunState | None:
+    """The run of this session and flow that a step is about, open or recently over (architecture §3): whose transition it
+    shows, which it names, or, through the API without a name, the last that the API began."""
+    name = step.shown.run if step.shown else step.named
+    if name or step.page or not step.api:
+        return next((r for r in state.runs if (r.run, r.flow) == (name, step.flow)), None)
+    return next((r for r in reversed(state.runs) if r.api and r.flow == step.flow), None)
 
 
-def stage_met(state: SessionState, flow: str) -> str:
-    """The type of the stage that a step in this flow meets; "" if no run is open."""
-    run = open_run(state, flow)
+def stage_met(state: SessionState, step: StepRequested) -> str:
+    """The type of the stage that a step meets; "" if no run is open."""
+    run = run_named(state, step)
     return run.stages[0].type if run and run.stages else ""
+
+
+def surplus_runs(state: SessionState) -> list[RunState]:
+    """The open runs above eight, those that were left alone longest."""
+    open_ = sorted((r for r in state.runs if not r.over), key=lambda run: run.version or state.version + 1)
+    return open_[: max(0, len(open_) - OPEN_RUNS)]
+
+
+def is_unproven(state: SessionState) -> bool:
+    """Whether nobody has proved anything in it: its rotation has never risen, and no run of it is somebody's."""
+    return not state.rotation and not any(run.login for run in state.runs)
 
 
 def run_of(state: SessionState, run: str) -> RunState | None:
@@ -126,8 +164,9 @@ def run_of(state: SessionState, run: str) -> RunState | None:
 
 
 def ends_us(state: SessionState) -> int:
-    """When it is over by age: an hour after its last step, a day with an open run, 24 h in any case (architecture §3)."""
-    idle = DAY if any(not r.over for r in state.runs) else HOUR
+    """When it is over by age: an hour after its last step, a day with an open run, half an hour if nobody has proved anything
+    in it, 24 h in any case (architecture §3)."""
+    idle = UNPROVEN if is_unproven(state) else DAY if any(not r.over for r in state.runs) else HOUR
     return min(state.last_us + idle, state.started_us + DAY)
 
 
@@ -168,11 +207,16 @@ def _answered(envelope: Envelope, body: s.SessionAdvanced, rotation: int) -> Ans
         rotation=rotation,
         rotated=any(isinstance(e, s.SessionRotated) for e in body.events),
         flow=body.given.flow,
-        shown=body.given.shown,
+        shown=answers(body.given),
         epoch=body.given.epoch,
         mark=body.given.mark,
         secret=bool(body.given.accepted),
     )
+
+
+def answers(step: StepRequested | s.Given) -> Shown | None:
+    """The place that an answer is for: a transition that was shown, or the page of a run that it begins."""
+    return Shown(run=step.page.run, transition="", version=0) if step.page else step.shown
 
 
 def _recent(commands: tuple[Answered, ...], now_us: int) -> tuple[Answered, ...]:

@@ -1,4 +1,4 @@
-"""Tabs of one browser: a run for each flow, one run for all tabs of a flow (architecture §3)."""
+"""Tabs of one browser: every page is a run of its own from its first answer on, in one flow as well (architecture §3)."""
 
 import pytest
 
@@ -49,25 +49,49 @@ def each_run_ended_in_one_session(history: History) -> None:
     assert len({one["key"] for one in events}) == 1
 
 
-def test_two_tabs_in_one_flow_share_its_run_and_a_page_left_behind_sends_nothing(tab: Tab, history: History) -> None:
-    tab.open(LOGIN)
+def test_two_people_at_two_tabs_of_one_flow_do_not_meet(tab: Tab, history: History) -> None:
+    tab.open(LOGIN + "?next=%2Fif%2Fuser%2F%3Ftab%3Done")
     other = tab.another()
-    other.open(LOGIN)
-    tab.send(uid_field="akadmin")
-
-    other.send(uid_field="somebody else")
-    assert other.find(".person").text == "akadmin"
-    assert other.has("#password")
+    other.open(LOGIN + "?next=%2Fif%2Fuser%2F%3Ftab%3Dtwo")
+    tab.send(uid_field="somebody else")
+    other.send(uid_field="akadmin")
+    assert (tab.find(".person").text, other.find(".person").text) == ("somebody else", "akadmin")
+    for one in (tab, other):  # a reload keeps whose page it is
+        one.and_then(one.driver.refresh)
+    assert (tab.find(".person").text, other.find(".person").text) == ("somebody else", "akadmin")
 
     other.send(password=PASSWORD)
-    assert other.path == ACCOUNT
-    assert "akadmin" in other.text
+    assert other.driver.current_url.endswith("?tab=two")
+    # Somebody is logged in here by now: the other tab goes where it was to go, and asks no more.
     tab.send(password="a wrong one, too late")
+    assert tab.driver.current_url.endswith("?tab=one")
     names = history.names()
-    assert names.count("run.finished") == 1
-    assert "answer.refused" not in names
-    other.open(ACCOUNT)
-    assert "akadmin" in other.text
+    assert (names.count("session.logged_in"), names.count("answer.refused")) == (1, 0)
+
+
+def test_restored_tabs_each_end_at_their_own_target(tab: Tab, history: History) -> None:
+    tabs = [tab, *(tab.another() for _ in range(9))]
+    for n, one in enumerate(tabs):
+        one.open(f"{LOGIN}?next=%2Fif%2Fuser%2F%3Ftab%3D{n}")
+    tabs[3].send(uid_field="akadmin")
+    tabs[3].send(password=PASSWORD)
+    assert tabs[3].driver.current_url.endswith("?tab=3")
+    for n in (0, 1, 2, 4, 5, 6, 7, 8, 9):
+        tabs[n].send(uid_field="whoever")
+        assert tabs[n].driver.current_url.endswith(f"?tab={n}")
+    assert history.names().count("session.logged_in") == 1
+
+
+def test_of_more_than_eight_tabs_answered_at_once_the_one_left_alone_longest_begins_anew_with_its_target(tab: Tab) -> None:
+    tabs = [tab, *(tab.another() for _ in range(8))]
+    for n, one in enumerate(tabs):
+        one.open(f"{LOGIN}?next=%2Fif%2Fuser%2F%3Ftab%3D{n}")
+        one.send(uid_field="akadmin")
+    tabs[0].send(password="not taken any more")
+    assert tabs[0].has("#uid_field")
+    tabs[0].send(uid_field="akadmin")
+    tabs[0].send(password=PASSWORD)
+    assert tabs[0].driver.current_url.endswith("?tab=0")
 
 
 def test_a_tab_that_logs_out_logs_the_other_one_out(tab: Tab) -> None:

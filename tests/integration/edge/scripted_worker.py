@@ -136,7 +136,7 @@ class ScriptedWorker:
             return again
         if step.flow and step.flow not in FLOWS:
             return self.reply(step, "unknown_flow")
-        if not step.fresh and (session is None or session.over):
+        if session.over if session else step.rotation:
             return self.reply(step, "refused", reason="session_over", session_over=True, rotation=0, open=False)
         if session is not None and step.rotation != session.rotation:
             return self.reply(step, "superseded")

@@ -140,7 +140,7 @@ async def test_a_slow_step_is_told_and_asked_for_again(rig: Rig, browser: Browse
     with rig.silence():
         waiting = await send(browser, PAGE, page, password="alice-pw")
     assert waiting.status == 200
-    assert waiting.headers["Refresh"] == f"2; url={PAGE}"
+    assert waiting.headers["Refresh"] == f"2; url={PAGE}?sluice_run=run0"
     assert onward(await browser.get(PAGE)) == "/"
     assert (await browser.get("/api/v3/core/users/me/")).status == 200
     assert browser.cookie("sluice_command", PAGE) is None

@@ -4,11 +4,11 @@ import base64
 
 import pytest
 
-from services.executor.adapters.edge.cookies import Cookies, SessionCookie
+from services.executor.adapters.edge.cookies import PAGE_AGE_US, Cookies, SessionCookie
 from services.executor.adapters.edge.csrf import Csrf
 from services.executor.adapters.edge.settings import EdgeSettings
 from shared.contracts.people import LoginClaims
-from shared.contracts.steps import Shown
+from shared.contracts.steps import Page, Shown
 from shared.web.client import Client
 from shared.web.keyring import KeyRing
 
@@ -32,17 +32,17 @@ def cookies() -> Cookies:
 
 def test_a_session_is_read_back(cookies: Cookies) -> None:
     for login in (None, LOGIN):
-        value = cookies.session(SESSION, 2, login)
-        assert opened(cookies, value) == SessionCookie(SESSION, 2, login, value)
+        value = cookies.session(SESSION, 2, login, 5)
+        assert opened(cookies, value) == SessionCookie(SESSION, 2, login, value, 5)
 
 
 def test_the_same_claims_give_the_same_value(cookies: Cookies) -> None:
-    assert cookies.session(SESSION, 2, LOGIN) == cookies.session(SESSION, 2, LOGIN)
-    assert cookies.session(SESSION, 2, LOGIN) != cookies.session(SESSION, 3, LOGIN)
+    assert cookies.session(SESSION, 2, LOGIN, 5) == cookies.session(SESSION, 2, LOGIN, 5)
+    assert cookies.session(SESSION, 2, LOGIN, 5) != cookies.session(SESSION, 3, LOGIN, 5)
 
 
 def test_no_changed_value_is_taken(cookies: Cookies) -> None:
-    value = cookies.session(SESSION, 2, LOGIN)
+    value = cookies.session(SESSION, 2, LOGIN, 5)
     for at in range(len(value)):
         other = "A" if value[at] != "A" else "B"
         assert opened(cookies, value[:at] + other + value[at + 1 :]) is None
@@ -56,14 +56,14 @@ def test_what_was_never_ours_is_nothing(cookies: Cookies, value: str) -> None:
 
 
 def test_one_value_has_one_spelling(cookies: Cookies) -> None:
-    value = cookies.session(SESSION, 2, None)
+    value = cookies.session(SESSION, 2, None, 5)
     assert opened(cookies, value + "=" * (-len(value) % 4)) is None or len(value) % 4 == 0
 
 
 def test_an_older_key_still_proves_and_an_unknown_one_does_not(cookies: Cookies) -> None:
-    older = Cookies(EdgeSettings(secrets=(OLD,))).session(SESSION, 1, None)
+    older = Cookies(EdgeSettings(secrets=(OLD,))).session(SESSION, 1, None, 5)
     assert opened(cookies, older) is not None
-    assert opened(cookies, Cookies(EdgeSettings(secrets=(b"x" * 32,))).session(SESSION, 1, None)) is None
+    assert opened(cookies, Cookies(EdgeSettings(secrets=(b"x" * 32,))).session(SESSION, 1, None, 5)) is None
 
 
 def test_a_step_is_good_in_its_session_and_flow_only(cookies: Cookies) -> None:
@@ -75,7 +75,7 @@ def test_a_step_is_good_in_its_session_and_flow_only(cookies: Cookies) -> None:
 
 def test_a_step_is_no_session_and_the_reverse(cookies: Cookies) -> None:
     assert opened(cookies, cookies.step(SESSION, "flow", SHOWN)) is None
-    assert cookies.shown(cookies.session(SESSION, 1, None), SESSION, "flow") is None
+    assert cookies.shown(cookies.session(SESSION, 1, None, 5), SESSION, "flow") is None
 
 
 def test_attributes(cookies: Cookies) -> None:
@@ -125,7 +125,7 @@ def test_only_what_we_made_is_remembered() -> None:
     for made_up in ("", "x", "A" * 16_000, cookies.step("s", "f", Shown(run="r", transition="t", version=1))):
         assert cookies._opened(made_up) is None
     assert cookies._known.cache_info().currsize == 0
-    assert cookies._opened(cookies.session("03." + "s" * 22, 1, None)) is not None
+    assert cookies._opened(cookies.session("03." + "s" * 22, 1, None, 5)) is not None
     assert cookies._known.cache_info().currsize == 1
 
 
@@ -139,7 +139,35 @@ def test_over_https_the_session_is_the_hosts_own_and_the_token_has_the_name_that
 
 
 def test_a_session_cookie_tells_its_bearer_nothing(cookies: Cookies) -> None:
-    value = cookies.session(SESSION, 2, LOGIN)
+    value = cookies.session(SESSION, 2, LOGIN, 5)
     raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
     for secret in ("alice", SESSION, "password", "l1", "session", "rotation"):
         assert secret.encode() not in raw
+
+
+PAGE = Page(run="r" * 22, login="", binding="b", challenge="c" * 64, at_us=7, address="192.0.2.1", user_agent="Böwser/1")
+
+
+def test_a_page_that_nobody_answered_is_good_in_its_flow_for_a_day(cookies: Cookies) -> None:
+    value = cookies.page("flow", PAGE)
+    assert cookies.page_of(value, "flow", 7 + PAGE_AGE_US) == PAGE
+    assert cookies.page_of(value, "flow", 8 + PAGE_AGE_US) is None
+    assert cookies.page_of(value, "other", 7) is None
+    assert cookies.shown(value, SESSION, "flow") is None
+    assert cookies.page_of(cookies.step(SESSION, "flow", SHOWN), "flow", 7) is None
+
+
+def test_a_command_is_good_in_its_session_only(cookies: Cookies) -> None:
+    value = cookies.command(SESSION, "c" * 22, "r" * 22)
+    assert cookies.awaited(value, SESSION) == ("c" * 22, "r" * 22)
+    assert cookies.awaited(value, OTHER) is None
+    assert cookies.awaited(value[:-1] + "A", SESSION) is None
+    for other in (cookies.step(SESSION, "flow", SHOWN), cookies.page("flow", PAGE), cookies.session(SESSION, 1, None, 5), "c" * 22):
+        assert cookies.awaited(other, SESSION) is None
+
+
+def test_no_part_of_a_page_can_be_changed(cookies: Cookies) -> None:
+    value = cookies.page("flow", PAGE)
+    for at in range(len(value)):
+        assert cookies.page_of(value[:at] + ("A" if value[at] != "A" else "B") + value[at + 1 :], "flow", 7) is None
+        assert cookies.page_of(value[:at], "flow", 7) is None

@@ -37,29 +37,41 @@ def views(clock: FixedClock) -> Views:
 
 
 def test_what_was_shown_is_shown_again(views: Views) -> None:
-    views.note("flow", None, reply(2))
-    found = views.find(S, 0, "flow", None, shown(2))
+    views.note(None, reply(2))
+    found = views.find(S, 0, None, shown(2))
     assert found is not None
     assert found.version == 2
-    assert views.find(S, 0, "flow", None, shown(1)) == found
+    assert views.find(S, 0, None, shown(1)) == found
 
 
 @pytest.mark.parametrize(
-    ("session", "rotation", "flow", "login", "seen"),
+    ("session", "rotation", "login", "seen"),
     [
-        (S, 0, "flow", None, shown(3)), (S, 0, "flow", None, shown(2, "other")), (S, 0, "flow", None, None), (S, 1, "flow", None, shown(2)),
-        (S, 0, "flow", "l1", shown(2)), (S, 0, "other", None, shown(2)), ("01." + "a" * 22, 0, "flow", None, shown(2)),
+        (S, 0, None, shown(3)), (S, 0, None, shown(2, "other")), (S, 1, None, shown(2)), (S, 0, "l1", shown(2)),
+        ("01." + "a" * 22, 0, None, shown(2)),
     ],
 )  # fmt: skip
-def test_the_owner_is_asked(views: Views, session: str, rotation: int, flow: str, login: str | None, seen: Shown | None) -> None:
-    views.note("flow", None, reply(2))
-    assert views.find(session, rotation, flow, login, seen) is None
+def test_the_owner_is_asked(views: Views, session: str, rotation: int, login: str | None, seen: Shown) -> None:
+    views.note(None, reply(2))
+    assert views.find(session, rotation, login, seen) is None
+
+
+def test_two_runs_of_a_session_are_two(views: Views) -> None:
+    views.note(None, reply(2, "one"))
+    views.note(None, reply(3, "other"))
+    assert [found and found.version for found in (views.find(S, 0, None, shown(2, run)) for run in ("one", "other"))] == [2, 3]
+
+
+def test_what_has_not_begun_is_not_kept(views: Views) -> None:
+    first = reply(1)
+    views.note(None, Arrived(first.reply.model_copy(update={"outcome": "offered", "transition": None, "version": 0}), 100))
+    assert len(views._cached) == 0
 
 
 def test_an_older_reply_that_comes_late_changes_nothing(views: Views) -> None:
-    views.note("flow", None, reply(5))
-    views.note("flow", None, reply(4))
-    found = views.find(S, 0, "flow", None, shown(4))
+    views.note(None, reply(5))
+    views.note(None, reply(4))
+    found = views.find(S, 0, None, shown(4))
     assert found is not None
     assert found.version == 5
 
@@ -75,29 +87,29 @@ def test_an_older_reply_that_comes_late_changes_nothing(views: Views) -> None:
     ],
 )
 def test_what_is_over_is_never_shown_from_here(views: Views, over: Arrived) -> None:
-    views.note("flow", None, reply(2))
-    views.note("flow", None, over)
-    assert views.find(S, 0, "flow", None, shown(2)) is None
+    views.note(None, reply(2))
+    views.note(None, over)
+    assert views.find(S, 0, None, shown(2)) is None
 
 
 def test_a_log_out_leaves_only_what_its_own_run_shows_then(views: Views) -> None:
-    views.note("other", "alice's", reply(2))
-    views.note("flow", None, reply(3, logged_out=True))
-    assert views.find(S, 0, "other", "alice's", shown(2)) is None
-    assert views.find(S, 0, "flow", None, shown(3)) is not None
+    views.note("alice's", reply(2, "other"))
+    views.note(None, reply(3, logged_out=True))
+    assert views.find(S, 0, "alice's", shown(2, "other")) is None
+    assert views.find(S, 0, None, shown(3)) is not None
 
 
 def test_it_is_bounded_in_count_and_bytes(views: Views) -> None:
     for n in range(10):
-        views.note("flow", None, reply(session=f"{n:02x}." + "a" * 22))
+        views.note(None, reply(session=f"{n:02x}." + "a" * 22))
     assert len(views._cached) == 3
-    views.note("flow", None, reply(session=S, size=900))
+    views.note(None, reply(session=S, size=900))
     assert [key for key, _ in views._cached] == ["09." + "a" * 22, S]
-    views.note("flow", None, reply(session=S, size=2000))
-    assert (len(views._cached), views._size, views._flows) == (0, 0, {})
+    views.note(None, reply(session=S, size=2000))
+    assert (len(views._cached), views._size, views._runs) == (0, 0, {})
 
 
 def test_it_does_not_last(views: Views, clock: FixedClock) -> None:
-    views.note("flow", None, reply(2))
+    views.note(None, reply(2))
     clock.advance(601)
-    assert views.find(S, 0, "flow", None, shown(2)) is None
+    assert views.find(S, 0, None, shown(2)) is None

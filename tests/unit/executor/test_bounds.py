@@ -32,14 +32,14 @@ async def test_a_command_from_before_a_log_in_shows_its_sender_nothing_of_after_
     flows = {"f": (*LOGIN_STAGES, stage("dummy"))}
     async with World(flows) as world:
         planted = world.browser()
-        step = planted.compose("start", "f", None)
+        await planted.get("f")
+        step = planted.compose("answer", "f", {"uid_field": "alice"})
         planted.take(step, await world.ask(step))
         visitor = planted.twin()
-        await visitor.post({"uid_field": "alice"}, "f")
         begun = visitor.compose("answer", "f", {"password": "nope"})
         visitor.take(begun, await world.ask(begun))
         assert (await visitor.post({"password": "secret"}, "f")).login
-        for one in (step.model_copy(update={"fresh": False}), begun):
+        for one in (step, begun):
             again = await world.ask(one)
             assert (again.outcome, again.view, again.run, again.rotation) == ("superseded", None, None, 0)
         # Who has the cookie of now may have sent it twice.
@@ -66,10 +66,11 @@ def test_an_obligation_is_found_by_its_subject_and_by_no_other(subject: str) -> 
 
 async def test_a_session_that_grows_too_large_takes_no_further_step_and_stays_as_it_was() -> None:
     large = stage("dummy").model_copy(update={"references": {"r": {"text": "x" * MAX_BYTES}}})
-    async with World({"small": (stage("dummy"),), "large": (large,)}) as world:
+    async with World({"small": (stage("dummy"),), "large": (stage("dummy"), large)}) as world:
         browser = world.browser()
+        await browser.get("large")
         await browser.get("small")
-        refused = await world.ask(browser.compose("start", "large", None))
+        refused = await world.ask(browser.compose("answer", "large", {}))
         assert (refused.outcome, refused.reason, refused.session_over) == ("refused", "session_full", True)
         assert (await browser.post({}, "small")).advanced
 
@@ -92,8 +93,8 @@ async def test_a_step_too_many_is_told_to_come_back_and_is_taken_then(monkeypatc
         refused = await world.ask(steps[2])
         assert (refused.outcome, refused.reason, refused.retry_after_s) == ("busy", "worker_full", 1)
         go_on.set()
-        assert [reply.outcome for reply in await asyncio.gather(*held)] == ["accepted", "accepted"]
-        assert (await world.ask(steps[2])).outcome == "accepted"
+        assert [reply.outcome for reply in await asyncio.gather(*held)] == ["offered", "offered"]
+        assert (await world.ask(steps[2])).outcome == "offered"
 
 
 async def test_one_visitor_cannot_fill_the_places_of_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +117,7 @@ async def test_one_visitor_cannot_fill_the_places_of_all_others(monkeypatch: pyt
         await asyncio.sleep(0)  # written in this order
         refused = await world.ask(steps[3], timeout=10)
         assert (refused.outcome, refused.reason) == ("busy", "worker_full")
-        assert (await other.get()).outcome == "accepted"
+        assert (await other.get()).outcome == "offered"
         go_on.set()
         assert [reply.outcome for reply in await asyncio.gather(*held)] == ["accepted", "current", "current"]
 
@@ -140,6 +141,6 @@ class StatesRefused:
 async def test_a_state_that_the_log_never_takes_ends_the_worker() -> None:
     async with World(workers=0) as world:
         worker = await world.add_worker(StatesRefused)
-        await world.browser().get()
+        await world.browser().post({"uid_field": "alice"})
         await until(lambda: worker.failure is not None)
         assert isinstance(worker.failure, Refused)

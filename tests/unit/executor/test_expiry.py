@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from services.executor.adapters.worker.expiry import sweep
+from services.executor.application import states as states_module
 from services.executor.application.owner import Owner
-from services.executor.application.states import FORGET_AFTER, SessionStates
+from services.executor.application.states import SessionStates
 from services.executor.domain.session import DAY, HOUR, SECOND, expired, new_session
 from shared.contracts import topics
 from shared.contracts.people import Visitor
@@ -29,19 +30,38 @@ async def swept(world: World, owner: Owner, session: str) -> SessionState:
     return owner.states.get(session)
 
 
-async def test_a_half_way_login_lives_a_day_then_ends_and_is_forgotten() -> None:
+async def test_a_session_in_which_nobody_proved_anything_lives_half_an_hour_then_ends_and_is_forgotten() -> None:
     async with World() as world:
         browser = world.browser()
-        await browser.get()
+        await browser.post({"uid_field": "alice"})
         owner, session = owner_of(world, browser), browser.session
-        world.clock.advance(23 * 3600)
+        world.clock.advance(1799)
         assert not (await swept(world, owner, session)).ended
-        world.clock.advance(3600 + 1)
+        world.clock.advance(2)
         assert (await swept(world, owner, session)).ended == "expired"
         assert events(await world.history(session))[-2:] == ["run.cancelled", "session.ended"]
-        world.clock.advance(601)
+        assert (await world.ask(browser.compose("answer", "login", {"password": "secret"}))).session_over
+        world.clock.advance(61)
+        held = await swept(world, owner, session)
+        assert (held.ended, held.runs, held.answered) == ("expired", (), ())
+        # As long as one of its cookies could begin it anew.
+        world.clock.advance(35 * 60 - 63)
+        assert (await swept(world, owner, session)).version
+        world.clock.advance(2)
         assert not (await swept(world, owner, session)).version
-        assert (await world.ask(browser.compose("start", "login", None))).session_over
+        assert (await world.ask(browser.compose("answer", "login", {"password": "secret"}))).session_over
+
+
+async def test_a_half_way_run_of_somebody_lives_a_day() -> None:
+    async with World({"login": LOGIN_STAGES, "other": (stage("dummy"), stage("dummy"))}) as world:
+        browser = world.browser()
+        await log_in(browser)
+        await browser.post({}, "other")
+        owner, session = owner_of(world, browser), browser.session
+        world.clock.advance(24 * 3600 - 1)
+        assert not (await swept(world, owner, session)).ended
+        world.clock.advance(2)
+        assert (await swept(world, owner, session)).ended == "expired"
 
 
 async def test_a_session_without_an_open_run_lives_an_hour() -> None:
@@ -65,7 +85,7 @@ async def test_a_session_is_not_forgotten_before_its_orders_are_done() -> None:
         async with asyncio.timeout(60):
             while not owner.states.get(session).ended:  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.01)
-            world.clock.advance(601)
+            world.clock.advance(3901)
             await sweep(owner, world.clock.now_us())
             await asyncio.sleep(0)
             assert owner.states.get(session).ended
@@ -82,10 +102,10 @@ async def test_a_sweep_opens_no_session_that_is_not_due(monkeypatch: pytest.Monk
     # Each costs half a millisecond of the loop: ten thousand abandoned log-ins took the worker longer than its group waits.
     async with World() as world:
         early, late = world.browser(), world.browser()
-        await early.get()
-        world.clock.advance(12 * 3600)
-        await late.get()
-        world.clock.advance(12 * 3600 + 1)
+        await early.post({"uid_field": "alice"})
+        world.clock.advance(1000)
+        await late.post({"uid_field": "alice"})
+        world.clock.advance(801)
         owner, opened, get = owner_of(world, late), [], SessionStates.get
 
         def noted(states: SessionStates, session: str) -> SessionState:
@@ -98,21 +118,41 @@ async def test_a_sweep_opens_no_session_that_is_not_due(monkeypatch: pytest.Monk
         assert set(opened) == {early.session}
 
 
+@pytest.mark.parametrize("rotation", [0, 1])
 @pytest.mark.parametrize("over", [(), ("",), ("finished",), ("finished", "")])
 @pytest.mark.parametrize("last_us", [SECOND, HOUR, DAY - SECOND, DAY])
 @pytest.mark.parametrize("later_us", [0, SECOND, HOUR, HOUR + 1, DAY, DAY + SECOND])
-def test_what_is_due_is_what_is_over_by_age(over: tuple[str, ...], last_us: int, later_us: int) -> None:
+def test_what_is_due_is_what_is_over_by_age(rotation: int, over: tuple[str, ...], last_us: int, later_us: int) -> None:
     runs = tuple(RunState.model_validate({"run": "r", "flow": "f", "plan": None, "visitor": Visitor(), "over": how}) for how in over)
-    state = new_session("03.s").model_copy(update={"version": 1, "started_us": SECOND, "last_us": last_us, "runs": runs})
+    state = new_session("03.s").model_copy(
+        update={"version": 1, "rotation": rotation, "started_us": SECOND, "last_us": last_us, "runs": runs}
+    )
     states = SessionStates()
     states.put(state)
     assert states.due(last_us + later_us) == [state.session] * expired(state, last_us + later_us)
 
 
-def test_an_ended_session_is_held_for_ten_minutes() -> None:
+@pytest.mark.parametrize(("started_s", "ended_s", "until_s"), [(1, 2, 3901), (1, 3300, 3901), (1, 3302, 3902), (1, 80_000, 80_600)])
+def test_an_ended_session_is_held_until_none_of_its_cookies_could_begin_it(started_s: int, ended_s: int, until_s: int) -> None:
     states = SessionStates()
-    states.put(SessionState(session="03.s", version=2, last_us=SECOND, ended="logged_out"))
-    assert states.due(SECOND + FORGET_AFTER) == []
-    assert states.due(SECOND + FORGET_AFTER + 1) == ["03.s"]
-    states.drop("03.s")
-    assert states.due(SECOND + DAY) == []
+    state = SessionState(session="03.s", version=2, started_us=started_s * SECOND, last_us=ended_s * SECOND, ended="logged_out")
+    states.put(state)
+    states.let_go(state, (ended_s + 61) * SECOND)
+    assert states.due(until_s * SECOND) == []
+    assert states.due(until_s * SECOND + 1) == ["03.s"]
+    assert states.get("03.s").ended
+    states.let_go(states.get("03.s"), until_s * SECOND + 1)
+    assert states.due(10 * DAY) == []
+    assert not states.get("03.s").version
+
+
+def test_of_too_many_ended_sessions_the_oldest_are_forgotten_and_none_of_that_age_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states_module, "ENDED", 2)
+    states, now = SessionStates(), 100 * SECOND
+    for n in range(1, 5):
+        states.put(SessionState(session=f"03.{n}", version=2, started_us=n * SECOND, last_us=n * SECOND, ended="too_many"))
+    states.let_go(states.get("03.4"), now)
+    assert [n for n in range(1, 5) if states.get(f"03.{n}").version] == [3, 4]
+    assert not states.may_begin(2 * SECOND, now)
+    assert states.may_begin(2 * SECOND + 1, now)
+    assert not states.may_begin(3 * SECOND, 3 * SECOND + HOUR + 1)

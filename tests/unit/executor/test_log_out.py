@@ -14,9 +14,10 @@ from tests.unit.executor.test_steps import events, log_in
 from tests.unit.executor.world import LOGIN_STAGES, SECRET, Browser, World, stage
 
 OUT = stage("user_logout")
+FIRST = stage("dummy").model_copy(update={"binding": "b-first"})
 FLOWS = {
     "login": LOGIN_STAGES,
-    "other": (stage("dummy"),),
+    "other": (FIRST, stage("dummy")),
     "out": (OUT, stage("dummy")),
     "out and in": (OUT, *LOGIN_STAGES),
 }
@@ -99,7 +100,7 @@ async def test_cookies_from_before_the_log_out_are_worth_nothing_after_it() -> N
 async def test_all_other_runs_end_with_the_login() -> None:
     async with World(FLOWS) as world:
         browser = await logged_in(world)
-        await browser.get("other")
+        await browser.post({}, "other")
         run = browser.shown["other"].run
         await browser.get("out")
         cancelled = [e for r in await world.history(browser.session) for e in r.body.events if isinstance(e, RunCancelled)]
@@ -112,7 +113,7 @@ async def test_what_was_begun_after_the_log_out_ends_with_the_session() -> None:
     async with World(FLOWS) as world:
         browser = await logged_in(world)
         await browser.get("out")
-        await browser.get("other")
+        await browser.post({}, "other")
         end = await browser.post({}, "out")
         assert end.session_over and not end.open
         state = await folded(world, end.session)
@@ -131,9 +132,10 @@ async def test_guards_after_a_log_out_are_asked_about_nobody() -> None:
 
 async def test_a_run_that_somebody_elses_tab_logged_in_beside_goes_on_as_nobodys_too() -> None:
     named = stage("identification", {"user_fields": ("username",)})
-    async with World({"login": LOGIN_STAGES, "f": (named, OUT, stage("dummy"))}) as world:
+    async with World({"login": LOGIN_STAGES, "f": (FIRST, named, OUT, stage("dummy"))}) as world:
+        world.planner.designations["f"] = "invalidation"
         browser = world.browser()
-        await browser.get("f")
+        await browser.post({}, "f")
         await log_in(browser)
         assert (await browser.post({"uid_field": "alice"}, "f")).logged_out
         run = (await folded(world, browser.session)).runs[-2]

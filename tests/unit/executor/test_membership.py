@@ -160,6 +160,6 @@ async def test_a_log_that_does_not_tell_its_end_does_not_hold_a_step_up_for_ever
 
         world.log.bounds = silent  # type: ignore[method-assign]
         browser = world.browser()
-        browser.session = new_session_id(3)
+        browser.session, browser.rotation = new_session_id(3), 1
         reply = await world.ask(browser.compose("start", "login", None))
         assert reply.outcome == "unavailable"

@@ -49,7 +49,7 @@ async def test_a_decision_on_an_older_state_passes_no_stage_twice() -> None:
 
         async def another_passes_the_password() -> None:
             evidence = Evidence(
-                session=session, run=shown.run, binding="b-password", version=3, subject="uid-alice", method="password", at_us=1
+                session=session, run=shown.run, binding="b-password", version=2, subject="uid-alice", method="password", at_us=1
             )
             view = (await world.history(session))[-1].body.events[-1].view
             passed = SessionAdvanced(
@@ -59,14 +59,14 @@ async def test_a_decision_on_an_older_state_passes_no_stage_twice() -> None:
                     StageChallenged(run=shown.run, binding="b-dummy", view=view.model_copy(update={"component": "ak-stage-dummy"})),
                 ),
             )  # fmt: skip
-            await world.write(topics.SESSIONS, passed, session, "late", subject_version=3, parent=shown.transition)
-            await folded(world, session, 3)
+            await world.write(topics.SESSIONS, passed, session, "late", subject_version=2, parent=shown.transition)
+            await folded(world, session, 2)
 
         directory.meanwhile = another_passes_the_password
         reply = await browser.post({"password": "secret"})
         assert reply.view and reply.view.component == "ak-stage-dummy"
         state = world.workers[0]._owners[3].states.get(session)
-        assert state.version == 3 and [s.binding for s in state.runs[-1].stages] == ["b-dummy", "b-user_login"]
+        assert state.version == 2 and [s.binding for s in state.runs[-1].stages] == ["b-dummy", "b-user_login"]
 
 
 class LateLog:
@@ -92,7 +92,7 @@ async def test_a_transition_that_was_read_back_before_its_acknowledgement_got_lo
 
         async def arrives_unacknowledged(log: Any, message: Message) -> None:
             await log.append(message)
-            await folded(world, (message.key or b"").decode(), 3)
+            await folded(world, (message.key or b"").decode(), 2)
             raise LogUnavailable("lost")
 
         await world.add_worker(lambda log: LateLog(log, arrives_unacknowledged))
@@ -118,7 +118,7 @@ async def test_a_command_that_is_asked_again_waits_for_the_orders_of_its_late_tr
 
         async def arrives() -> None:
             await world.log.append(late[0])
-            await folded(world, browser.session, 3)
+            await folded(world, browser.session, 2)
 
         directory.meanwhile = arrives
         again = await world.ask(step)

@@ -32,14 +32,14 @@ async def test_five_workers_at_once_log_everybody_in() -> None:
 async def test_the_transition_of_a_zombie_changes_nothing() -> None:
     async with World() as world:
         browser = world.browser()
-        await browser.get()
+        await browser.post({"uid_field": "alice"})
         run = browser.shown["login"].run
         cancel = SessionAdvanced(
             session=browser.session, command="z", kind="cancel", at_us=world.clock.now_us(), events=(RunCancelled(run=run, reason="z"),)
         )
         for version, parent in ((2, "somebody-else"), (1, None), (5, browser.shown["login"].transition)):
             await world.write(topics.SESSIONS, cancel, browser.session, f"zombie-{version}", subject_version=version, parent=parent)
-        reply = await browser.post({"uid_field": "alice"})
+        reply = await browser.post({"password": "secret"})
         assert reply.advanced and reply.run == run
         accepted = AcceptedTransitions()
         kept = [r.envelope.id for r in await world.history(browser.session) if accepted.accepts(r.envelope)]
@@ -49,7 +49,7 @@ async def test_the_transition_of_a_zombie_changes_nothing() -> None:
 async def test_a_transition_of_a_former_owner_that_was_accepted_is_believed() -> None:
     async with World() as world:
         browser = world.browser()
-        await browser.get()
+        await browser.post({"uid_field": "alice"})
         shown = browser.shown["login"]
         cancel = SessionAdvanced(
             session=browser.session,

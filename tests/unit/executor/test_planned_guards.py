@@ -67,9 +67,10 @@ async def test_no_restart_drops_a_stage_that_was_planned_by_a_verdict(action: st
     async with world:
         browser = world.browser()
         first = await browser.get("f")
-        assert events(await world.history(browser.session)) == ["session.started", "run.started", "stage.guarded", "stage.challenged"]
-        assert await guarded(world, first.session) == [("b-dummy", "anonymous", "v-b-dummy")]
+        assert await world.history(browser.session) == []
         await browser.post({"uid_field": "alice"}, "f")
+        assert events(await world.history(browser.session))[:4] == ["session.started", "run.started", "stage.guarded", "stage.challenged"]
+        assert await guarded(world, first.session) == [("b-dummy", "anonymous", "v-b-dummy")]
         planner.said["b-dummy"] = again
         await browser.post(WRONG, "f")
         assert planner.asked[-1].obligations == ("b-dummy",)
@@ -168,7 +169,7 @@ async def test_it_is_decided_again_the_same() -> None:
             again = await decided_again(state, received.body, registry(), SECRET)
             assert wire.pack(again.model_dump()) == wire.pack(received.body.model_dump())
             state = evolve(state, received.envelope, received.body)
-        assert state.version == 5
+        assert state.version == 4
 
 
 async def test_a_plan_for_other_inputs_than_were_asked_about_settles_nothing() -> None:

@@ -77,11 +77,12 @@ async def test_a_stage_that_asks_no_more_after_a_wrong_answer_still_counts_it(
 async def test_a_command_is_remembered_for_30_s_however_many_follow() -> None:
     async with World() as world:
         browser = world.browser()
-        first = browser.compose("start", "login", None)
+        first = browser.compose("answer", "login", {"uid_field": "alice"})
         browser.take(first, await world.ask(first))
         for _ in range(6):
             await browser.step("cancel", "login", None)
             await browser.get()
+            await browser.post({"uid_field": "alice"})
         count = len(await world.history(browser.session))
         assert (await world.ask(first)).outcome == "accepted"
         assert len(await world.history(browser.session)) == count == 13

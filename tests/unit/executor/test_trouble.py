@@ -104,6 +104,6 @@ async def test_a_step_of_an_unknown_session_makes_the_owner_read_on_before_it_re
 
         world.log.bounds = counted  # type: ignore[method-assign]
         browser = world.browser()
-        browser.session = session
+        browser.session, browser.rotation = session, 1
         reply = await browser.get()
         assert reply.session_over and looked == 1

@@ -6,14 +6,17 @@ Tests speak to it as an edge does: steps in, replies out.
 import asyncio
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from services.executor.adapters.worker.worker import Worker
 from services.executor.application.advance import Cursor
+from services.executor.application.crowd import Crowd
 from services.executor.application.owner import Parts
 from services.executor.application.ports import AskKey, OrderKey, OrderResult, SealOpener
+from services.executor.application.starts import Starts
 from shared.contracts import topics
 from shared.contracts.codec import Received, encode
 from shared.contracts.definitions import FlowFacts, Guard, PolicyBinding
@@ -23,7 +26,7 @@ from shared.contracts.people import LoginClaims, UserFacts
 from shared.contracts.planner import BrandFacts, FlowLocated, FlowRequested, Plan, PlanMade, PlannedStage, PlanRefused, PlanRequested
 from shared.contracts.policy import VerdictReached, VerdictRequested
 from shared.contracts.sessions import CODEC as SESSIONS_CODEC
-from shared.contracts.steps import CODEC, Sealed, Shown, StepReplied, StepRequested
+from shared.contracts.steps import CODEC, Page, Sealed, Shown, StepReplied, StepRequested, challenge_digest
 from shared.flows import asks
 from shared.flows.asks import Ask
 from shared.flows.orders import Order
@@ -35,6 +38,8 @@ from shared.messaging.log import Message, TopicPartition
 from tests.signing import opened
 
 SECRET = b"k" * 32
+CACHED_STARTS = int(os.environ.get("SLUICE_TEST_CACHED_STARTS", "100"))
+"""0: every start is planned again with its answer; everything has to come out the same."""
 ALICE = UserFacts(
     pk=7, uuid="7", uid="uid-alice", username="alice", name="Alice", email="alice@example.com", is_active=True, is_superuser=False
 )
@@ -108,6 +113,7 @@ class FixedPlanner:
 
     flows: Mapping[str, Sequence[PlannedStage]]
     refusals: dict[str, PlanRefused] = field(default_factory=dict)
+    designations: dict[str, str] = field(default_factory=dict)
     asked: list[PlanRequested] = field(default_factory=list)
 
     async def plan(self, question: PlanRequested) -> PlanMade | PlanRefused:
@@ -117,7 +123,8 @@ class FixedPlanner:
         ids = {"request": question.request, "session": question.session, "run": question.run, "digest": question.digest}
         if question.flow not in self.flows:
             return PlanRefused.model_validate({**ids, "reason": "unknown_flow"})
-        plan = Plan(flow=flow(question.flow), definition="h", brand=BRAND, stages=tuple(self.flows[question.flow]))
+        facts = flow(question.flow, designation=self.designations.get(question.flow, "authentication"))
+        plan = Plan(flow=facts, definition="h", brand=BRAND, stages=tuple(self.flows[question.flow]))
         return PlanMade.model_validate({**ids, "plan": plan.model_dump()})
 
     async def locate(self, question: FlowRequested) -> FlowLocated:
@@ -163,13 +170,17 @@ class FixedRetirements:
 
 @dataclass
 class Browser:
-    """What an edge keeps for a browser: the session's cookie, the step cookie, the login."""
+    """What an edge keeps for a browser: the session's cookie, the step cookie, the login. It speaks as a client of the API does,
+    or, with `api` False, as pages do."""
 
     world: "World"
     session: str = ""
     rotation: int = 0
     login: LoginClaims | None = None
     shown: dict[str, Shown] = field(default_factory=dict)
+    pages: dict[str, Page] = field(default_factory=dict)
+    made_us: int = 0
+    api: bool = True
 
     async def get(self, slug: str = "login", **changes: Any) -> StepReplied:
         return await self.step("start", slug, None, **changes)
@@ -184,14 +195,15 @@ class Browser:
         return reply
 
     def compose(self, kind: str, slug: str, body: Any, **changes: Any) -> StepRequested:
-        fresh = not self.session
-        session = self.session or new_session_id(3)
         now = self.world.clock.now_us()
+        session, made_us = (self.session, self.made_us) if self.session else (new_session_id(3), now)
+        page = self.pages.get(slug) if kind == "answer" else None
         sealed = None if body is None else Sealed(epoch="e", box=json.dumps(body).encode())
         step = StepRequested.model_validate(
             {
-                "command": random_id(), "kind": kind, "session": session, "fresh": fresh, "rotation": self.rotation, "flow": slug,
-                "shown": self.shown.get(slug) and self.shown[slug].model_dump(), "sealed": sealed and sealed.model_dump(),
+                "command": random_id(), "kind": kind, "session": session, "made_us": made_us, "rotation": self.rotation, "flow": slug,
+                "run": random_id(), "shown": self.shown.get(slug) and self.shown[slug].model_dump(), "page": page and page.model_dump(),
+                "api": self.api, "sealed": sealed and sealed.model_dump(),
                 "login": self.login and self.login.model_dump(), "received_us": now, "deadline_us": now + 15_000_000,
                 "reply_partition": 0, "edge": "edge", "address": "192.0.2.1",
             }
@@ -203,16 +215,23 @@ class Browser:
             self.login = None
         if reply.session_over:
             self.session, self.rotation, self.login = "", 0, None
-        elif reply.outcome in ("accepted", "current"):
-            self.session, self.rotation = reply.session, reply.rotation
+        elif reply.outcome in ("accepted", "current", "offered"):
+            self.session, self.rotation, self.made_us = reply.session, reply.rotation, step.made_us
         if reply.run and reply.transition:
             self.shown[step.flow] = Shown(run=reply.run, transition=reply.transition, version=reply.version)
+            self.pages.pop(step.flow, None)
+        elif reply.run and reply.view and reply.view.kind == "challenge":
+            self.shown.pop(step.flow, None)
+            self.pages[step.flow] = Page(
+                run=reply.run, login=step.login.login if step.login else "", binding=reply.binding,
+                challenge=challenge_digest(reply.view), at_us=step.received_us, address=step.address, user_agent=step.user_agent,
+            )  # fmt: skip
         if reply.login:
             self.login = reply.login
 
     def twin(self) -> "Browser":
         """A second tab: the same cookies at this moment."""
-        return replace(self, shown=dict(self.shown))
+        return replace(self, shown=dict(self.shown), pages=dict(self.pages))
 
 
 class World:
@@ -227,6 +246,8 @@ class World:
         self.planner = FixedPlanner(flows or {"login": LOGIN_STAGES})
         self.policy = FixedPolicy()
         self.retirements = FixedRetirements()
+        self.cached_starts = CACHED_STARTS
+        self.crowd = Crowd()
         self.opener: SealOpener = PlainOpener()
         self.workers: list[Worker] = []
         self._count = workers
@@ -249,7 +270,7 @@ class World:
     async def add_worker(self, wrap: Callable[[Any], Any] = lambda log: log) -> Worker:
         parts = Parts(
             log=wrap(self.log), directory=self.directory, opener=self.opener, cursor=self.cursor(),
-            planner=self.planner, clock=self.clock, secret_key=SECRET, alive=lambda: True, failed=lambda *_: None,
+            planner=self.planner, clock=self.clock, secret_key=SECRET, starts=Starts(self.cached_starts), crowd=self.crowd, alive=lambda: True, failed=lambda *_: None,
         )  # fmt: skip
         worker = Worker(parts, NoAsking(), DeadLetters(self.log, "executor", self.clock))  # type: ignore[arg-type]
         await worker.start()

@@ -68,7 +68,7 @@ class ExecutorApi:
         if not SLUG.match(slug):
             suspect(request, "slug_malformed", len(slug))
             return _unknown(request)
-        visit = await self._visits.of(request, slug)
+        visit = await self._visits.of(request, slug, api=True)
         try:
             return await self._answered(request, visit)
         except FlowError as failed:
@@ -120,6 +120,8 @@ class ExecutorApi:
         return _with(going_on or await self._shown(request, visit, exchange), exchange.cookies)
 
     async def _shown(self, request: web.Request, visit: Visit, exchange: Exchange) -> web.Response:
+        if exchange.ended and visit.login is None:
+            suspect(request, "ended_at_once")  # it stands in no history
         explained = exchange.view.kind == "error" and await self._is_superuser(visit)
         return _json(challenges.document(exchange.view, request[CORRELATION], explained=explained))
 

@@ -1,8 +1,9 @@
 """The cookies of a browser (architecture §3): what is in them, who may have made them, how they are set.
 
-`authentik_session`: session, rotation and, for somebody logged in, the login's claims, sealed: nobody else can read or make
-it. `sluice_step`: the transition of a run that was last shown on this path. `sluice_command`: a command whose answer the
-browser has not had yet. The last two carry a proof, each under its own key, so none can stand in for another.
+`authentik_session`: session, rotation, when it was made and, for somebody logged in, the login's claims, sealed: nobody else
+can read or make it. `sluice_step`: the transition of a run that was last shown on this path, or what a page says of itself
+that nobody has answered. `sluice_command`: a command whose answer the browser has not had yet. The last two carry a proof,
+each under its own key, so none can stand in for another.
 
 Another program may set cookies of our names on a parent domain (authentik beside us does): every value is tried, the one
 that proves itself counts. Over HTTPS the session is called `__Host-authentik_session`, which only this host can set, and
@@ -25,7 +26,7 @@ from services.executor.adapters.edge.text import text_of as _text
 from shared.contracts import wire
 from shared.contracts.errors import BadRecord
 from shared.contracts.people import LoginClaims
-from shared.contracts.steps import Shown
+from shared.contracts.steps import Page, Shown
 from shared.kernel.ids import partition_of
 from shared.web import cookie_header
 from shared.web.client import Client
@@ -37,16 +38,19 @@ STEP: Final = "sluice_step"
 COMMAND: Final = "sluice_command"
 COMMAND_AGE_S: Final = 30
 CSRF_AGE_S: Final = 31_449_600
+PAGE_AGE_US: Final = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class SessionCookie:
-    """A session cookie that we made. `value` is what the browser sent, to be sent back unchanged."""
+    """A session cookie that we made. `value` is what the browser sent, to be sent back unchanged. `made_us`: when the session's
+    first cookie was made; an edge makes one before there is a session to it."""
 
     session: str
     rotation: int
     login: LoginClaims | None
     value: str
+    made_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Cookies:
         self._same_site = settings.same_site
         self._sessions = KeyRing(settings.secrets, "cookie/session/2")
         self._steps = KeyRing(settings.secrets, "cookie/step/1")
+        self._pages = KeyRing(settings.secrets, "cookie/page/1")
         self._commands = KeyRing(settings.secrets, "cookie/command/1")
         self._devices = DeviceCookies(settings.secrets)
         # Gateways ask for the same logins all the time, and the same value has the same meaning. Only what we made is kept: of
@@ -92,9 +97,10 @@ class Cookies:
         steps, csrfs, commands = (found.get(one, ()) for one in (STEP, self._csrf_name, COMMAND))
         return Jar(self._session(client, found.get(name, ())), steps, csrfs, commands, self._devices.read(found.get(device, ())))
 
-    def session(self, session: str, rotation: int, login: LoginClaims | None) -> str:
+    def session(self, session: str, rotation: int, login: LoginClaims | None, made_us: int) -> str:
         """The value of a session cookie: the same for the same claims, so it changes only when they do."""
-        body = wire.pack({"session": session, "rotation": rotation, "login": None if login is None else login.model_dump()})
+        claims = None if login is None else login.model_dump()
+        body = wire.pack({"session": session, "rotation": rotation, "login": claims, "made_us": made_us})
         return _text(self._sessions.sealed(body))
 
     def step(self, session: str, flow: str, shown: Shown) -> str:
@@ -110,16 +116,32 @@ class Cookies:
         run, transition, version = wire.unpack(raw[MAC_BYTES:], _MAX_VALUE)
         return Shown(run=run, transition=transition, version=version)
 
-    def command(self, session: str, command: str) -> str:
-        """The value that names a command of this session. Commands stand in topics: whoever reads one there cannot ask for its reply."""
-        return _text(self._commands.proof(session.encode(), command.encode()) + command.encode())
+    def page(self, flow: str, page: Page) -> str:
+        """The value of a page that nobody has answered yet: good in this flow, in whatever session its answer finds."""
+        body = wire.pack(tuple(page.model_dump().values()))
+        return _text(self._pages.proof(flow.encode(), body) + body)
 
-    def awaited(self, value: str, session: str) -> str | None:
-        """The command that `command` put in; None if it was not made for this session."""
+    def page_of(self, value: str, flow: str, now_us: int) -> Page | None:
+        """What `page` put in; None if it was not made for this flow, or more than a day ago."""
+        raw = _raw(value)
+        if raw is None or not self._pages.holds(raw[:MAC_BYTES], flow.encode(), raw[MAC_BYTES:]):
+            return None
+        found = Page.model_validate(dict(zip(Page.model_fields, wire.unpack(raw[MAC_BYTES:], _MAX_VALUE), strict=True)))
+        return found if now_us - found.at_us <= PAGE_AGE_US else None
+
+    def command(self, session: str, command: str, run: str) -> str:
+        """The value that names a command of this session, and its run. Commands stand in topics: whoever reads one there cannot ask
+        for its reply."""
+        body = wire.pack((command, run))
+        return _text(self._commands.proof(session.encode(), body) + body)
+
+    def awaited(self, value: str, session: str) -> tuple[str, str] | None:
+        """The command and the run that `command` put in; None if it was not made for this session."""
         raw = _raw(value)
         if raw is None or not self._commands.holds(raw[:MAC_BYTES], session.encode(), raw[MAC_BYTES:]):
             return None
-        return raw[MAC_BYTES:].decode()
+        command, run = wire.unpack(raw[MAC_BYTES:], _MAX_VALUE)
+        return command, run
 
     def set_session(self, client: Client, value: str, login: LoginClaims | None, now_us: int) -> str:
         """`Set-Cookie` of the session; a persistent login's cookie lives as long as the login."""
@@ -179,7 +201,7 @@ class Cookies:
             body: dict[str, Any] = wire.unpack(text, _MAX_VALUE)
             login = None if body["login"] is None else LoginClaims.model_validate(body["login"])
             partition_of(body["session"])
-            return SessionCookie(body["session"], body["rotation"], login, value)
+            return SessionCookie(body["session"], body["rotation"], login, value, body["made_us"])
         except (BadRecord, KeyError, ValidationError, ValueError):
             raise _NotOurs from None  # of another release: its claims mean nothing to us
 

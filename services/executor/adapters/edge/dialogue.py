@@ -10,7 +10,7 @@ from services.executor.adapters.edge.unknown_flows import UnknownFlows
 from services.executor.adapters.edge.views import Views
 from services.executor.adapters.edge.visits import Visit
 from shared.contracts.people import LoginClaims
-from shared.contracts.steps import Shown, StepReplied, View
+from shared.contracts.steps import Page, Shown, StepReplied, View, challenge_digest
 from shared.kernel.clock import Clock
 from shared.web.errors import Refusal, later
 
@@ -31,7 +31,9 @@ class AnotherBody(Exception):
 class Exchange:
     """What to show, and the `Set-Cookie` lines that go with it.
 
-    `session` is the session after it, `csrf` the token that the browser has then, `step` what its forms have to name.
+    `session` is the session that its forms belong to ("" for a page that nobody has answered), `csrf` the token that the browser
+    has then, `step` what its forms have to name, `run` what the page's URL has to name. `ended`: a start came to its end and is
+    written nowhere.
     """
 
     view: View
@@ -40,6 +42,8 @@ class Exchange:
     session: str
     csrf: str
     step: str
+    run: str
+    ended: bool
 
 
 class Dialogue:
@@ -59,12 +63,13 @@ class Dialogue:
             told = await self._ask(visit, Asked("state", visit.flow, shown=visit.shown, awaited=visit.awaited))
             if told.reply.view is not None:
                 return self._exchange(visit, told)
-        if visit.session:
+        if visit.session and visit.shown and (visit.api or visit.shown.run == visit.named):
             name = visit.login.login if visit.login else None
-            found = self._views.find(visit.session.session, visit.rotation, visit.flow, name, visit.shown)
+            found = self._views.find(visit.session.session, visit.rotation, name, visit.shown)
             if found is not None:
                 return self._exchange(visit, Told(Arrived(_without_errors(found), 0), fresh=False))
-        told = await self._ask(visit, Asked("start", visit.flow, query=query, outer_next=outer_next, shown=visit.shown))
+        shown = visit.shown if visit.api else None  # a page's URL names its run; the cookie of its path may be another tab's
+        told = await self._ask(visit, Asked("start", visit.flow, query=query, outer_next=outer_next, shown=shown))
         return self._exchange(visit, replace(told, arrived=Arrived(_without_errors(told.reply), 0)))
 
     async def answer(self, visit: Visit, body: bytes, query: str, outer_next: str | None) -> Exchange:
@@ -75,7 +80,7 @@ class Dialogue:
         if visit.foreign:
             asked = Asked("start", visit.flow, query=query, outer_next=outer_next)
         else:
-            asked = Asked("answer", visit.flow, None, query, outer_next, body, visit.shown, visit.awaited)
+            asked = Asked("answer", visit.flow, None, query, outer_next, body, visit.shown, visit.page, visit.awaited)
         return self._exchange(visit, await self._ask(visit, asked))
 
     async def unchanged(self, visit: Visit) -> tuple[str, ...]:
@@ -87,12 +92,16 @@ class Dialogue:
 
     def waiting(self, visit: Visit, working: StillWorking) -> tuple[str, ...]:
         """The cookie by which the browser's next request here asks for the reply that has not come, log-in included."""
-        if visit.session is None or visit.session.session != working.session or visit.awaited:
+        if visit.awaited:
             return ()  # the first that has not come counts: what was asked after it waits behind it
-        return (self._cookies.set_command(visit.client, visit.path, self._cookies.command(working.session, working.command)),)
+        named = self._cookies.command(working.session, working.command, visit.run)
+        lines = [self._cookies.set_command(visit.client, visit.path, named)]
+        if visit.session is None or visit.session.session != working.session:
+            lines.append(self._set(visit, working.session, 0, visit.login))
+        return tuple(lines)
 
     async def _ask(self, visit: Visit, asked: Asked) -> Told:
-        if visit.shown is None:  # else it names a step of this flow: there is one
+        if visit.shown is None and visit.page is None:  # else it names a step of this flow: there is one
             self._unknown.check(visit.client.address, visit.flow)
         try:
             told = await self._steps.ask(visit, asked)
@@ -122,7 +131,7 @@ class Dialogue:
                 if reply.view is not None:
                     self._unknown.found(flow)
                 login = _login_after(visit, reply)
-                self._views.note(flow, login.login if login else None, told.arrived)
+                self._views.note(login.login if login else None, told.arrived)
         return told
 
     def _exchange(self, visit: Visit, told: Told) -> Exchange:
@@ -140,12 +149,29 @@ class Dialogue:
             lines.append(self._cookies.set_device(visit.client, visit.devices, reply.login))
         if visit.awaited:
             lines.append(self._cookies.set_command(visit.client, visit.path, ""))
-        return Exchange(reply.view, reply.advanced, tuple(lines), reply.session, csrf, step)
+        begun = reply.transition is not None
+        return Exchange(
+            reply.view, reply.advanced, tuple(lines), reply.session if begun else "", csrf, step,
+            run=reply.run if reply.run and begun else "", ended=reply.outcome == "offered" and reply.view.kind in ("denied", "redirect"),
+        )  # fmt: skip
 
     def _step(self, visit: Visit, reply: StepReplied) -> str:
-        if reply.run is None or reply.transition is None or reply.view is None or reply.view.flow.slug != visit.flow:
+        if reply.run is None or reply.view is None or reply.view.flow.slug != visit.flow:
             return ""
+        if reply.transition is None:
+            return self._page(visit, reply.run, reply.binding, reply.view) if reply.view.kind == "challenge" else ""
         return self._cookies.step(reply.session, visit.flow, Shown(run=reply.run, transition=reply.transition, version=reply.version))
+
+    def _page(self, visit: Visit, run: str, binding: str, view: View) -> str:
+        if visit.page and visit.page.run == run:  # what was answered was not taken: it is still the same page
+            asked_us, address, agent = visit.page.at_us, visit.page.address, visit.page.user_agent
+        else:
+            asked_us, address, agent = self._clock.now_us(), visit.client.address, visit.agent
+        login = visit.login.login if visit.login else ""
+        page = Page(
+            run=run, login=login, binding=binding, challenge=challenge_digest(view), at_us=asked_us, address=address, user_agent=agent
+        )
+        return self._cookies.page(visit.flow, page)
 
     def _session_lines(self, visit: Visit, told: Told) -> tuple[str, ...]:
         """The session cookie: the same value again, another one where privilege or session changed, or none."""
@@ -165,7 +191,9 @@ class Dialogue:
         return (self._cookies.set_session(visit.client, visit.session.value, visit.login, self._clock.now_us()),)
 
     def _set(self, visit: Visit, session: str, rotation: int, login: LoginClaims | None) -> str:
-        return self._cookies.set_session(visit.client, self._cookies.session(session, rotation, login), login, self._clock.now_us())
+        now = self._clock.now_us()
+        made = visit.session.made_us if visit.session and visit.session.session == session else now
+        return self._cookies.set_session(visit.client, self._cookies.session(session, rotation, login, made), login, now)
 
 
 def _login_after(visit: Visit, reply: StepReplied) -> LoginClaims | None:

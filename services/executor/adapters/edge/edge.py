@@ -56,7 +56,7 @@ class Edge:
         steps = Steps(log, self._replies, EpochSealer(keys), clock, settings, edge)
         cookies, csrf = Cookies(settings), Csrf(settings.secrets)
         views = Views(clock, settings.cached_views, settings.cached_views_size)
-        visits = Visits(cookies, LoginCheck(logins, revocations, clock, settings.checked_logins, settings.login_life), csrf)
+        visits = Visits(cookies, LoginCheck(logins, revocations, clock, settings.checked_logins, settings.login_life), csrf, clock)
         unknown = UnknownFlows(clock)
         dialogue = Dialogue(steps, views, cookies, csrf, unknown, clock)
         self._parts = (

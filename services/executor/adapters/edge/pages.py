@@ -52,9 +52,9 @@ class FlowPages:
         if visit.unasked and visit.login:
             return self._asks_first(request, visit)
         try:
-            exchange = await self._dialogue.show(visit, queries.short(request.rel_url.raw_query_string), None)
+            exchange = await self._dialogue.show(visit, _inner(request), None)
         except StillWorking as working:
-            return _waits(request, working, self._dialogue.waiting(visit, working))
+            return _waits(request, visit, working, self._dialogue.waiting(visit, working))
         except Superseded:
             return _reloads(request)
         except UnknownFlow:
@@ -66,24 +66,24 @@ class FlowPages:
         visit = await self._visit(request)
         sender = refuse_foreign(request, visit.client)
         form = forms.parsed(await body_of(request), request.content_type)
-        query = queries.short(request.rel_url.raw_query_string)
+        query = _inner(request)
+        visit = self._visits.looking_at(visit, *form.steps)
         try:
             if not accepted(sender, token=self._has_token(visit, form)):
                 suspect(request, "csrf", len(form.csrf), **facts(visit.client, sender))
                 return self._rendered(request, visit, await self._dialogue.show(visit, query, None), status=403, notice=_OUT_OF_DATE)
-            visit = self._visits.looking_at(visit, *form.steps)
             exchange = await self._dialogue.answer(visit, form.answer, query, None)
         except StillWorking as working:
-            return _waits(request, working, self._dialogue.waiting(visit, working))
+            return _waits(request, visit, working, self._dialogue.waiting(visit, working))
         except AnotherBody:
             suspect(request, "another_body", len(form.answer))
-            return _looks_first(request)
+            return _looks_first(request, visit)
         except Superseded:
             return _reloads(request)
         except UnknownFlow:
             return self._unknown(visit)
         if exchange.advanced and exchange.view.kind == "challenge":
-            return self._sent_on(visit, exchange, _here(request))
+            return self._sent_on(visit, exchange, _url(request, exchange.run))
         return self._rendered(request, visit, exchange)
 
     async def _visit(self, request: web.Request) -> Visit:
@@ -91,30 +91,34 @@ class FlowPages:
         if not SLUG.match(slug):  # before anything is made of the path, such as a cookie's
             suspect(request, "slug_malformed", len(slug))
             raise Refusal(404, "flow_unknown", record=False)
-        return await self._visits.of(request, slug)
+        return await self._visits.of(request, slug, named=queries.inner_and_run(request.rel_url.raw_query_string)[1])
 
     def _has_token(self, visit: Visit, form: forms.Form) -> bool:
-        session = visit.session.session if visit.session else ""
-        return bool(session) and any(self._csrf.form_is_for(form.csrf, one, session) for one in visit.csrfs)
+        """Whether the form's token is for this browser, and for its session, unless nobody had answered the page."""
+        session = "" if visit.page or visit.session is None else visit.session.session
+        return bool(visit.page or session) and any(self._csrf.form_is_for(form.csrf, one, session) for one in visit.csrfs)
 
     def _rendered(self, request: web.Request, visit: Visit, exchange: Exchange, status: int = 200, notice: str = "") -> web.Response:
+        if exchange.ended and visit.login is None:
+            suspect(request, "ended_at_once")  # it stands in no history
         if exchange.view.kind == "redirect":
             return self._onward(visit, exchange)
+        here = _url(request, exchange.run)
         challenge = challenges.document(exchange.view, request[CORRELATION])
         cookies = self._with_csrf(visit, exchange)
         match exchange.view.kind:
             case "challenge":
                 return page(
-                    "flow.html", status, cookies, challenge=challenge, action=_here(request), notice=notice or exchange.view.told, step=exchange.step,
-                    csrf=self._csrf.form(exchange.csrf, exchange.session),
+                    "flow.html", status, cookies, challenge=challenge, action=here, again=_url(request, ""),
+                    notice=notice or exchange.view.told, step=exchange.step, csrf=self._csrf.form(exchange.csrf, exchange.session),
                 )  # fmt: skip
             case "denied":
-                return page("denied.html", status, cookies, challenge=challenge, told=exchange.view.told, action=_here(request))
+                return page("denied.html", status, cookies, challenge=challenge, told=exchange.view.told, action=_url(request, ""))
             case _:
                 return page(
                     "message.html", status, cookies, title="Something went wrong",
                     text="This step could not be carried out. If it happens again, tell your administrator the reference.",
-                    link=_here(request), link_text="Try again", reference=request[CORRELATION],
+                    link=here, link_text="Try again", reference=request[CORRELATION],
                 )  # fmt: skip
 
     def _onward(self, visit: Visit, exchange: Exchange) -> web.Response:
@@ -149,20 +153,31 @@ class FlowPages:
         )  # fmt: skip
 
 
-def _waits(request: web.Request, working: StillWorking, cookies: tuple[str, ...]) -> web.Response:
+def _inner(request: web.Request) -> str:
+    return queries.short(queries.inner_and_run(request.rel_url.raw_query_string)[0])
+
+
+def _url(request: web.Request, run: str) -> str:
+    """This page, of this run."""
+    inner, _ = queries.inner_and_run(request.rel_url.raw_query_string)
+    query = "&".join(filter(None, (inner, f"{queries.RUN}={run}" if run else "")))
+    return ours(f"{request.rel_url.raw_path}?{query}" if query else request.rel_url.raw_path)
+
+
+def _waits(request: web.Request, visit: Visit, working: StillWorking, cookies: tuple[str, ...]) -> web.Response:
     if working.away:
         raise later(working.away, cookies=cookies)
     return page(
         "message.html", 200, cookies, title="Still working", text="This takes longer than usual. The page goes on by itself.",
-        refresh=f"2; url={_here(request)}", link=_here(request), link_text="Look again",
+        refresh=f"2; url={_url(request, visit.run)}", link=_url(request, visit.run), link_text="Look again",
     )  # fmt: skip
 
 
-def _looks_first(request: web.Request) -> web.Response:
+def _looks_first(request: web.Request, visit: Visit) -> web.Response:
     return page(
         "message.html", 409, title="One answer at a time",
         text="Your answer before this one was still being worked on, so this one was not taken. The page shows what came of it.",
-        refresh=f"2; url={_here(request)}", link=_here(request), link_text="Look",
+        refresh=f"2; url={_url(request, visit.run)}", link=_url(request, visit.run), link_text="Look",
     )  # fmt: skip
 
 

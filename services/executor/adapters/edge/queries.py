@@ -1,5 +1,6 @@
 """Query strings as the protocol reads and rebuilds them: form encoding, the last value of a repeated name (observed 21)."""
 
+import re
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -8,6 +9,17 @@ from shared.contracts.model import QUERY_MAX
 from shared.web.errors import Refusal
 
 MAX_FIELDS: Final = 100
+RUN: Final = "sluice_run"
+"""What names its run in a page's URL, after its first answer: so that a reload keeps it (architecture §3)."""
+_RUN: Final = re.compile(r"[A-Za-z0-9_-]{22}\Z")
+
+
+def inner_and_run(query: str) -> tuple[str, str]:
+    """A page's query without the name of its run, and that name, "" for none. The rest stays as it was sent."""
+    parts = query.split("&") if query else []
+    names = [part[len(RUN) + 1 :] for part in parts if part.startswith(f"{RUN}=")]
+    inner = "&".join(part for part in parts if not part.startswith(f"{RUN}="))
+    return inner, names[-1] if names and _RUN.match(names[-1]) else ""
 
 
 def last_values(query: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from services.executor.adapters.edge.visits import Visit
 from shared.contracts.codec import encode
 from shared.contracts.definitions import Designation
 from shared.contracts.envelope import Envelope
-from shared.contracts.steps import Sealed, Shown, StepKind, StepReplied, StepRequested
+from shared.contracts.steps import Page, Sealed, Shown, StepKind, StepReplied, StepRequested
 from shared.contracts.topics import STEPS
 from shared.kernel.clock import Clock
 from shared.kernel.ids import new_session_id, partition_of, random_id
@@ -59,6 +59,7 @@ class Asked:
     outer_next: str | None = None
     body: bytes = b"{}"
     shown: Shown | None = None
+    page: Page | None = None
     awaited: str | None = None
 
 
@@ -97,7 +98,8 @@ class Steps:
             if not _is_over(told.reply) or asked.kind not in ("start", "answer"):
                 return told
             if asked.shown is not None:
-                # What the visitor answered is gone with its session: they see the beginning, nothing is delivered.
+                # What the visitor answered is gone with its session: they see the beginning, nothing is delivered. A page that
+                # nobody had answered belonged to no session: it is answered in this one.
                 asked = replace(asked, kind="start", shown=None)
         return await self._ask(visit, asked, await self._new_session(), fresh=True)
 
@@ -136,8 +138,9 @@ class Steps:
         if asked.kind == "answer":
             sealed = self._sealer.seal(session, command, asked.body)
         return StepRequested(
-            command=command, awaited=asked.awaited, kind=asked.kind, session=session, fresh=fresh, rotation=0 if fresh else visit.rotation,
-            flow=asked.flow, designation=asked.designation, shown=asked.shown, sealed=sealed, query=asked.query,
+            command=command, awaited=asked.awaited, kind=asked.kind, session=session,
+            made_us=now if fresh or visit.session is None else visit.session.made_us, rotation=0 if fresh else visit.rotation, flow=asked.flow, designation=asked.designation, run=random_id(),
+            named=visit.named, shown=asked.shown, page=asked.page, api=visit.api, sealed=sealed, query=asked.query,
             outer_next=asked.outer_next, host=visit.client.host, address=visit.client.address, user_agent=visit.agent,
             secure=visit.client.secure, login=visit.login, devices=tuple(login for _, login in visit.devices), received_us=now,
             deadline_us=now + round(self._settings.step_deadline_s * 1e6), reply_partition=self._replies.partition, edge=self._edge,

@@ -20,7 +20,7 @@ class _Cached:
 
 
 class Views:
-    """Replies by session and flow. Only challenges of open runs are kept: what is over is never shown from here."""
+    """Replies by session and run. Only challenges of open runs are kept: what is over, or has not begun, is never shown from here."""
 
     def __init__(self, clock: Clock, entries: int, size: int) -> None:
         self._clock = clock
@@ -28,54 +28,54 @@ class Views:
         self._limit = size
         self._size = 0
         self._cached: OrderedDict[tuple[str, str], _Cached] = OrderedDict()
-        self._flows: dict[str, set[str]] = {}
+        self._runs: dict[str, set[str]] = {}
 
-    def note(self, flow: str, login: str | None, arrived: Arrived) -> None:
+    def note(self, login: str | None, arrived: Arrived) -> None:
         """Keep what a reply shows, in place of anything older; drop what it ends."""
         reply = arrived.reply
         if reply.session_over or reply.logged_out:
             self.forget(reply.session)
-        if reply.session_over:
+        if reply.session_over or reply.run is None or reply.transition is None:
             return None
-        key = (reply.session, flow)
+        key = (reply.session, reply.run)
         if reply.view is None or reply.view.kind != "challenge" or not reply.open:
             return self._drop(key)
         old = self._cached.get(key)
-        if old is not None and old.reply.run == reply.run and old.reply.version > reply.version:
+        if old is not None and old.reply.version > reply.version:
             return None
         self._drop(key)
         self._cached[key] = _Cached(reply, login, arrived.size, self._clock.monotonic())
-        self._flows.setdefault(reply.session, set()).add(flow)
+        self._runs.setdefault(reply.session, set()).add(reply.run)
         self._size += arrived.size
         while self._size > self._limit or len(self._cached) > self._entries:
             self._drop(next(iter(self._cached)))
         return None
 
-    def find(self, session: str, rotation: int, flow: str, login: str | None, shown: Shown | None) -> StepReplied | None:
-        """The current challenge, unless the browser was shown something newer, elsewhere, or by another login."""
-        found = self._cached.get((session, flow))
-        if found is None or shown is None:
+    def find(self, session: str, rotation: int, login: str | None, shown: Shown) -> StepReplied | None:
+        """The current challenge of a run, unless the browser was shown something newer of it, elsewhere, or by another login."""
+        found = self._cached.get((session, shown.run))
+        if found is None:
             return None
         reply = found.reply
         if self._clock.monotonic() - found.at > MAX_AGE_S or found.login != login or reply.rotation != rotation:
             return None
-        if reply.run != shown.run or reply.version < shown.version:
+        if reply.version < shown.version:
             return None
-        self._cached.move_to_end((session, flow))
+        self._cached.move_to_end((session, shown.run))
         return reply
 
     def forget(self, session: str) -> None:
         """Drop all of a session."""
-        for flow in tuple(self._flows.get(session, ())):
-            self._drop((session, flow))
+        for run in tuple(self._runs.get(session, ())):
+            self._drop((session, run))
 
     def _drop(self, key: tuple[str, str]) -> None:
         gone = self._cached.pop(key, None)
         if gone is None:
             return
         self._size -= gone.size
-        session, flow = key
-        flows = self._flows[session]
-        flows.discard(flow)
-        if not flows:
-            del self._flows[session]
+        session, run = key
+        runs = self._runs[session]
+        runs.discard(run)
+        if not runs:
+            del self._runs[session]

@@ -10,7 +10,8 @@ from services.executor.adapters.edge.csrf import Csrf
 from services.executor.adapters.edge.devices import Devices
 from services.executor.adapters.edge.logins import LoginCheck
 from shared.contracts.people import LoginClaims
-from shared.contracts.steps import Shown
+from shared.contracts.steps import Page, Shown
+from shared.kernel.clock import Clock
 from shared.web.app import CLIENT
 from shared.web.client import Client
 
@@ -24,12 +25,13 @@ class Visit:
     """One request of a visitor. `path` is where its step cookie lives.
 
     `login` is checked and good; `login_over`: the cookie names one that is not. `shown` is what the page or the step
-    cookie named, `foreign` says that it named something of another session or flow, or nothing that we made.
+    cookie named, or `page`, if nobody had answered that; `foreign` says that it named something of another session or flow, or
+    nothing that we made. `named` is the run that the page's URL names. `api`: through the JSON API.
     `unasked`: nobody at this browser is known to have wanted this GET, so it may show something and do nothing.
     `csrfs` are the tokens of the CSRF cookie that were made for this login, or for nobody; `csrf` is the first of them, or
     what was sent that is none; `Csrf.kept` tells.
     `devices` are log-ins that were made in this browser before: they prove nothing.
-    `awaited` is the command whose reply this browser was promised on a "still working" page.
+    `awaited` is the command whose reply this browser was promised on a "still working" page, of the run that this is about.
     """
 
     client: Client
@@ -39,7 +41,10 @@ class Visit:
     session: SessionCookie | None
     login: LoginClaims | None
     login_over: bool
+    named: str
+    api: bool
     shown: Shown | None
+    page: Page | None
     foreign: bool
     csrf: str | None
     csrfs: tuple[str, ...]
@@ -52,16 +57,22 @@ class Visit:
         """The rotation that the cookie names; 0 without one."""
         return self.session.rotation if self.session else 0
 
+    @property
+    def run(self) -> str:
+        """The run that the request names; "" for none."""
+        return self.page.run if self.page else self.shown.run if self.shown else self.named
+
 
 class Visits:
     """Reads visits."""
 
-    def __init__(self, cookies: Cookies, logins: LoginCheck, csrf: Csrf) -> None:
+    def __init__(self, cookies: Cookies, logins: LoginCheck, csrf: Csrf, clock: Clock) -> None:
         self._cookies = cookies
         self._csrf = csrf
         self._logins = logins
+        self._clock = clock
 
-    async def of(self, request: web.Request, flow: str = "") -> Visit:
+    async def of(self, request: web.Request, flow: str = "", *, named: str = "", api: bool = False) -> Visit:
         """The visit that a request is; `Refusal` for doubled cookies, `Unavailable` when a login cannot be checked."""
         client = request[CLIENT]
         jar = self._cookies.read(request, client)
@@ -77,11 +88,14 @@ class Visits:
             session=jar.session,
             login=login,
             login_over=claims is not None and not good,
+            named=named,
+            api=api,
             shown=None,
+            page=None,
             foreign=False,
             csrf=next(iter((*csrfs, *jar.csrfs)), None),
             csrfs=csrfs,
-            awaited=self._awaited(jar),
+            awaited=self._awaited(jar, named),
             unasked=_unasked(request),
             devices=jar.devices,
         )
@@ -91,13 +105,20 @@ class Visits:
         """The visit of somebody who had this step before their eyes: a form's hidden field goes before the cookie. Of several the
         one that is ours counts."""
         session = visit.session.session if visit.session else None
-        found = (self._cookies.shown(step, session, visit.flow) for step in steps if session)
-        shown = next(filter(None, found), None)
-        return replace(visit, shown=shown, foreign=bool(steps) and shown is None)
+        shown = next(filter(None, (self._cookies.shown(step, session, visit.flow) for step in steps if session)), None)
+        page = None
+        if shown is None:
+            now = self._clock.now_us()
+            page = next(filter(None, (self._cookies.page_of(step, visit.flow, now) for step in steps)), None)
+        return replace(visit, shown=shown, page=page, foreign=bool(steps) and not (shown or page))
 
-    def _awaited(self, jar: Jar) -> str | None:
+    def _awaited(self, jar: Jar, named: str) -> str | None:
         session = jar.session.session if jar.session else None
-        return next(filter(None, (self._cookies.awaited(value, session) for value in jar.commands if session)), None)
+        for value in jar.commands if session else ():
+            found = self._cookies.awaited(value, session or "")
+            if found and (not named or not found[1] or named == found[1]):  # else it is another tab that waits
+                return found[0]
+        return None
 
 
 def _unasked(request: web.Request) -> bool:
