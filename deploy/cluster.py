@@ -181,6 +181,10 @@ class Cluster:
     def _create_topics(self) -> None:
         self.sluice("topics", "create")
 
+    def settings_of(self, service: ServiceName) -> dict[str, str]:
+        """The settings of a program that speaks as this service does, beside it."""
+        return self._settings(service, free_port(), free_port())
+
     def _settings(self, service: ServiceName, port: int, metrics_port: int) -> dict[str, str]:
         settings = self._common() | {"SLUICE_LISTEN": f"127.0.0.1:{port}", "SLUICE_METRICS_LISTEN": f"127.0.0.1:{metrics_port}"}
         settings["SLUICE_SIGNING_KEY"] = str(self._keys / service / "signing.pem")

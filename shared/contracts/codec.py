@@ -86,7 +86,8 @@ class Codec:
 
         Nothing of the value is looked at before the record has proved its writer.
         """
-        envelope = self.proved(record)
+        envelope = from_headers(record.headers)
+        self._prove(record, envelope.type, envelope.version, envelope.subject.encode())
         body = wire.unpack(record.value or b"", limit)
         if type(body) is not dict:
             raise errors.BadType
@@ -95,22 +96,29 @@ class Codec:
             body = _upcast(known.upcasters[version], body)
         return Received(envelope, _validated(known.model, body))
 
-    def proved(self, record: Raw) -> Envelope:
-        """Whose record this is, and of what, once it has proved its writer; a `BadRecord` for anything that is not ours. For who
-        keeps a message without opening it."""
-        envelope = from_headers(record.headers)
-        known = self._known.get(envelope.type)
+    def unopened(self, record: Raw) -> tuple[str, int, bytes]:
+        """Subject, version of the message and value of a record that is ours, whose value is not looked at; a `BadRecord` for any
+        other. For who holds very many of them, and opens few."""
+        found = dict(record.headers)
+        try:
+            kind, version, subject = found["ce_type"].decode(), int(found["ce_dataversion"]), found["ce_subject"]
+            self._prove(record, kind, version, subject)
+            return subject.decode(), version, record.value or b""
+        except (KeyError, ValueError):
+            raise errors.BadHeader from None
+
+    def _prove(self, record: Raw, kind: str, version: int, subject: bytes) -> None:
+        known = self._known.get(kind)
         if known is None:
-            raise errors.UnknownType(envelope.type[:100])
-        if record.key is None or record.key != envelope.subject.encode():
+            raise errors.UnknownType(kind[:100])
+        if record.key is None or record.key != subject:
             raise errors.BadKey
         if record.value is None:
             raise errors.BadSyntax("no value")
-        if not 1 <= envelope.version <= known.model.wire_version:
-            raise errors.BadVersion(f"{envelope.type} {envelope.version}")
+        if not 1 <= version <= known.model.wire_version:
+            raise errors.BadVersion(f"{kind} {version}")
         if not known.model.proves_itself:
             prove(record)
-        return envelope
 
 
 def _upcast(step: Upcaster, body: Mapping[str, Any]) -> Mapping[str, Any]:

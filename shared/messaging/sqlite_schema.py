@@ -98,9 +98,8 @@ def _to_text(value: bytes) -> str:
 
 
 def _from_json(text: str) -> Headers:
-    return tuple(
-        (name, value.encode() if isinstance(value, str) else base64.b64decode(value["base64"])) for name, value in json.loads(text)
-    )
+    # A new owner reads a hundred thousand states of a dozen headers each.
+    return tuple([(name, value.encode() if type(value) is str else base64.b64decode(value["base64"])) for name, value in json.loads(text)])
 
 
 _quote = encode_basestring

@@ -33,6 +33,8 @@ class SluiceUp:
         self.base_url = ""
         self.password = (environment or {}).get("SLUICE_BOOTSTRAP_PASSWORD", "")
         self._environment = {"SLUICE_LISTEN": f"127.0.0.1:{free_port()}", "SLUICE_METRICS_LISTEN": "off", "SLUICE_BOOTSTRAP_TOKEN": TOKEN}
+        if "SLUICE_TEST_CACHED_STARTS" in os.environ:  # what holds without a cache of starts (`.ci/run`)
+            self._environment["SLUICE_CACHED_STARTS"] = os.environ["SLUICE_TEST_CACHED_STARTS"]
         self._environment |= {**(environment or {}), "SLUICE_DATA": str(data)}
         self._child = self._made()
 

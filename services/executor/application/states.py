@@ -18,8 +18,8 @@ SHRUNK_AFTER: Final = 60 * SECOND
 """Then nobody asks for the reply to its last step any more, and its end is all that is held of it."""
 ENDED: Final = 10_000
 """So many ended sessions of a partition are held; of those before them it is remembered when the last one began."""
-PEEKED: Final = 5
-"""Fields of a state that stand first: session, version, ended, due_us, unproven."""
+PEEKED: Final = {"session": str, "version": int, "ended": str, "due_us": int, "unproven": bool}
+"""The fields of a state that stand first."""
 _DECODED: Final = 32
 """Of one partition, the newest: an object takes five times its bytes, and to decode one costs a tenth of a millisecond."""
 _LIMIT: Final = 1024 * 1024
@@ -66,13 +66,12 @@ class SessionStates:
     def load(self, session: str, packed: bytes) -> None:
         """Hold what a former owner wrote, as it is, unless something newer is held: to open a hundred thousand of them takes longer
         than visitors wait. `BadRecord` for what is no state."""
-        match wire.first(packed, PEEKED):
-            case {"session": str(said), "version": int(version), "ended": str(ended), "due_us": int(due_us), "unproven": bool(unproven)}:
-                pass
-            case _:
-                raise BadField("not how a state begins")
+        known = wire.first(packed, len(PEEKED))
+        if {name: type(value) for name, value in known.items()} != PEEKED or known["session"] != session:
+            raise BadField("not how a state of this session begins")
+        ended, due_us, unproven = known["ended"], known["due_us"], known["unproven"]
         held = self._packed.get(session)
-        if said != session or (held and wire.first(held, PEEKED)["version"] >= version):
+        if held and wire.first(held, len(PEEKED))["version"] >= known["version"]:
             return
         self._packed[session], self._due_us[session] = packed, due_us
         if ended:

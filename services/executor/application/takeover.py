@@ -46,9 +46,9 @@ async def take_over(
 
 def _load(record: Record, states: SessionStates) -> None:
     """Hold a state unopened. One of an earlier release is opened, and brought up to this one."""
-    envelope = CODEC.proved(record)
-    if envelope.version == SessionState.wire_version:
-        return states.load(envelope.subject, record.value or b"")
+    session, version, value = CODEC.unopened(record)
+    if version == SessionState.wire_version:
+        return states.load(session, value)
     body = CODEC.decode(record, _STATE_LIMIT).body
     if isinstance(body, SessionState) and body.version > states.get(body.session).version:
         states.put(body)
