@@ -89,7 +89,7 @@ class Stranger:
             key, _, content = cookie.partition("=")
             self._keep(key, content, rest)
             return f"{key}=<{len(content)}>;{rest}"
-        return f"<{len(value)}>" if name in ("Date", "traceparent", "X-Request-Id", "X-authentik-id") else value
+        return f"<{len(value)}>" if name in ("Date", "traceparent", "X-Request-Id", "X-authentik-id") else _without_run(value)
 
     def _keep(self, name: str, value: str, attributes: str) -> None:
         path = re.search(r"Path=([^;]*)", attributes)
@@ -103,7 +103,12 @@ class Stranger:
         typed = self._typed.strip()
         for mark, secret in (("<avatar>", avatar(typed)), ("<typed>", dumps(typed)[1:-1]), ("<typed>", typed), ("<typed>", escape(typed))):
             text = text.replace(secret, mark)
-        return re.sub(r'(name="sluice_\w+" value=")([^"]*)"', lambda found: f'{found[1]}<{len(found[2])}>"', text)
+        return re.sub(r'(name="sluice_\w+" value=")([^"]*)"', lambda found: f'{found[1]}<{len(found[2])}>"', _without_run(text))
+
+
+def _without_run(text: str) -> str:
+    """A page's address names its run, which is drawn."""
+    return re.sub(r"sluice_run=([\w-]+)", lambda found: f"sluice_run=<{len(found[1])}>", text)
 
 
 @contextmanager
