@@ -62,8 +62,9 @@ class Answered(Value):
 
 class SessionState(Contract):
     """A session, folded: what a new owner starts from. `logged_out` is the run that logged out and is not over yet, "" for
-    none: the session ends with it, unless somebody logs in before. `due_us`, `unproven` and `ended`, which stand first, are all that
-    an owner has to know of a session that takes no step: when it is over by age, and whether nobody has proved anything in it.
+    none: the session ends with it, unless somebody logs in before. `due_us`, `unproven`, `open` and `ended`, which stand first, are all that
+    an owner has to know of a session that takes no step: when it is over by age, whether nobody has proved anything in it, and in
+    which flows (by slug) runs are open.
     `began` are the ids of its runs, those forgotten included: a
     page whose run has begun does not begin it again."""
 
@@ -73,6 +74,7 @@ class SessionState(Contract):
     ended: ShortText = ""
     due_us: Micros = 0
     unproven: bool = False
+    open: tuple[ShortText, ...] = ()
     head: ShortText = ""
     rotation: Count = 0
     rotated_us: Micros = 0

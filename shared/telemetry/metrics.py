@@ -8,7 +8,7 @@ from shared.telemetry import names
 
 
 class Metrics:
-    """The instruments. Label values come from closed sets (types, topics, codes), never from visitors."""
+    """The instruments. Label values come from closed sets (types, topics, codes, flows), never from visitors."""
 
     def __init__(self, meter: Meter) -> None:
         self._step_duration = _seconds(meter, names.STEP_DURATION)
@@ -16,6 +16,8 @@ class Metrics:
         self._hash_wait = _seconds(meter, names.HASH_WAIT)
         name, unit, text = names.DEAD_LETTERS
         self._dead_letters = meter.create_counter(name, unit, text)
+        name, unit, text = names.OPEN_RUNS
+        self._open_runs = meter.create_up_down_counter(name, unit, text)
         name, unit, text = names.CONSUMER_LAG
         meter.create_observable_gauge(name, [self._lags], unit, text)
         self._lag: dict[tuple[str, str, int], int] = {}
@@ -35,6 +37,10 @@ class Metrics:
     def dead_letter(self, topic: str, reason: str) -> None:
         """A record of this topic could not be handled; `reason` is an error's code."""
         self._dead_letters.add(1, {names.DESTINATION: topic, names.DEAD_LETTER_REASON: reason})
+
+    def open_run(self, flow: str, change: int) -> None:
+        """So many more runs of this flow (its slug, which administrators chose) are open."""
+        self._open_runs.add(change, {names.FLOW: flow})
 
     def lag(self, group: str, topic: str, partition: int, records: int) -> None:
         """So many records of this partition are not done yet."""

@@ -35,6 +35,7 @@ ERROR_TYPE: Final = error_attributes.ERROR_TYPE
 # Our own attributes.
 MESSAGE_TYPE: Final = "sluice.message.type"
 STAGE_TYPE: Final = "sluice.stage.type"
+FLOW: Final = "sluice.flow"
 STEP_OUTCOME: Final = "sluice.step.outcome"
 DEAD_LETTER_REASON: Final = "sluice.dead_letter.reason"
 
@@ -43,6 +44,7 @@ STEP_DURATION: Final = ("sluice.step.duration", "s", "From taking a step to its 
 QUEUE_WAIT: Final = ("sluice.queue.wait", "s", "From writing a record to working on it, by topic")
 HASH_WAIT: Final = ("sluice.hash.wait", "s", "From asking for a password's hash to its start")
 CONSUMER_LAG: Final = ("sluice.consumer.lag", "{record}", "Records of a partition that are not done yet, by group and topic")
+OPEN_RUNS: Final = ("sluice.runs.open", "{run}", "Runs that are open in this worker's sessions, by flow")
 DEAD_LETTERS: Final = ("sluice.dead_letters", "{record}", "Records that could not be handled, by topic and reason")
 
 DURATION_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)

@@ -11,6 +11,7 @@ from services.executor.domain.session import BEGINS_FOR, HELD_SINCE_START, SECON
 from shared.contracts import wire
 from shared.contracts.errors import BadField, BadRecord
 from shared.contracts.states import SessionState
+from shared.telemetry.metrics import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ SHRUNK_AFTER: Final = 60 * SECOND
 """Then nobody asks for the reply to its last step any more, and its end is all that is held of it."""
 ENDED: Final = 10_000
 """So many ended sessions of a partition are held; of those before them it is remembered when the last one began."""
-PEEKED: Final = {"session": str, "version": int, "ended": str, "due_us": int, "unproven": bool}
+PEEKED: Final = {"session": str, "version": int, "ended": str, "due_us": int, "unproven": bool, "open": tuple}
 """The fields of a state that stand first."""
 _DECODED: Final = 32
 """Of one partition, the newest: an object takes five times its bytes, and to decode one costs a tenth of a millisecond."""
@@ -36,6 +37,7 @@ class SessionStates:
         self._due_us: dict[str, int] = {}
         self._decoded: OrderedDict[str, SessionState] = OrderedDict()
         self._ended: OrderedDict[str, int] = OrderedDict()  # and when they began
+        self._open: dict[str, tuple[str, ...]] = {}  # flows of open runs, of sessions that have any
         self._forgotten_us = 0
 
     def may_begin(self, made_us: int, now_us: int) -> bool:
@@ -74,6 +76,7 @@ class SessionStates:
         if held and wire.first(held, len(PEEKED))["version"] >= known["version"]:
             return
         self._packed[session], self._due_us[session] = packed, due_us
+        self._count(session, known["open"])
         if ended:
             self._ended.setdefault(session, due_us - HELD_SINCE_START)
         elif unproven:
@@ -86,6 +89,7 @@ class SessionStates:
         self._packed[session] = packed
         self._due_us[session] = state.last_us + SHRUNK_AFTER if state.ended else ends_us(state)
         self._remember(state)
+        self._count(session, state.open)
         if state.ended:
             self._ended.setdefault(session, state.started_us)
         if is_unproven(state) and not state.ended:
@@ -128,11 +132,13 @@ class SessionStates:
         self._due_us.pop(session, None)
         self._decoded.pop(session, None)
         self._ended.pop(session, None)
+        self._count(session, ())
 
     def close(self) -> None:
         """They are somebody else's now."""
         for session in self._packed:
             self._crowd.left(session)
+            self._count(session, ())
 
     def due(self, now_us: int) -> list[str]:
         """Ids of the sessions that are over by age, and of those that ended so long ago that they may be let go of.
@@ -140,6 +146,20 @@ class SessionStates:
         Told from numbers alone: most sessions are not due, and opening one costs half a millisecond.
         """
         return [session for session, due_us in self._due_us.items() if due_us < now_us]
+
+    def _count(self, session: str, opened: tuple[str, ...]) -> None:
+        """Keep the number of open runs, by flow, which tells an administrator what `end_runs` would end."""
+        before = self._open.get(session, ())
+        if opened == before:
+            return
+        for flow in before:
+            metrics().open_run(flow, -1)
+        for flow in opened:
+            metrics().open_run(flow, 1)
+        if opened:
+            self._open[session] = opened
+        else:
+            self._open.pop(session, None)
 
     def _remember(self, state: SessionState) -> None:
         self._decoded[state.session] = state

@@ -69,8 +69,9 @@ def evolve(state: SessionState, envelope: Envelope, body: s.SessionAdvanced) -> 
 def _marked(state: SessionState) -> SessionState:
     """With what its owner has to know of it without opening it."""
     if state.ended:
-        return state.model_copy(update={"due_us": held_until_us(state), "unproven": False})
-    return state.model_copy(update={"due_us": ends_us(state), "unproven": is_unproven(state)})
+        return state.model_copy(update={"due_us": held_until_us(state), "unproven": False, "open": ()})
+    opened = tuple(sorted(run.flow for run in state.runs if not run.over))
+    return state.model_copy(update={"due_us": ends_us(state), "unproven": is_unproven(state), "open": opened})
 
 
 def held_until_us(state: SessionState) -> int:

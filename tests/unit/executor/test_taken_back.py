@@ -1,10 +1,15 @@
 """Runs of definitions that were taken back end at their next step, and what was typed for them goes nowhere."""
 
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
 from services.executor.application.replay import decided_again
 from services.executor.domain.session import evolve, new_session
 from shared.contracts import wire
 from shared.flows.registry import registry
 from shared.kernel.errors import Unavailable
+from shared.telemetry.metrics import use
+from shared.telemetry.names import FLOW, OPEN_RUNS
 from tests.unit.executor.test_steps import events
 from tests.unit.executor.world import LOGIN_STAGES, SECRET, Browser, World, stage
 
@@ -83,3 +88,32 @@ async def test_such_a_history_is_decided_again_to_the_same_bytes() -> None:
         again = await decided_again(state, received.body, registry(), SECRET)
         assert wire.pack(again.model_dump()) == wire.pack(received.body.model_dump())
         state = evolve(state, received.envelope, received.body)
+
+
+async def test_how_many_runs_of_a_flow_are_open_is_a_metric_of_the_worker_that_has_them() -> None:
+    reader = InMemoryMetricReader()
+    use(MeterProvider([reader]).get_meter("test"))
+    try:
+        async with World({"login": LOGIN_STAGES, "other": (stage("dummy"), stage("dummy"))}) as world:
+            one, other = await at_the_password(world), await at_the_password(world)
+            await other.post({}, "other")
+            assert counted(reader) == {"login": 2, "other": 1}
+            assert (await one.post({"password": "secret"})).login
+            assert counted(reader) == {"login": 1, "other": 1}
+            world.retirements.flows.add("login")
+            await other.step("cancel", "login", None)
+            assert counted(reader) == {"login": 0, "other": 0}
+            await at_the_password(world)
+            assert counted(reader)["login"] == 1
+        assert counted(reader) == {"login": 0, "other": 0}, "they are another worker's now"
+    finally:
+        use(None)
+
+
+def counted(reader: InMemoryMetricReader) -> dict[str, int]:
+    """Open runs by flow."""
+    data = reader.get_metrics_data()
+    assert data is not None
+    metrics = [metric for resource in data.resource_metrics for scope in resource.scope_metrics for metric in scope.metrics]
+    points = [point for metric in metrics if metric.name == OPEN_RUNS[0] for point in metric.data.data_points]
+    return {str((point.attributes or {})[FLOW]): int(getattr(point, "value", 0)) for point in points}
