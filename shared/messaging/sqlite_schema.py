@@ -99,7 +99,9 @@ def _to_text(value: bytes) -> str:
 
 def _from_json(text: str) -> Headers:
     # A new owner reads a hundred thousand states of a dozen headers each.
-    return tuple([(name, value.encode() if type(value) is str else base64.b64decode(value["base64"])) for name, value in json.loads(text)])
+    pairs, _ = _decode(text)
+    return tuple([(name, value.encode() if type(value) is str else base64.b64decode(value["base64"])) for name, value in pairs])
 
 
 _quote = encode_basestring
+_decode = json.JSONDecoder().raw_decode
