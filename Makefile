@@ -8,7 +8,7 @@ T ?= tests
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt cluster bench fuzz docs docs-check asyncapi asyncapi-check lock install install-dev clean
+.PHONY: help up test lint fmt cluster seeded bench fuzz docs docs-check asyncapi asyncapi-check lock install install-dev clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ fmt: .venv/installed-dev ## format, and mend what the rules can mend by themselv
 
 cluster: .venv/installed ## start a real Kafka broker (needs Java 17, Maven), PostgreSQL and the four services as processes
 	@$(PY) -m deploy.cluster
+
+seeded: .venv/installed-dev ## sow the known mistakes of others one by one and see a test fail over each (ten minutes)
+	$(PY) -m tests.security.seeded
 
 bench: .venv/installed-dev ## measure logins, embedded and over Kafka, and write docs/performance.md
 	$(PY) -m tests.bench
