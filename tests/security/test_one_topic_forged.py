@@ -93,6 +93,13 @@ def moved_to_another_key(scene: Scene) -> Record:
     return scene.appended(replace(scene.signed(), key=other, headers=renamed))
 
 
+def moved_to_another_key_alone(scene: Scene) -> Record:
+    """What a compacted topic goes by is the key, whatever the headers say."""
+    key = scene.message.key
+    assert key is not None
+    return scene.appended(replace(scene.signed(), key=key[:-1] + bytes([key[-1] ^ 1])))
+
+
 def replayed_old(scene: Scene) -> Record:
     return scene.appended(scene.signed(), late_us=FRESH_US + 1_000_000)
 
@@ -147,7 +154,8 @@ def with_a_later_time(scene: Scene) -> Record:
 
 
 ATTACKS: tuple[Callable[[Scene], Record], ...] = (
-    unsigned, moved_to_another_partition, moved_to_another_key, replayed_old, signed_ahead, with_another_value, made_a_tombstone,
+    unsigned, moved_to_another_partition, moved_to_another_key, moved_to_another_key_alone, replayed_old, signed_ahead,
+    with_another_value, made_a_tombstone,
     by_a_strangers_key, under_another_secret, without_a_key, cut_short, signed_twice, with_a_later_time,
 )  # fmt: skip
 
@@ -196,6 +204,15 @@ def test_no_header_of_ours_can_be_taken_off_added_or_put_elsewhere(scene: Scene)
     first, second, *rest = signed.headers
     with pytest.raises(BadProof):
         scene.read(scene.appended(replace(signed, headers=(second, first, *rest))))
+
+
+def test_no_value_of_our_headers_can_be_changed(scene: Scene) -> None:
+    signed = scene.signed()
+    for at, (name, value) in enumerate(signed.headers[:-1]):
+        for other in (value[:-1] + bytes([value[-1] ^ 1]), value + b"0", value[:-1], b""):
+            headers = (*signed.headers[:at], (name, other), *signed.headers[at + 1 :])
+            with pytest.raises(BadProof):
+                prove(scene.appended(replace(signed, headers=headers)))
 
 
 def test_headers_that_mean_nothing_to_us_may_be_added(scene: Scene) -> None:

@@ -128,6 +128,16 @@ async def test_the_history_does_not_tell_that_two_people_use_one_password() -> N
         assert len(set(marks)) == len(marks) == 4
 
 
+async def test_the_history_does_not_tell_that_one_password_was_typed_twice() -> None:
+    async with Whole() as whole:
+        browser = whole.browser()
+        page = await send(browser, await at_password(browser), password="mistyped")
+        await send(browser, page, password="mistyped")
+        marks = [body.given.mark for body in await transitions(whole) if body.given.mark]
+        assert whole.verified == 2
+        assert len(set(marks)) == len(marks) == 3
+
+
 # --- the one command that a client can name ---
 
 

@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 import pytest
 
+from services.executor.adapters.directory import hashing
 from services.executor.adapters.directory.directory import PostgresDirectory, open_directory
-from services.executor.adapters.directory.hashing import HashPool
+from services.executor.adapters.directory.hashing import HashPool, verify_password
 from services.executor.adapters.directory.slots import unpacked
 from services.executor.application.ports import Busy
 from services.executor.domain.limits import GuessLimits
-from services.executor.domain.passwords import TEST_TARGET, Cost, parse_hash
+from services.executor.domain.passwords import TEST_TARGET, Cost, PasswordHash, parse_hash
 from shared.contracts.directory import UserChanged
 from shared.kernel.clock import FixedClock
 from shared.postgres.pool import Database, PostgresUnavailable, open_pool
@@ -59,6 +60,29 @@ async def test_everything_else_is_wrong_in_the_same_words(people: People) -> Non
     ]
     assert all(result == wrong[0] for result in wrong)
     assert wrong[0].model_dump() == {"outcome": "wrong", "user": None, "backend": "", "method": "", "limited": "", "knows_browser": False}
+
+
+async def test_a_guess_takes_one_hash_whoever_it_is_for(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice, disabled, keyless = await people.make(), await people.make("dora", "dora-pw"), await people.make("keyless", None)
+    await people.users.set_active(disabled.pk, active=False)
+    hashed: list[str] = []
+
+    def verify(stored: PasswordHash, password: str) -> bool:
+        hashed.append(password)
+        return verify_password(stored, password)
+
+    monkeypatch.setattr(hashing, "verify_password", verify)
+    guesses: list[tuple[int | None, str]] = [
+        (alice.pk, "alice"), (None, "nobody"), (None, "alice"), (99_999, "gone"), (disabled.pk, "dora"), (keyless.pk, "keyless"),
+        *[(alice.pk, "alice")] * 12, *[(None, "nobody")] * 12,
+    ]  # fmt: skip
+    results = []
+    for n, (user, name) in enumerate(guesses):
+        results.append(await people.guess(user, f"wrong {n}", identifier=name, address=f"192.0.2.{n}"))
+        assert hashed == [f"wrong {m}" for m in range(n + 1)]
+    assert {result.outcome for result in results} == {"wrong"} and results[-1].limited == "account"
+    await people.guess(alice.pk, "alice-pw", backends=("authentik.core.auth.TokenBackend",))
+    assert len(hashed) == len(guesses) + 1
 
 
 async def test_one_key_gets_one_answer_and_counts_once(people: People) -> None:

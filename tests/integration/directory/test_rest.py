@@ -102,6 +102,19 @@ async def test_a_user_is_made_given_a_password_listed_and_deleted(client: Client
         assert pagination == {"next": 0, "previous": 0, "count": 0, "current": 1, "total_pages": 1, "start_index": 0, "end_index": 0}
 
 
+async def test_fields_that_are_not_the_senders_to_write_change_nothing(client: Client, people: People) -> None:
+    mine = {"is_superuser": True, "pk": 1, "uid": "0" * 64, "uuid": "11111111-1111-4111-8111-111111111111", "epoch": 9, "superuser": True,
+            "password": "a" * 20, "hash_allowed": True, "groups_obj": [{"name": "authentik Admins"}]}  # fmt: skip
+    status, made = await post(client, ROOT, {"username": "alice", "name": "Alice", **mine})
+    assert status == 201
+    assert (made["is_superuser"], made["groups"], made["groups_obj"]) == (False, [], [])
+    assert made["pk"] != 1 and made["uid"] != mine["uid"] and made["uuid"] != mine["uuid"]
+    stored = await people.users.get(made["pk"])
+    assert stored is not None
+    assert (stored.facts.is_superuser, stored.facts.epoch) == (False, 0)
+    assert (await people.guess(made["pk"], "a" * 20, identifier="alice")).outcome == "wrong"
+
+
 async def test_the_last_administrator_is_deleted_only_by_force(client: Client, people: People) -> None:
     root = await people.users.named("root")
     assert root is not None

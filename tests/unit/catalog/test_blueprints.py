@@ -152,6 +152,10 @@ def test_scalars_are_as_in_json() -> None:  # B21, B22
         ('entries: [{model: authentik_stages_dummy.dummystage, identifiers: {name: !Format ["%s%s", x]}}]', errors.TAG),  # B13
         ('entries: [{model: authentik_stages_dummy.dummystage, identifiers: {name: !Format ["%(a)s", x]}}]', errors.TAG),
         ('entries: [{model: authentik_stages_dummy.dummystage, identifiers: {name: !Format ["%1000000000d", 1]}}]', errors.TAG),
+        # With as many %s as values, so that only what else stands there is wrong.
+        ('entries: [{model: authentik_stages_dummy.dummystage, identifiers: {name: !Format ["%s %1000000000d", x]}}]', errors.TAG),
+        ('entries: [{model: authentik_stages_dummy.dummystage, identifiers: {name: !Format ["%s %(a)s", x]}}]', errors.TAG),
+        ('entries: [{model: authentik_stages_dummy.dummystage, identifiers: {name: !Format ["%s 100%", x]}}]', errors.TAG),
         ("entries: [{" + STAGE + ", conditions: [!Condition [MAYBE, true]]}]", errors.TAG),  # B15
         ("entries: [{" + STAGE + ", conditions: [!Condition [AND]]}]", errors.TAG),
         ("entries: [{model: authentik_blueprints.metaapplyblueprint, attrs: {identifiers: {name: x}}}]", errors.ENTRY),

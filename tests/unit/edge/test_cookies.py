@@ -7,6 +7,7 @@ import pytest
 from services.executor.adapters.edge.cookies import PAGE_AGE_US, Cookies, SessionCookie
 from services.executor.adapters.edge.csrf import Csrf
 from services.executor.adapters.edge.settings import EdgeSettings
+from shared.contracts import wire
 from shared.contracts.people import LoginClaims
 from shared.contracts.steps import Page, Shown
 from shared.web.client import Client
@@ -127,6 +128,20 @@ def test_only_what_we_made_is_remembered() -> None:
     assert cookies._known.cache_info().currsize == 0
     assert cookies._opened(cookies.session("03." + "s" * 22, 1, None, 5)) is not None
     assert cookies._known.cache_info().currsize == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"session": SESSION, "rotation": 1, "login": None},
+        {"session": SESSION, "rotation": 1, "login": {"login": "l1"}, "made_us": 5},
+        {"session": "not-a-session", "rotation": 1, "login": None, "made_us": 5},
+        {},
+    ],
+)
+def test_what_an_older_release_sealed_is_nobodys_session(cookies: Cookies, body: dict[str, object]) -> None:
+    value = base64.urlsafe_b64encode(KeyRing((NEW,), "cookie/session/2").sealed(wire.pack(body))).rstrip(b"=").decode()
+    assert opened(cookies, value) is None
 
 
 def test_over_https_the_session_is_the_hosts_own_and_the_token_has_the_name_that_front_ends_know() -> None:

@@ -34,6 +34,9 @@ ROWS = [
     ("spelt", "/a;b//c", Redirect("/a;b//c")), ("spelt", "/a/%252f", Redirect("/a/%252f")), ("not spelt", "/;//evil.example", OUT),
     ("not spelt", "/%20//evil.example", OUT), ("not spelt", "/%3b//evil.example", OUT), ("not spelt", "/a/..%2f..%2f%2fevil", OUT),
     ("not spelt", "/a/%2e%2e/%2fevil", OUT), ("not spelt", "/a%5c%5cevil", OUT), ("not spelt", "/\u3000//evil", OUT), ("not spelt", "/.;a//evil", OUT),
+    # What becomes another character in the form that some server makes of it, or cannot be seen in the address bar.
+    ("N27", "/\uff3cevil.example", OUT), ("N27", "/\ufe68evil.example", OUT), ("N27", "/a/\uff3c\uff3cevil", OUT), ("N27", "/%ef%bc%bcevil", OUT),
+    ("N27", "/a\u202egnp.exe", OUT), ("N27", "/if\u200b/user/", OUT), ("N27", "/a%e2%80%ae", OUT), ("N27", "/\ue000", OUT),
 ]  # fmt: skip
 
 

@@ -70,6 +70,18 @@ async def test_a_revoked_login_is_over_at_once(world: World) -> None:
     assert not await world.check.is_good(LOGIN)
 
 
+async def test_a_login_that_is_over_is_not_remembered_as_a_good_one(world: World) -> None:
+    world.good = False
+    for _ in range(3):
+        assert not await world.check.is_good(LOGIN)
+    world.good = True
+    assert await world.check.is_good(LOGIN)
+    world.clock.advance(16 * 60)
+    world.good = False
+    for _ in range(3):
+        assert not await world.check.is_good(LOGIN)
+
+
 async def test_behind_a_stale_tail_every_answer_is_a_look_up_kept_for_five_seconds(world: World) -> None:
     assert await world.check.is_good(LOGIN)
     world.age = 5.1

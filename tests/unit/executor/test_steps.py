@@ -9,10 +9,11 @@ from opentelemetry.metrics import NoOpMeter
 
 from services.executor.application.ports import Busy
 from shared.contracts.acceptance import AcceptedTransitions
-from shared.contracts.sessions import Event
+from shared.contracts.people import LoginClaims
+from shared.contracts.sessions import Event, RunCancelled
 from shared.kernel.errors import Unavailable
 from shared.telemetry.metrics import Metrics
-from tests.unit.executor.world import ALICE, Browser, World, stage
+from tests.unit.executor.world import ALICE, LOGIN_STAGES, Browser, World, stage
 
 
 async def log_in(browser: Browser, slug: str = "login") -> None:
@@ -307,3 +308,20 @@ async def test_a_step_is_measured_by_the_stage_that_it_met() -> None:
         with patch("services.executor.application.owner.metrics", lambda: noting):
             await log_in(world.browser())
     assert noting.steps == [("", "offered"), ("", "accepted"), ("password", "accepted")]
+
+
+@pytest.mark.parametrize("kind", ["start", "answer"])
+@pytest.mark.parametrize("by_now", ["another", "nobody"])
+async def test_a_run_that_was_planned_for_a_login_goes_on_with_no_other_and_not_without(by_now: str, kind: str) -> None:
+    async with World({"login": LOGIN_STAGES, "f": (stage("dummy"), LOGIN_STAGES[0])}) as world:
+        world.planner.designations["f"] = "stage_configuration"
+        browser = world.browser()
+        await log_in(browser)
+        await browser.get("f")
+        begun = await browser.post({}, "f")
+        assert begun.view and begun.view.component == "ak-stage-identification" and browser.login
+        other = LoginClaims.model_validate({**browser.login.model_dump(), "login": "another"})
+        reply = await browser.step(kind, "f", {} if kind == "answer" else None, login=other if by_now == "another" else None)
+        assert reply.view and reply.view.component == "ak-stage-dummy" and not reply.advanced and reply.run != begun.run
+        [cancelled] = [e for got in await world.history(begun.session) for e in got.body.events if isinstance(e, RunCancelled)]
+        assert (cancelled.run, cancelled.reason) == (begun.run, "login_over")
