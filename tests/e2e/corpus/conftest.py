@@ -48,12 +48,18 @@ class Target(Protocol):
         """How many transitions were written."""
         ...
 
+    @property
+    def of_a_start(self) -> int:
+        """How many transitions a start writes: none, but for the script, which counts each step."""
+        ...
+
 
 @dataclass
 class EdgeTarget:
     rig: Rig
     name: str = "edge"
     token: str = "good-token"
+    of_a_start: int = 1
 
     @property
     def address(self) -> tuple[str, int]:
@@ -70,6 +76,7 @@ class EdgeTarget:
 class ProcessTarget:
     process: SluiceUp
     name: str = "sluice_up"
+    of_a_start: int = 0
 
     @property
     def token(self) -> str:
