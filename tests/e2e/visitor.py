@@ -1,15 +1,19 @@
 """A visitor with a cookie jar who speaks the flow protocol in JSON, as README shows it with curl."""
 
 import json
+import re
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import unescape
 from http.cookiejar import CookieJar
 from typing import Any, Final
+from urllib.parse import urlencode
 
 TIMEOUT_S: Final = 60.0
+_HIDDEN: Final = re.compile(r'type="hidden" name="(\w+)" value="([^"]*)"')
 PATIENCE_S: Final = 60.0
 AUTHENTICATION: Final = "default-authentication-flow"
 INVALIDATION: Final = "default-invalidation-flow"
@@ -49,6 +53,14 @@ class Visitor:
         except urllib.error.HTTPError as refused:
             with refused:
                 return Answer(refused.code, refused.read().decode(), dict(refused.headers))
+
+    def send_form(self, path: str, **fields: str) -> str:
+        """Fill in the form that a page shows and send it, as a browser does; where that leads, with the query."""
+        hidden = {name: unescape(value) for name, value in _HIDDEN.findall(self.patiently(path).body)}
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": self.base_url}
+        request = urllib.request.Request(self.base_url + path, urlencode({**hidden, **fields}).encode(), headers)  # noqa: S310 -- base_url is ours
+        with self._opener.open(request, timeout=TIMEOUT_S) as answer:
+            return str(answer.geturl()).removeprefix(self.base_url)
 
     def patiently(self, path: str, body: Any = None, token: str = "") -> Answer:
         """`ask`, and again when a 503 says to: what was sent counts once, and a slow machine answers late, not wrong."""
