@@ -16,6 +16,7 @@ import pytest
 
 from deploy.child import Child, free_port
 from deploy.cluster import Cluster, Member, ServiceName
+from sluice.keys import create
 from tests.e2e.cluster import faults
 from tests.e2e.cluster.seeing import eventually, logged_in
 
@@ -51,12 +52,15 @@ def ended(process: Child) -> int | None:
 def running(service: ServiceName, folder: Path, **environment: str) -> Iterator[tuple[Child, int]]:
     """One service with these settings, not waited for."""
     port = free_port()
+    create(folder / "keys")
     usual = {
         "SLUICE_LISTEN": f"127.0.0.1:{port}",
         "SLUICE_METRICS_LISTEN": "off",
         "SLUICE_KAFKA": f"127.0.0.1:{free_port()}",
         "SLUICE_DATABASE": f"postgresql://{service}@127.0.0.1:{free_port()}/sluice",
         "SLUICE_SECRET_KEY": secrets.token_hex(32),
+        "SLUICE_SIGNING_KEY": str(folder / "keys" / service / "signing.pem"),
+        "SLUICE_TRUSTED_KEYS": str(folder / "keys" / "trusted" / "keys.json"),
     }
     process = Child(service, [sys.executable, "-m", "sluice", "run", service], folder / f"{service}.log", usual | environment)
     process.start()
