@@ -5,6 +5,8 @@ data/             mode 0700
   log.sqlite      the log: any SQLite client reads it
   postgres/       PostgreSQL (`shared.postgres.server`)
   lock            held with flock(2), so that a killed process leaves no stale one; its text is the holder's pid
+
+A folder that holds anything, and nothing of these, is somebody else's (`/etc`, a mistyped path): it is refused untouched.
 """
 
 import fcntl
@@ -20,6 +22,11 @@ from shared.kernel.settings import Misconfigured, variable
 from sluice.private_files import close_file, close_folder
 
 _FILES: Final = ("secret.key", "lock")  # PostgreSQL looks after its own
+_MARKS: Final = ("secret.key", "log.sqlite", "postgres/PG_VERSION")
+_CLUSTER: Final = "cluster/secret.key"  # `make cluster` keeps its folder in the usual data folder
+_BEGUN: Final = {"lock", "secret.new", "log.sqlite-wal", "log.sqlite-shm", "postgres"}
+"""What a first start that was killed can leave, without any mark."""
+_OF_THE_DISK: Final = {"lost+found"}  # in the root of a new file system
 
 
 class DataInUse(SluiceError):
@@ -41,13 +48,46 @@ class DataFolder:
         """Make the folder itself if it is not there: it names people, so nobody else may look in, nor into one that was there.
 
         Raises:
-            Misconfigured: there can be no folder, or it or one of our files in it belongs to somebody else.
+            Misconfigured: there can be no folder, it holds other things than ours, or it or one of our files in it belongs to
+                somebody else.
         """
         with _refused():
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            names = {entry.name for entry in self.path.iterdir()} - _OF_THE_DISK
+            if names and not self._ours(names) and not (self.path / _CLUSTER).is_file():
+                raise Misconfigured(
+                    f"{variable('data')}: {self.path} is not empty and holds nothing of Sluice: it is left as it is. "
+                    "Name a folder that is empty or not there yet"
+                )
+        self.close()
+
+    def find(self) -> None:
+        """Refuse a folder that `sluice up` did not make; close the one that it made.
+
+        Raises:
+            Misconfigured: there is none, or as for `make`.
+        """
+        with _refused():
+            names = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
+            if not self._ours(names):
+                raise Misconfigured(
+                    f"{variable('data')}: there is no data folder of Sluice at {self.path}. `sluice up` makes one; "
+                    f"{variable('database')} names a PostgreSQL elsewhere"
+                )
+        self.close()
+
+    def close(self) -> None:
+        """Close the folder and our files in it to everybody else."""
+        with _refused():
             close_folder(self.path, variable("data"))
             for name in (*_FILES, *(f"{self.log.name}{part}" for part in ("", "-wal", "-shm"))):
                 close_file(self.path / name, variable("data"))
+
+    def _ours(self, names: set[str]) -> bool:
+        """Whether these, which are all names in the folder, are of a data folder, or of one whose first start was cut short."""
+        marked = any(os.path.lexists(self.path / mark) for mark in _MARKS)  # a planted link is refused later, with its name
+        begun = names - _OF_THE_DISK
+        return marked or (bool(begun) and begun <= _BEGUN and ("lock" in begun or "postgres" not in begun))
 
     @contextmanager
     def taken(self) -> Iterator[None]:

@@ -26,7 +26,7 @@ async def database(settings: CommonSettings, role: Literal["catalog", "executor"
         yield settings.database.get_secret_value()
         return
     folder = DataFolder(settings.data)
-    folder.make()
+    folder.find()
     postgres = EmbeddedPostgres(folder.postgres)
     try:
         if postgres.running():

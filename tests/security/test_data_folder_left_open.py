@@ -49,8 +49,9 @@ def test_a_file_that_was_readable_is_closed(folder: DataFolder, name: str, was: 
 
 
 def test_a_command_beside_it_closes_it_too(folder: DataFolder) -> None:
+    folder.secret_key.write_text("k" * 48)
     folder.path.chmod(0o755)
-    folder.make()
+    folder.find()
     assert mode(folder.path) == 0o700
 
 
