@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.executor.application.ports import SealOpener
+from services.executor.domain.session import answers
 from shared.contracts.errors import BadSeal
 from shared.contracts.steps import Shown, StepRequested
 
@@ -27,11 +28,11 @@ async def opened(opener: SealOpener, step: StepRequested) -> Opened:
         body = json.loads(raw)
     except ValueError:
         raise BadSeal("not what the edge seals") from None
-    return Opened(body, raw, await mark_of(opener, step.sealed.epoch, step.session, step.flow, step.shown, raw))
+    return Opened(body, raw, await mark_of(opener, step.sealed.epoch, step.session, step.flow, answers(step), raw))
 
 
 async def mark_of(opener: SealOpener, epoch: str, session: str, flow: str, shown: Shown | None, raw: bytes) -> str:
-    """By what this body, sent to this transition of a run, is known again; `BadSeal` once the epoch's key is gone.
+    """By what this body, sent to this transition of a run, or to the page that began it, is known again; `BadSeal` once the epoch's key is gone.
 
     Whoever reads the history learns nothing from it, not even that somebody used one password twice: the key is destroyed,
     and what the body was sent to counts.

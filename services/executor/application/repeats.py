@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from services.executor.application.opening import Opened, mark_of
 from services.executor.application.ports import SealOpener
-from services.executor.domain.session import SAME_REPLY, answered, run_of
+from services.executor.domain.session import SAME_REPLY, answered, answers, run_of
 from shared.contracts.errors import BadSeal
 from shared.contracts.states import Answered, SessionState
 from shared.contracts.steps import StepRequested
@@ -42,7 +42,7 @@ async def _awaited(state: SessionState, step: StepRequested, now_us: int, opener
     before = answered(state, step.awaited or "", now_us)
     if before is None or step.kind != "answer":
         return before
-    if (before.flow, before.shown) != (step.flow, step.shown) or not before.mark:
+    if (before.flow, before.shown) != (step.flow, answers(step)) or not before.mark:
         return None  # another tab's: this answer has nothing to do with it
     if not await _same(before, state.session, opener, (await body()).raw):
         raise AnotherBody
@@ -51,14 +51,15 @@ async def _awaited(state: SessionState, step: StepRequested, now_us: int, opener
 
 def _alike(state: SessionState, step: StepRequested, now_us: int) -> list[Answered]:
     """Answers to what this one answers, whose reply its sender may have: that of the newest rotation belongs to who holds the
-    newest cookie, or knows the secret that was accepted. Without the name of a transition only the latter is certain."""
+    newest cookie, or knows the secret that was accepted. Without the name of a transition or a page only the latter is certain."""
     if step.kind != "answer":
         return []
-    newest = step.rotation == state.rotation and step.shown is not None
+    place = answers(step)
+    newest = step.rotation == state.rotation and place is not None
     return [
         one
         for one in state.answered
-        if one.mark and now_us - one.at_us <= SAME_REPLY and (one.flow, one.shown) == (step.flow, step.shown)
+        if one.mark and now_us - one.at_us <= SAME_REPLY and (one.flow, one.shown) == (step.flow, place)
         and one.rotation == state.rotation and _shows(state, one) and (newest or (one.secret and step.rotation != state.rotation))
     ]  # fmt: skip
 
