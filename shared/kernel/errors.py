@@ -7,6 +7,8 @@ class SluiceError(Exception):
     """An error with a stable, documented code; the text never holds what a visitor sent."""
 
     code: ClassVar[str] = "E_SLUICE"
+    hint: ClassVar[str] = ""
+    """Where to look, such as a setting's name; readiness tells it to anybody."""
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail or self.code)

@@ -22,7 +22,7 @@ from shared.contracts.errors import BadProof
 from shared.contracts.writers import WRITERS, Service, Writers
 from shared.kernel.clock import Clock
 from shared.messaging.log import Message, Record, Refused
-from shared.messaging.trusted import KEY_ID, TrustedKeys, key_id
+from shared.messaging.trusted import KEY_ID, TrustedKey, TrustedKeys, key_id
 
 HEADER: Final = "sluice-proof"
 FRESH_US: Final = 300_000_000
@@ -77,6 +77,10 @@ class Proofs:
     def signer(self) -> str:
         """The id of the signing key in hexadecimal; "" for a reader."""
         return self._key_id.hex()
+
+    def own_key(self) -> TrustedKey | None:
+        """The signing key as the trusted ones have it now, or None where they have not."""
+        return self._trusted.find(self._key_id)
 
     def signed(self, message: Message) -> Message:
         """The message with its proof, made now; `Refused` if this service must not write there."""

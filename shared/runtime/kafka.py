@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from shared.contracts.topics import TOPICS
+from shared.contracts.writers import Service as Writer
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import told
 from shared.kernel.service import Service
@@ -15,6 +16,7 @@ from shared.messaging.proved import ProvedLog
 from shared.runtime import process
 from shared.runtime.addresses import refuse_taken
 from shared.runtime.listener import Listener
+from shared.runtime.own_key import OwnKey
 from shared.runtime.proving import proofs_of
 from shared.runtime.telemetry import ProcessTelemetry
 from shared.runtime.waiting import Waiting
@@ -65,9 +67,13 @@ async def _serve(name: str, settings: S, brokers: Brokers, build: Build[S]) -> N
         stack.push_async_callback(kafka.close)
         service = await build(settings, ProvedLog(kafka, proofs), clock)
         process.stopped_with(stack, service)
+        own_key = OwnKey(cast("Writer", name), proofs, clock)
+        await process.started(stack, own_key)
         waiting = Waiting({"kafka": kafka.reach, **service.needs()})
-        await process.started(stack, Listener([service], settings, clock, waiting.readiness))  # from here on it tells what it waits for
+        await process.started(
+            stack, Listener([service, own_key], settings, clock, waiting.readiness)
+        )  # from here on it tells what it waits for
         await waiting.until_there()
         await service.start()
         process.settle()
-        await process.until_failure([service])
+        await process.until_failure([service, own_key])

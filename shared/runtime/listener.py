@@ -73,11 +73,11 @@ async def _probed(services: Sequence[Service], waiting: Mapping[str, bool]) -> d
 
 
 async def _reason(attempt: Callable[[], Awaitable[None]]) -> str | None:
-    """Why a try failed, by its stable code: anybody may read it."""
+    """Why a try failed, by its stable code and where to look: anybody may read it."""
     try:
         await attempt()
     except SluiceError as failure:
-        return failure.code
+        return f"{failure.code}: {failure.hint}" if failure.hint else failure.code
     return None
 
 

@@ -13,9 +13,8 @@ from shared.kernel.clock import Clock
 from shared.kernel.settings import CommonSettings, Misconfigured, variable
 from shared.messaging.proof import Proofs, SigningKey, mac_keys
 from shared.messaging.trusted import BadKeys, TrustedKeys
+from shared.runtime.own_key import SIGNING, TRUSTED, fault_of
 
-SIGNING: Final = variable("signing_key")
-TRUSTED: Final = variable("trusted_keys")
 _HOW: Final = "`sluice keys create FOLDER` makes keys for all services"
 
 _log = logging.getLogger(__name__)
@@ -28,7 +27,8 @@ def proofs_of(name: str, settings: CommonSettings, clock: Clock) -> Proofs:
         raise Misconfigured(f"{SIGNING} is not set: over Kafka, {service} signs what it writes; {_HOW}")
     trusted = _trusted(settings.trusted_keys, clock)
     signing = SigningKey(service, _private(settings.signing_key))
-    _refuse_unknown(signing, trusted, clock)
+    if fault := fault_of(trusted.find(signing.id), service, clock.now_us() // 1000):
+        raise Misconfigured(f"{SIGNING}: {fault}")
     if settings.secret_key is not None and service != "executor":
         _log.warning("%s: only executors need it; take it from %s, which proves itself by its own key", variable("secret_key"), service)
     return Proofs(trusted, clock, signing, _macs(settings) if service == "executor" else ())
@@ -69,16 +69,6 @@ def _private(path: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise Misconfigured(f"{SIGNING}: {path}: wanted is an Ed25519 key in PEM (PKCS #8), not encrypted")
     return key
-
-
-def _refuse_unknown(signing: SigningKey, trusted: TrustedKeys, clock: Clock) -> None:
-    found = trusted.find(signing.id)
-    if found is None:
-        raise Misconfigured(f"{SIGNING}: its public half is not in {TRUSTED}: nobody would believe {signing.service}")
-    if found.service != signing.service:
-        raise Misconfigured(f"{SIGNING}: {TRUSTED} has it as the key of {found.service}, not of {signing.service}")
-    if not found.holds_at(clock.now_us() // 1000):
-        raise Misconfigured(f"{SIGNING}: {TRUSTED} says that it does not hold now (nbf {found.not_before_s}, exp {found.expires_s})")
 
 
 def _reason(error: Exception) -> str:
