@@ -9,6 +9,7 @@ from typing import Final
 from services.executor.application.advance import AUTHENTICATION, Cursor, Reading
 from services.executor.application.decision import Decision
 from services.executor.application.rotation import rotates
+from services.executor.domain.run import pending_uid
 from services.executor.domain.session import MAX_TRANSITIONS, SAME_REPLY, expired, run_named, run_of, surplus_runs
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
@@ -199,10 +200,13 @@ def _continued(decision: Decision, cursor: Cursor) -> RunState | None:
 
 
 def _is_there(decision: Decision, run: RunState) -> bool:
-    """Whether a run that is to log nobody in particular in has a visitor who has logged in in another tab meanwhile."""
+    """Whether a run that is to log nobody in particular in has a visitor who has logged in in another tab meanwhile. One that is
+    about somebody else goes on: two people at two tabs are not each other."""
     login, mine = decision.state.login, decision.step.login
     logs_in = run.plan is not None and run.plan.flow.designation == AUTHENTICATION
-    return logs_in and run.login is None and login is not None and mine is not None and login.login == mine.login
+    if not logs_in or run.login is not None or login is None or mine is None or login.login != mine.login:
+        return False
+    return pending_uid(run) in (None, mine.uid)
 
 
 async def _begun(decision: Decision, cursor: Cursor) -> Handled:

@@ -81,6 +81,12 @@ def _about(run: RunState, context: Plain) -> RunState:
     return _with(run, context=context, evidence=run.evidence if same else ())
 
 
+def pending_uid(run: RunState) -> str | None:
+    """The uid of the user whom the run is about; None before anybody said who they are."""
+    user = run.context.get("pending_user")
+    return str(user.get("uid")) if isinstance(user, Mapping) else None
+
+
 def _pending(context: Plain) -> tuple[Any, ...] | None:
     user = context.get("pending_user")
     return tuple(user.get(name) for name in ("pk", "uid", "epoch")) if isinstance(user, Mapping) else None

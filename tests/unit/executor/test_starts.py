@@ -314,7 +314,7 @@ async def test_the_ninth_open_run_ends_the_one_that_was_left_alone_longest_and_t
 async def test_a_tab_whose_visitor_has_logged_in_elsewhere_goes_to_its_target() -> None:
     async with world_of() as world:
         unanswered, half_way, first = await tabs(world, 3)
-        await half_way.post({"uid_field": "bob"})
+        await half_way.post({"uid_field": "alice"})
         await first.post({"uid_field": "alice"})
         done = await first.post({"password": "secret"})
         assert done.login
@@ -324,6 +324,20 @@ async def test_a_tab_whose_visitor_has_logged_in_elsewhere_goes_to_its_target() 
             assert reply.login is None and reply.view
             assert (reply.view.kind, reply.view.to) == ("redirect", target)
         assert len([ask for _, ask in world.directory.asked if ask.kind == "directory.password.verify"]) == 1
+
+
+async def test_a_tab_of_somebody_else_goes_on_for_them() -> None:
+    async with world_of() as world:
+        bobs, first = await tabs(world, 2)
+        await bobs.post({"uid_field": "bob"})
+        await first.post({"uid_field": "alice"})
+        done = await first.post({"password": "secret"})
+        bobs.login, bobs.rotation = done.login, done.rotation
+        reply = await bobs.post({"password": "wrong"}, query="next=/bobs")
+        assert reply.login is None and reply.view
+        assert (reply.view.kind, reply.view.person) == ("challenge", "bob")
+        assert reply.view.errors
+        assert len([ask for _, ask in world.directory.asked if ask.kind == "directory.password.verify"]) == 2
 
 
 async def test_it_does_too_on_a_reload() -> None:
