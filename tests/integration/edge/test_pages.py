@@ -146,6 +146,21 @@ async def test_a_slow_step_is_told_and_asked_for_again(rig: Rig, browser: Browse
     assert browser.cookie("sluice_command", PAGE) is None
 
 
+async def test_what_is_asked_for_again_is_of_the_run_that_the_page_names_whatever_another_tab_was_shown(rig: Rig, browser: Browser) -> None:
+    one = (await send(browser, PAGE, await browser.get(PAGE), uid_field="alice")).headers["Location"]
+    mine = await browser.get(one)
+    with rig.silence():
+        await send(browser, one, mine, password="alice-pw")
+    waits = {key: value for key, value in browser.jar.items() if key[0] == "sluice_command"}
+    other = (await send(browser, PAGE, await browser.get(PAGE), uid_field="bob")).headers["Location"]
+    await browser.get(other)  # the cookie of the path names this one now
+    browser.jar.update(waits)
+    rig.worker.steps.clear()
+    await browser.get(one)
+    [asked] = [step for step in rig.worker.steps if step.kind == "state"]
+    assert asked.shown is None, "what the page's URL names goes with it, and nothing of the other tab"
+
+
 async def test_a_page_of_a_superseded_cookie_reloads_itself(rig: Rig, browser: Browser) -> None:
     await browser.get(PAGE)
     planted = dict(browser.jar)

@@ -59,16 +59,18 @@ class Dialogue:
 
     async def show(self, visit: Visit, query: str, outer_next: str | None) -> Exchange:
         """The current challenge of the flow: from the cache, or by the owner, who plans if no run is open."""
+        # A page's URL names its run; the cookie of its path may be another tab's.
+        shown = visit.shown if visit.shown and (visit.api or visit.shown.run == visit.named) else None
         if visit.session and visit.awaited:
-            told = await self._ask(visit, Asked("state", visit.flow, shown=visit.shown, awaited=visit.awaited))
+            told = await self._ask(visit, Asked("state", visit.flow, shown=shown, awaited=visit.awaited))
             if told.reply.view is not None:
                 return self._exchange(visit, told)
-        if visit.session and visit.shown and (visit.api or visit.shown.run == visit.named):
+        if visit.session and shown:
             name = visit.login.login if visit.login else None
-            found = self._views.find(visit.session.session, visit.rotation, name, visit.shown)
+            found = self._views.find(visit.session.session, visit.rotation, name, shown)
             if found is not None:
                 return self._exchange(visit, Told(Arrived(_without_errors(found), 0), fresh=False))
-        shown = visit.shown if visit.api else None  # a page's URL names its run; the cookie of its path may be another tab's
+        shown = shown if visit.api else None
         told = await self._ask(visit, Asked("start", visit.flow, query=query, outer_next=outer_next, shown=shown))
         return self._exchange(visit, replace(told, arrived=Arrived(_without_errors(told.reply), 0)))
 
