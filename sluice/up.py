@@ -3,7 +3,7 @@
 from shared.kernel.settings import CommonSettings
 from shared.runtime import process
 from shared.runtime.addresses import refuse_taken
-from sluice.configuration import read
+from sluice.configuration import models, read
 from sluice.data_folder import DataFolder
 from sluice.embedded import serve
 
@@ -17,6 +17,8 @@ def up() -> int:
         DataInUse: another `sluice up` has the folder.
     """
     settings = read(CommonSettings)
+    for model in models().values():  # their own settings too, before anything is made or started
+        read(model)
     folder = DataFolder(settings.data)
     with folder.taken():
         refuse_taken(settings)

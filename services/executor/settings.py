@@ -3,10 +3,12 @@
 import os
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from services.executor.domain.identifiers import BadIdentifier, new_email
 from services.executor.domain.limits import GuessLimits
 from services.executor.domain.login_life import DAY_US, MINUTE_US, LoginLife
+from services.executor.domain.passwords import MAX_BYTES, BadPassword, normalised
 from shared.kernel.settings import CommonSettings
 
 Role = Literal["edge", "worker", "both"]
@@ -38,6 +40,26 @@ class Settings(CommonSettings):
     hash_test_cost: bool = Field(
         False, description="tests only: new passwords get a hash that costs nearly nothing; refused unless SLUICE_TEST=1"
     )
+
+    @field_validator("bootstrap_password")
+    @classmethod
+    def _can_be_a_password(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        try:
+            normalised(value.get_secret_value())
+        except BadPassword as bad:
+            raise ValueError(f"it cannot be a password: {bad.detail}; wanted are 1 to {MAX_BYTES} bytes of UTF-8") from None
+        return value
+
+    @field_validator("bootstrap_email")
+    @classmethod
+    def _can_be_an_address(cls, value: str) -> str:
+        try:
+            new_email(value)
+        except BadIdentifier as bad:
+            raise ValueError(bad.message) from None
+        return value
 
     @property
     def login_life(self) -> LoginLife:

@@ -5,11 +5,15 @@ name in capitals. An empty variable counts as not set. Nothing here repeats a va
 """
 
 import difflib
+import errno
 import os
+import re
+import stat
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
@@ -24,6 +28,9 @@ PREFIX: Final = "SLUICE_"
 TEST_PREFIX: Final = "SLUICE_TEST"
 SECRET_KEY_MIN: Final = 32  # bytes
 TOKEN_MIN: Final = 32  # characters
+HOST_MAX: Final = 253  # characters (RFC 1035 §2.3.4)
+PORT_DIGITS: Final = 5
+FILE_MAX: Final = 64 * 1024  # bytes of a file with a key or a password
 OFF: Final = "off"
 METRICS_APART: Final = 464
 OWN_PATHS: Final = ("-", "api", "flows", "if", "static")
@@ -51,10 +58,12 @@ def parse_address(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     host, _, port = value.strip().rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) < 65536):
+    if not (_is_port(port) or port == "0"):
         raise ValueError("wanted is host:port, with a port from 0 to 65535")
     if host.startswith("[") != host.endswith("]") or (":" in host and not host.startswith("[")):
         raise ValueError("an IPv6 address is written in brackets: [::1]:9000")
+    if host and not _is_host(host.strip("[]")):
+        raise ValueError("wanted is host:port, with an address or a name that a host can have")
     return Address(host.strip("[]") or "127.0.0.1", int(port))
 
 
@@ -117,22 +126,51 @@ def _upper(value: Any) -> Any:
 def _servers(value: str) -> str:
     for server in value.split(","):
         host, _, port = server.strip().rpartition(":")
-        if not (host and _is_host(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        if not (host and _is_host(host) and _is_port(port)):
             raise ValueError("wanted are one or more host:port, separated by commas")
     return value
 
 
 def _is_host(host: str) -> bool:
+    if len(host) > HOST_MAX or not host.isprintable() or " " in host:
+        return False
     try:
         return bool(host.encode("idna"))
     except UnicodeError:  # a label that is empty or too long, which nobody can be asked for
         return False
 
 
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= PORT_DIGITS and 0 < int(text) < 65536
+
+
 def _database(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+    uri = value.get_secret_value()
+    if not uri.startswith(("postgresql://", "postgres://")):
         raise ValueError("wanted is a URI that begins with postgresql://")
+    try:
+        hosts, ports = _database_places(uri)
+    except ValueError:
+        raise ValueError("wanted is a URI like postgresql://role:password@host:5432/database") from None
+    if not all(host.startswith("/") or _is_host(host.strip("[]")) for host in hosts):
+        raise ValueError("its host is neither an address nor a name that a host can have")
+    if not all(map(_is_port, ports)):
+        raise ValueError("its port is none: wanted is one from 1 to 65535")
     return value
+
+
+def _database_places(uri: str) -> tuple[list[str], list[str]]:
+    """All hosts (a folder is one: of a Unix socket) and ports that a URI names, as libpq has them: several, in the query too."""
+    parts = urlsplit(uri)
+    places = [re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", one, re.DOTALL) for one in parts.netloc.rpartition("@")[2].split(",")]
+    if not all(places):
+        raise ValueError
+    query = parse_qs(parts.query)
+    named = [(unquote(one[1]), one[2]) for one in places if one]
+    more = [[one for value in query.get(name, ()) for one in value.split(",")] for name in ("host", "port")]
+    return [host for host, _ in named if host] + [one for one in more[0] if one], [port for _, port in named if port] + [
+        one for one in more[1] if one
+    ]
 
 
 def _secret(value: Any) -> Any:
@@ -144,9 +182,25 @@ def _secret(value: Any) -> Any:
     if not is_path:
         return value.encode()
     try:
-        return Path(value).expanduser().read_bytes().strip()
+        return content(Path(value).expanduser()).strip()
     except OSError as error:
         raise ValueError(f"it looks like the path of a file, which cannot be read: {error.strerror}") from None
+    except RuntimeError:  # of `expanduser`
+        raise ValueError("it looks like the path of a file in the home of a user whom nobody knows") from None
+
+
+def content(path: Path) -> bytes:
+    """What stands in a file that a setting names; `OSError` if it cannot be read, is no regular file, or has more than 64 KiB.
+
+    A device or a pipe never ends, or never begins.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        found = file.read(FILE_MAX + 1)
+    if len(found) > FILE_MAX:
+        raise OSError(errno.EFBIG, f"it has more than {FILE_MAX} bytes", str(path))
+    return found
 
 
 def _secret_text(value: Any) -> Any:

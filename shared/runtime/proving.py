@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from shared.contracts.writers import SERVICES, WRITERS, Service
 from shared.kernel.clock import Clock
-from shared.kernel.settings import CommonSettings, Misconfigured, variable
+from shared.kernel.settings import CommonSettings, Misconfigured, content, variable
 from shared.messaging.proof import Proofs, SigningKey, mac_keys
 from shared.messaging.trusted import BadKeys, TrustedKeys
 from shared.runtime.own_key import SIGNING, TRUSTED, fault_of
@@ -61,7 +61,7 @@ def _trusted(path: Path | None, clock: Clock) -> TrustedKeys:
 
 def _private(path: Path) -> Ed25519PrivateKey:
     try:
-        key = load_pem_private_key(path.read_bytes(), None)
+        key = load_pem_private_key(content(path), None)
     except OSError as error:
         raise Misconfigured(f"{SIGNING}: {path}: {_reason(error)}") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
