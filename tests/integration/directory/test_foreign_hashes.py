@@ -203,3 +203,20 @@ async def test_what_cannot_be_taken_over_is_reported_by_its_line_and_makes_nobod
     assert "asks for 20000000 iterations, at most 2000000 are taken." in refused[0][1]
     rows = await people.database.fetch("SELECT username, password IS NULL AS none FROM users ORDER BY 1")
     assert [(row["username"], row["none"]) for row in rows] == [("ann", False), ("dan", True)]
+
+
+async def test_a_hash_of_an_unknown_kind_is_reported_by_its_line_and_an_honest_password_works(people: People) -> None:
+    """The kinds: tests/security/test_a_hash_for_a_password.py."""
+    refused = await import_(
+        people,
+        ("ann", "*" + "0A1B" * 10),
+        ("bea", "pa$$word"),
+        ("cis", " " + django("pw")),
+        ("dan", "scrypt:32768:8:1$salt$" + "0a1b" * 32),
+    )
+    assert [line for line, _ in refused] == [2, 4, 5]
+    assert all("sluice users set-password" in reason for _, reason in refused)
+    bea = await people.find("bea")
+    assert bea is not None
+    assert (await people.guess(bea.pk, "pa$$word", identifier="bea")).outcome == "ok"
+    assert await people.find("ann") is None

@@ -176,11 +176,10 @@ def test_a_hash_that_is_not_taken_over_is_refused_and_never_becomes_a_password(t
 @pytest.mark.parametrize(
     "text",
     [
-        "pw", "pbkdf2_sha256$1000$salt$", "pbkdf2_sha256$1$c2FsdA$Yg==", "$argon2id$", "$6$", "$money$", "{SSHA}", "{x}y", "!", "!secret", "a$b$c$d",
-        "correct horse battery staple", "$1$2$3", "md5$salt$beef",
+        "pw", "pa$$word", "$ecret1", "$money$", "{x}y", "!", "!secret", "a$b$c$d", "correct horse battery staple", "x",
     ],
 )  # fmt: skip
-def test_what_only_begins_like_a_hash_is_a_password(text: str) -> None:
+def test_what_only_has_the_signs_of_a_hash_is_a_password(text: str) -> None:
     assert hash_in(text) is None
 
 
