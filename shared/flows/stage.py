@@ -192,6 +192,11 @@ class Stage(ABC, Generic[C]):
         """Whether a stage of this configuration can pass with a proof at all; `references` are as in `PlannedStage`."""
         return bool(self.proves)
 
+    def spoils(self, config: C) -> str:
+        """What a stage of this configuration does to whoever comes to it, if after that nobody is logged in whatever they answer;
+        "" if somebody may be. Without its subject, for a sentence that names the stage."""
+        return ""
+
     @abstractmethod
     async def challenge(self, run: Run, config: C, do: Effects) -> Challenge | Passed | Denied:
         """What to ask the visitor; or, for a stage that asks nothing, what came of it. Runs when the stage is reached."""

@@ -26,6 +26,7 @@ class _Step(NamedTuple):
     stage: Definition
     kind: Stage[Any]
     proves: bool
+    spoils: str
 
 
 class Proofs:
@@ -33,7 +34,7 @@ class Proofs:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._proving: dict[str, bool] = {}
+        self._read: dict[str, tuple[bool, str]] = {}
         self._bound: dict[str, list[Definition]] = defaultdict(list)
         bindings = (one for one in catalog.definitions.values() if one.kind == "flow_binding")
         for one in sorted(bindings, key=lambda one: (one["order"], one.pk)):
@@ -52,30 +53,45 @@ class Proofs:
                 proved = step.proves or (proved and not step.kind.renames)
         return found
 
-    def works(self, flow: Definition) -> bool:
-        """Whether somebody can log in by this flow: a stage that names them, a proof, a login."""
+    def fault(self, flow: Definition) -> str:
+        """Why nobody can log in by this flow, as a sentence; "" if somebody can: a stage that names them, a proof, a login. A stage
+        that nobody gets past is one only if no policy could skip it."""
+        if flow["authentication"] in _CLOSED:
+            return f"Flow {flow.name} is not for those who are to log in (authentication: {flow['authentication']})."
         named = proved = False
         for step in self._steps(flow):
+            if step.spoils and not self.guarded(step.binding):
+                return f"Flow {flow.name}: {step.stage.name} (order {step.binding['order']}) {step.spoils}."
             named = named or step.kind.renames
             proved = (step.proves and named) or (proved and not step.kind.renames)
-            if step.kind.needs is Need.PROOF and proved:
-                return flow["authentication"] not in _CLOSED
-        return False
+            if step.kind.needs is Need.PROOF and proved and not step.spoils:
+                return ""
+        return f"Flow {flow.name} has no stages that name somebody, have it proved and log in."
+
+    def guarded(self, target: Definition) -> bool:
+        """Whether policies decide about this flow or binding."""
+        return target.pk in self._guarded
+
+    @cached_property
+    def _guarded(self) -> frozenset[str]:
+        found = (one for one in self._catalog.definitions.values() if one.kind == "policy_binding")
+        return frozenset(one["target"] for one in found if one["enabled"])
 
     def _steps(self, flow: Definition) -> Iterator[_Step]:
         for binding in self._bound.get(flow.pk, ()):
             stage = self._catalog.get("stage", binding["stage"])
             kind = registry().stages.get(stage.type) if stage else None
             if stage and kind:
-                yield _Step(binding, stage, kind, self._can_prove(stage, kind))
+                yield _Step(binding, stage, kind, *self._of(stage, kind))
 
-    def _can_prove(self, stage: Definition, kind: Stage[Any]) -> bool:
-        if stage.pk not in self._proving:
+    def _of(self, stage: Definition, kind: Stage[Any]) -> tuple[bool, str]:
+        if stage.pk not in self._read:
             try:
-                self._proving[stage.pk] = kind.can_prove(kind.config.model_validate(_config(stage)), self._referred(stage, kind))
+                config = kind.config.model_validate(_config(stage))
+                self._read[stage.pk] = kind.can_prove(config, self._referred(stage, kind)), kind.spoils(config)
             except ValidationError:
-                self._proving[stage.pk] = False
-        return self._proving[stage.pk]
+                self._read[stage.pk] = False, ""
+        return self._read[stage.pk]
 
     def _referred(self, stage: Definition, kind: Stage[Any]) -> Mapping[str, dict[str, Any]]:
         """The stages that this one's configuration names, as `PlannedStage.references` has them."""

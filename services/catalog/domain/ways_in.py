@@ -3,19 +3,21 @@
 The runtime protects: a log-in without a proof is denied. This tells administrators before visitors find out.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from services.catalog.domain.definitions import Catalog, Definition, links
+from services.catalog.domain.definitions import Catalog
 from services.catalog.domain.proofs import Proofs
+from services.catalog.domain.visitors import Visitors
+from shared.flows.brands import FALLBACK
 from shared.kernel.errors import SluiceError
 
 FORCED: Final = "It is done only if it is forced (?force=true, --force)."
 
 
 class WayInLost(SluiceError):
-    """An edit that nobody forced, after which a brand's log-in has no proof, or a brand's visitors no log-in that works."""
+    """An edit that nobody forced, after which a brand's log-in has no proof, or visitors no log-in that works."""
 
     code = "E_WAY_IN"
 
@@ -35,16 +37,20 @@ class Verdict:
 def judged(before: Catalog, after: Catalog) -> Verdict:
     """What going from one catalog to the other makes worse; what was so before is not said again."""
     was, now = Proofs(before), Proofs(after)
-    used_before, used = _uses(before), _uses(after)
+    visited, visiting = Visitors(before, was), Visitors(after, now)
     refused = [
-        f"{text} It is the {field} of brand {brand}."
-        for (brand, field), flow in used.items()
-        for binding, text in now.unproved.get(flow, {}).items()
-        if used_before.get((brand, field)) != flow or binding not in was.unproved.get(flow, {})
+        f"{text} It is the {use.field} of {_whose(use.brand)}."
+        for use in sorted(visiting.uses)
+        for binding, text in now.unproved.get(use.flow, {}).items()
+        if use not in visited.uses or binding not in was.unproved.get(use.flow, {})
     ]
-    if _way_in(before, was) and not _way_in(after, now):
-        refused.append(f"{_main_brand(after)} has no log-in flow left that names somebody, has it proved and logs in.")
-    others = {flow: texts for flow, texts in now.unproved.items() if flow not in used.values()}
+    hosts = dict.fromkeys((*visited.hosts, *visiting.hosts))
+    lost = [
+        text for host in hosts if _lost(_faults(visited, was, host), _faults(visiting, now, host)) for text in _said(visiting, now, host)
+    ]
+    refused += dict.fromkeys(lost)
+    used = {use.flow for use in visiting.uses}
+    others = {flow: texts for flow, texts in now.unproved.items() if flow not in used}
     warned = [text for flow, texts in others.items() for binding, text in texts.items() if binding not in was.unproved.get(flow, {})]
     return Verdict(tuple(refused), (*warned, *_waived(before, after)))
 
@@ -55,14 +61,32 @@ def weaknesses(catalog: Catalog) -> tuple[str, ...]:
 
 
 def way_in(catalog: Catalog) -> bool:
-    """Whether the visitors of the default brand have a log-in that can work."""
-    return _way_in(catalog, Proofs(catalog))
+    """Whether the visitors of every host have a log-in that can work."""
+    proofs = Proofs(catalog)
+    visitors = Visitors(catalog, proofs)
+    return all(faults and not any(faults) for faults in (_faults(visitors, proofs, host) for host in visitors.hosts))
 
 
-def _way_in(catalog: Catalog, proofs: Proofs) -> bool:
-    brand = _default(catalog)
-    named = catalog.get("flow", brand["flow_authentication"] or "") if brand else None
-    return any(map(proofs.works, [named] if named else catalog.matching("flow", {"designation": "authentication"})))
+def _faults(visitors: Visitors, proofs: Proofs, host: str) -> tuple[str, ...]:
+    """What is wrong with each of the log-ins that this host's visitors may get, "" for nothing."""
+    return tuple(map(proofs.fault, visitors.log_ins(host)))
+
+
+def _lost(was: tuple[str, ...], now: tuple[str, ...]) -> bool:
+    """Whether all log-ins worked and now one does not, or one did and now none does."""
+    return (bool(was) and not any(was) and (not now or any(now))) or (not all(was) and all(now))
+
+
+def _said(visitors: Visitors, proofs: Proofs, host: str) -> Iterator[str]:
+    brand = visitors.brand(host)
+    whose = _whose(brand.domain if brand.pk else "") + (", the default," if brand.default else "")
+    faults = [fault for fault in _faults(visitors, proofs, host) if fault] or ["There is no flow for it."]
+    for fault in faults:
+        yield f"{whose[0].upper()}{whose[1:]} has no log-in left that works. {fault}"
+
+
+def _whose(brand: str) -> str:
+    return f"brand {brand}" if brand and brand != FALLBACK.domain else "a host without a brand"
 
 
 def _waived(before: Catalog, after: Catalog) -> Iterator[str]:
@@ -70,24 +94,3 @@ def _waived(before: Catalog, after: Catalog) -> Iterator[str]:
         was = before.get("stage", stage.pk)
         if stage.fields.get("allow_unauthenticated") and not (was and was.fields.get("allow_unauthenticated")):
             yield f"Stage {stage.name} has allow_unauthenticated: it needs no proof, a name is enough."
-
-
-def _uses(catalog: Catalog) -> Mapping[tuple[str, str], str]:
-    """The flows that brands use, by brand and field. A brand that names no log-in flow uses the first of that designation."""
-    first = next((flow.pk for flow in catalog.matching("flow", {"designation": "authentication"})), None)
-    used: dict[tuple[str, str], str] = {}
-    for brand in catalog.of("brand"):
-        for field in links("brand", ""):
-            flow = brand[field] or (first if field == "flow_authentication" else None)
-            if flow:
-                used[brand.name, field] = flow
-    return used
-
-
-def _default(catalog: Catalog) -> Definition | None:
-    return next(iter(catalog.matching("brand", {"default": True})), None)
-
-
-def _main_brand(catalog: Catalog) -> str:
-    brand = _default(catalog)
-    return f"Brand {brand.name}, the default," if brand else "A host without a brand"

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from services.planner.application.ports import Catalog, Policy
 from services.planner.application.questions import Questions
-from services.planner.domain import defaults
-from services.planner.domain.brands import brand_for, facts_of
 from shared.contracts.definitions import BrandBody, Designation, FlowBody
 from shared.contracts.people import Visitor
 from shared.contracts.planner import FlowLocated, FlowRequested
 from shared.contracts.policy import VerdictReached
+from shared.flows.brands import brand_for, facts_of
+from shared.flows.defaults import choices
 from shared.kernel.clock import Clock
 
 
@@ -34,22 +34,19 @@ class Locator:
             flow = definitions.flow_by_slug(asked.flow)
         elif asked.designation is not None:
             questions = Questions(policy, self.clock, asked.request, asked.session, "", asked.deadline_us)
-            flow = self._named(brand, asked.designation) or await self._first(questions, asked.visitor, asked.designation, verdicts)
+            flow = await self._default(questions, brand, asked.visitor, asked.designation, verdicts)
         slug = None if flow is None else flow.facts.slug
         return FlowLocated(
             request=asked.request, session=asked.session, digest=asked.digest, slug=slug, brand=facts_of(brand), verdicts=tuple(verdicts)
         )
 
-    def _named(self, brand: BrandBody, designation: Designation) -> FlowBody | None:
-        pk = defaults.named_by(brand, designation)
-        return None if pk is None else self.catalog.definitions.flow_by_pk(pk)
-
-    async def _first(
-        self, questions: Questions, visitor: Visitor, designation: Designation, verdicts: list[VerdictReached]
+    async def _default(
+        self, questions: Questions, brand: BrandBody, visitor: Visitor, designation: Designation, verdicts: list[VerdictReached]
     ) -> FlowBody | None:
-        """The first flow whose own policies pass; one whose policies end in an error does not apply."""
-        for flow in defaults.candidates(self.catalog.definitions, designation):
-            if not flow.guard.bindings:
+        """The first flow that applies; one whose own policies end in an error does not."""
+        known = self.catalog.definitions
+        for flow, asked in choices(brand, designation, known.flow_by_pk, known.flows_of, lambda one: bool(one.guard.bindings)):
+            if not asked:
                 return flow
             verdict = await questions.ask("flow", flow.guard, visitor, visitor.user, {}, planned=False)
             verdicts.append(verdict)

@@ -15,12 +15,12 @@ from pydantic import ValidationError
 from services.planner.application.ports import Catalog, Policy
 from services.planner.application.questions import Questions
 from services.planner.domain import requirements, selection
-from services.planner.domain.brands import brand_for, facts_of
 from services.planner.domain.composition import Composer, Missing, UnknownStageType
 from shared.contracts.definitions import BrandBody, FlowBody, StageBinding
 from shared.contracts.people import UserFacts
 from shared.contracts.planner import MAX_STAGES, Plan, PlanMade, PlanRefused, PlanRequested, Refusal
 from shared.contracts.policy import VerdictReached
+from shared.flows.brands import brand_for, facts_of
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.planner.domain.brands import facts_of
 from shared.contracts.definitions import BrandBody, FlowBody, StageBinding, StageBody
 from shared.contracts.model import Plain
 from shared.contracts.planner import Plan, PlannedStage
+from shared.flows.brands import facts_of
 from shared.flows.definitions import Definitions
 from shared.flows.references import Reference, references
 from shared.flows.stage import Stage

@@ -60,6 +60,10 @@ class AuthenticatorValidateStage(Stage[AuthenticatorValidateConfig]):
         "webauthn": ObjectField(required=False),
     }
 
+    def spoils(self, config: AuthenticatorValidateConfig) -> str:
+        """See `Stage.spoils`: nobody has a device yet."""
+        return "denies whoever has no device, and there are none yet" if config.not_configured_action == "deny" else ""
+
     async def challenge(self, run: Run, config: AuthenticatorValidateConfig, do: Effects) -> Challenge | Passed | Denied:
         """See `Stage.challenge`."""
         user = run.pending_user or run.visitor.user

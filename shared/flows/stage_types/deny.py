@@ -21,6 +21,10 @@ class DenyStage(Stage[DenyConfig]):
     verbose_name = "Deny Stage"
     config = DenyConfig
 
+    def spoils(self, config: DenyConfig) -> str:
+        """See `Stage.spoils`."""
+        return "denies whoever comes there"
+
     async def challenge(self, run: Run, config: DenyConfig, do: Effects) -> Challenge | Passed | Denied:
         """See `Stage.challenge`."""
         message = run.context.get("deny_message", config.deny_message)

@@ -21,6 +21,10 @@ class DummyStage(Stage[DummyConfig]):
     verbose_name = "Dummy Stage"
     config = DummyConfig
 
+    def spoils(self, config: DummyConfig) -> str:
+        """See `Stage.spoils`."""
+        return "fails for whoever comes there" if config.throw_error else ""
+
     async def challenge(self, run: Run, config: DummyConfig, do: Effects) -> Challenge | Passed | Denied:
         """See `Stage.challenge`."""
         if config.throw_error:

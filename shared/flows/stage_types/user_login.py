@@ -1,7 +1,7 @@
 """The stage that makes the browser the pending user's (stages reference 3.3; observed-behaviour 34)."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import field_validator
 from pydantic_core import PydanticCustomError
@@ -12,6 +12,8 @@ from shared.flows.effects import Answer, Effects
 from shared.flows.fields import BooleanField, Field
 from shared.flows.orders import LogIn
 from shared.flows.stage import Challenge, Denied, Outcome, Passed, Run, Stage, StageConfig, StageFailed, denied_for
+
+_SHORTEST_US: Final = 60_000_000
 
 
 class UserLoginConfig(StageConfig):
@@ -49,6 +51,11 @@ class UserLoginStage(Stage[UserLoginConfig]):
     config = UserLoginConfig
     fields: ClassVar[Mapping[str, Field]] = {"remember_me": BooleanField()}
     needs = LogIn.needs
+
+    def spoils(self, config: UserLoginConfig) -> str:
+        """See `Stage.spoils`: what is over before a page is read is no login."""
+        lasts_us = microseconds(config.session_duration)
+        return f"logs in for less than a minute ({config.session_duration})" if 0 < lasts_us < _SHORTEST_US else ""
 
     async def challenge(self, run: Run, config: UserLoginConfig, do: Effects) -> Challenge | Passed | Denied:
         """See `Stage.challenge`."""

@@ -43,6 +43,24 @@ entries:
     identifiers: {target: !KeyOf flow, stage: !KeyOf in, order: 0}
 """
 
+ANOTHER_FIRST = b"""
+version: 1
+entries:
+  - model: authentik_flows.flow
+    identifiers: {slug: aaa}
+    attrs: {name: n, title: t, designation: authentication}
+  - model: authentik_brands.brand
+    identifiers: {domain: authentik-default}
+    attrs: {flow_authentication: null}
+"""
+NO_FLOW_OF_ITS_OWN = b"""
+version: 1
+entries:
+  - model: authentik_brands.brand
+    identifiers: {domain: authentik-default}
+    attrs: {flow_authentication: null}
+"""
+
 
 class Site:
     """The shipped flows, and what an administrator's client does to them."""
@@ -132,3 +150,27 @@ async def test_a_file_that_takes_the_proof_is_refused_whole_unless_forced(site: 
 async def test_a_new_flow_of_a_file_is_only_warned_of(site: Site) -> None:
     lines = await Applying(site.store, new_pk).apply("ann", [File("a.yaml", A_NAME_ALONE)])
     assert len([line for line in lines if line.startswith("warning: ")]) == 2
+
+
+async def test_the_flow_that_visitors_would_get_then_is_judged_by_file_and_over_http(site: Site) -> None:
+    applying, before = Applying(site.store, new_pk), await site.store.catalog()
+    with pytest.raises(WayInLost, match=r"Brand authentik-default, the default, has no log-in left that works\. Flow aaa has no stages"):
+        await applying.apply("ann", [File("a.yaml", ANOTHER_FIRST)])
+    assert (await site.store.catalog()).definitions == before.definitions
+    await applying.apply("ann", [File("a.yaml", NO_FLOW_OF_ITS_OWN)])
+    flow = {"name": "n", "slug": "aaa", "title": "t", "designation": "authentication"}
+    status, body, _ = await site("POST", "flows/instances/", flow)
+    assert (status, body["code"]) == (409, "E_WAY_IN")
+    assert "Flow aaa has no stages" in body["places"][0]
+    assert (await site("GET", "flows/instances/aaa/"))[0] == 404
+    assert (await site("POST", "flows/instances/?force=true", flow))[0] == 201
+
+
+async def test_a_wall_before_the_login_is_refused_over_http(site: Site) -> None:
+    _, flow, _ = await site("GET", "flows/instances/default-authentication-flow/")
+    _, stage, _ = await site("POST", "stages/deny/", {"name": "closed"})
+    bound = {"target": flow["pk"], "stage": stage["pk"], "order": 5}
+    status, body, _ = await site("POST", "flows/bindings/", bound)
+    assert (status, body["code"]) == (409, "E_WAY_IN")
+    assert "closed (order 5) denies whoever comes there" in body["places"][0]
+    assert (await site("POST", "flows/bindings/?force=true", bound))[0] == 201

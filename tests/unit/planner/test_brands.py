@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.planner.domain.brands import FALLBACK, brand_for, facts_of, hostname
+from shared.flows.brands import FALLBACK, brand_for, facts_of, hostname
 from tests.unit.planner.support import brand
 
 DEFAULT = brand("authentik-default", default=True)
