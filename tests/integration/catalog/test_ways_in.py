@@ -119,6 +119,25 @@ async def test_force_is_said_clearly(site: Site, flag: str) -> None:
     assert (status, body) == (400, {"force": ["Must be a valid boolean."]})
 
 
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("force=true&force=false", "force"),
+        ("force=false&force=true", "force"),
+        ("force=true&force=true", "force"),
+        ("force=true&end_runs=false&end_runs=true", "end_runs"),
+        ("force=true&%65nd_runs=true&end_runs=false", "end_runs"),
+    ],
+)
+async def test_what_is_said_twice_is_done_by_nobody(site: Site, query: str, named: str) -> None:
+    place = await site.stage("password")
+    for method, path in (("DELETE", f"{place}?{query}"), ("POST", f"stages/deny/?{query}")):
+        status, body, _ = await site(method, path, {"name": "new"} if method == "POST" else None)
+        assert (status, body) == (400, {named: ["Only one value is allowed."]})
+    assert (await site("GET", place))[0] == 200
+    assert (await site("GET", "stages/all/?name=new"))[1]["results"] == []
+
+
 async def test_a_flow_of_nobodys_is_only_warned_of_and_its_names_are_safe_in_a_header(site: Site) -> None:
     name = "log in\r\nSet-Cookie: x=1; ü 100%"
     _, flow, _ = await site("POST", "flows/instances/", {"name": "n", "slug": "z", "title": "t", "designation": "authentication"})

@@ -123,6 +123,30 @@ def test_scalars_are_as_in_json() -> None:  # B21, B22
     assert [type(one) for one in found[13:16]] == [float, int, int]
 
 
+LONG = "9" * 5_000
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (f"version: {LONG}\nentries: []", "f.yaml:1:1"),
+        (f"version: 1\nentries:\n- {{{STAGE}, attrs: {{throw_error: {LONG}}}}}", "f.yaml:3:3"),
+        (f"version: 1\nentries:\n- {{{STAGE}, attrs: {{throw_error: -{LONG}}}}}", "f.yaml:3:3"),
+        (f"version: 1\nentries:\n- {{{STAGE}, attrs: {{throw_error: [{LONG}]}}}}", "f.yaml:3:3"),
+        (f"version: 1\nentries:\n- {{{STAGE}, id: {LONG}, attrs: {{throw_error: 1e{LONG}}}}}", "f.yaml:3:3"),
+    ],
+)
+def test_a_number_of_thousands_of_digits_is_refused_with_its_place(importing: Importing, text: str, place: str) -> None:
+    refused = importing.refused(text)
+    assert str(refused.place) == place
+    assert len(str(refused)) < 1_000
+
+
+def test_a_number_of_thousands_of_digits_is_a_text_as_one_of_twenty_is() -> None:
+    numbers = ["9" * 20, LONG, f"-{LONG}", f"1.{LONG}", f"1e{LONG}", f"1e-{LONG}"]
+    assert read(f"[{', '.join(numbers)}]".encode(), "f", frozenset()) == numbers
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -1,11 +1,13 @@
 """JSON in and out, as authentik's API reads and writes it."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
 from aiohttp import web
+from multidict import MultiMapping
 
 from services.catalog.domain.problems import Invalid, non_field
 from shared.kernel.errors import SluiceError
@@ -61,8 +63,17 @@ async def fields_of(request: web.Request) -> Mapping[str, Any]:
     return value
 
 
+def check_single(query: MultiMapping[str]) -> None:
+    """`Invalid` for a parameter that comes twice: which of them would count? (security reference 7.1, H34)"""
+    # Over its items, where a name comes as often as it was sent: over its names it comes once.
+    doubled = sorted(name for name, times in Counter(name for name, _ in query.items()).items() if times > 1)
+    if doubled:
+        raise Invalid({doubled[0][:100]: ["Only one value is allowed."]})
+
+
 def flag(request: web.Request, name: str) -> bool:
-    """A yes or no in the query, no where it is absent; `Invalid` for anything that is neither."""
+    """A yes or no in the query, no where it is absent; `Invalid` for anything that is neither, or if a parameter comes twice."""
+    check_single(request.query)
     given = request.query.get(name, "false").lower()
     if given not in _FLAGS:
         raise Invalid({name: ["Must be a valid boolean."]})

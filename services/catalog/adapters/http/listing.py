@@ -1,6 +1,5 @@
 """Lists: filters, search, order and pages of the query string. What is unknown is ignored, as recorded (flow-engine 7.1)."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
@@ -9,7 +8,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 from multidict import MultiMapping
 from pydantic import BaseModel
 
-from services.catalog.adapters.http.bodies import Stopped
+from services.catalog.adapters.http.bodies import Stopped, check_single
 from services.catalog.domain.definitions import Catalog, Definition
 from services.catalog.domain.problems import Invalid
 from services.catalog.domain.validation import is_uuid
@@ -38,10 +37,7 @@ def selected(
     catalog: Catalog, found: Sequence[Definition], listing: Listing, model: type[BaseModel], query: MultiMapping[str]
 ) -> list[Definition]:
     """Those that the query asks for, in its order; `Invalid` for values that the fields of their `model` cannot have."""
-    # Over its items, where a name comes as often as it was sent: over its names it comes once.
-    doubled = sorted(name for name, times in Counter(name for name, _ in query.items()).items() if times > 1)
-    if doubled:  # security reference 7.1, H34
-        raise Invalid({doubled[0][:100]: ["Only one value is allowed."]})
+    check_single(query)
     asked = dict(query)
     problems = {name: text for name, value in asked.items() if value and (text := _problem(catalog, listing, model, name, value))}
     if problems:

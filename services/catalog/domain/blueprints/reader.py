@@ -5,7 +5,6 @@ aliases and their anchors, `<<`, directives, a second document or a tag that we 
 reference 7.2, B1-B7, B20-B26, B35). Scalars follow JSON: `no`, `012`, `1:30` and dates are texts.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -194,7 +193,7 @@ def _plain(text: str) -> Any:
     if _INTEGER.match(text) and text != "-0":
         return int(text)
     if _NUMBER.match(text):
-        number = json.loads(text)
-        # A number that would be written differently stays the text that it is: a version `1.10`, a code `1e400`.
-        return number if isinstance(number, float) and repr(number) == text else text
+        # A number that would be written differently stays the text that it is: a version `1.10`, a code `1e400`, a thousand digits.
+        number = float(text)
+        return number if repr(number) == text else text
     return text
