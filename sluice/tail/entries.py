@@ -11,6 +11,7 @@ from shared.contracts.messages import MESSAGES, codec_of
 from shared.contracts.sessions import SessionAdvanced
 from shared.contracts.topics import SESSIONS, TOPICS
 from shared.messaging.log import Record
+from sluice.tail.seen import SeenIds
 
 REMOVED: Final = "(removed)"
 UNREADABLE: Final = "(unreadable)"
@@ -20,7 +21,7 @@ UNREADABLE: Final = "(unreadable)"
 class Entry:
     """One event. `step` is what all events of one transition share, `number` its place among them, from 0.
 
-    `envelope` is None where the record has none.
+    `envelope` is None where the record has none. `repeat`: a record with its id was there before, so nothing happened again.
     """
 
     record: Record
@@ -29,6 +30,7 @@ class Entry:
     facts: dict[str, Any] = field(default_factory=dict)
     step: dict[str, Any] = field(default_factory=dict)
     number: int = 0
+    repeat: bool = False
 
 
 class Entries:
@@ -37,6 +39,7 @@ class Entries:
     def __init__(self, topic: str) -> None:
         self._topic = topic
         self._codec = codec_of(MESSAGES[topic][0])
+        self._seen = SeenIds()
         self._accepted = AcceptedTransitions() if topic == SESSIONS else None
 
     def of(self, record: Record) -> Iterator[Entry]:
@@ -56,7 +59,7 @@ class Entries:
         if isinstance(body, SessionAdvanced):
             yield from _events(record, envelope, body)
         else:
-            yield Entry(record, envelope, envelope.type, body.model_dump())
+            yield Entry(record, envelope, envelope.type, body.model_dump(), repeat=self._seen.is_repeat(envelope.id))
 
 
 def _events(record: Record, envelope: Envelope, body: SessionAdvanced) -> Iterator[Entry]:

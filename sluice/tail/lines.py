@@ -23,8 +23,9 @@ def for_people(entry: Entry) -> str:
     subject = envelope.subject if envelope else (entry.record.key or b"?").decode(errors="replace")
     version = f" v{envelope.subject_version}" if envelope and envelope.subject_version is not None else ""
     step = {**entry.step, **entry.step.get("given", {})} if entry.number == 0 else {}
+    repeat = " (repeat)" if entry.repeat else ""
     facts = [*_facts(entry.facts), *_facts({name: step.get(name) for name in STEP})]
-    return shown(f"{_time(entry)} {subject}{version} {entry.name}  {' '.join(facts)}".rstrip())
+    return shown(f"{_time(entry)} {subject}{version} {entry.name}{repeat}  {' '.join(facts)}".rstrip())
 
 
 def for_programs(entry: Entry) -> str:
@@ -38,6 +39,7 @@ def for_programs(entry: Entry) -> str:
         "key": (record.key or b"").decode(errors="replace"),
         "event": entry.name,
         "n": entry.number,
+        "repeat": entry.repeat,
         "facts": entry.facts,
     }
     if entry.step:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from shared.contracts.codec import encode
 from shared.contracts.directory import UserChanged
@@ -18,8 +19,11 @@ from shared.contracts.topics import DIRECTORY_EVENTS, PLAN_REQUESTS, SESSIONS, T
 from shared.kernel.ids import new_session_id
 from shared.messaging.embedded import EmbeddedLog
 from shared.messaging.log import Message
+from sluice.cli import app
 from sluice.data_folder import DataFolder
 from sluice.tail.command import tail
+from sluice.tail.entries import UNREADABLE
+from sluice.tail.seen import SeenIds
 from tests.fixtures_patience import PATIENT_S
 
 ALICE, BOB = new_session_id(3), new_session_id(7)
@@ -142,6 +146,50 @@ def test_what_comes_is_followed_while_it_is_written(folder: DataFolder, capsys: 
         return names
 
     assert asyncio.run(both()) == ["run.cancelled"]
+
+
+def said(subject: str, id: str, topic: str = DIRECTORY_EVENTS) -> Message:
+    return message(topic, subject, 0, UserChanged(user=1, what="logged_in", at_us=1), id=id)
+
+
+def test_a_record_that_was_copied_is_shown_as_the_repeat_that_it_is(
+    written: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(said("1", "a"), said("2", "b"), said("1", "a"), said("1", "c"), said("1", "a"), said("2", "b"))
+    repeats = [False, False, True, False, True, True]
+    assert ["user.changed (repeat)" in line for line in shown(capsys, DIRECTORY_EVENTS)] == repeats
+    assert [json.loads(line)["repeat"] for line in shown(capsys, DIRECTORY_EVENTS, as_json=True)] == repeats
+
+
+def test_a_copy_is_told_by_what_came_before_the_newest_lines(written: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    written(said("1", "a"), said("2", "b"), said("1", "a"))
+    (line,) = shown(capsys, DIRECTORY_EVENTS, newest=1)
+    assert "(repeat)" in line
+
+
+def test_what_cannot_be_believed_makes_no_repeat_of_what_can(written: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    good = said("1", "a")
+    written(Message(DIRECTORY_EVENTS, 0, b"1", b"\xc1", good.headers), good)  # somebody was quicker, with the id of the true one
+    forged, fine = shown(capsys, DIRECTORY_EVENTS)
+    assert UNREADABLE in forged
+    assert "(repeat)" not in forged + fine
+
+
+def test_ids_are_remembered_up_to_a_number_the_newest_of_them() -> None:
+    ids = SeenIds(3)
+    assert [ids.is_repeat(id) for id in "abcab"] == [False, False, False, True, True]
+    assert not ids.is_repeat("d")  # c goes: it was not met again
+    assert [ids.is_repeat(id) for id in "abd"] == [True] * 3
+    assert not ids.is_repeat("c")
+    assert len(ids) == 3
+
+
+@pytest.mark.parametrize("lines", ["99999999999999999999", "9223372036854775808", "1000001", "-1", "1e3"])
+def test_a_number_of_lines_that_nobody_can_mean_is_refused_by_its_option(lines: str) -> None:
+    told = CliRunner().invoke(app, ["tail", SESSIONS, "-n", lines])
+    assert told.exit_code == 2
+    assert "--lines" in told.output
+    assert not isinstance(told.exception, OverflowError)
 
 
 @pytest.mark.parametrize(
