@@ -4,6 +4,7 @@
 processes what happens to them in the field: kill, stop, continue, one more.
 """
 
+import argparse
 import http.client
 import json
 import os
@@ -30,6 +31,11 @@ READY_TIMEOUT: Final = 120.0  # s; a test machine may be busy with other things
 TOPICS_TIMEOUT: Final = 60.0  # s
 PROBE_TIMEOUT: Final = 1.0  # s
 WATCH: Final = 0.5  # s between two looks at the processes
+WHAT: Final = (
+    "Start Kafka, PostgreSQL and the four services on this machine, each a process of its own, say where to log in, and stop all of it "
+    "at Ctrl-C. Data, keys, passwords and logs are in data/cluster and stay. Ports are 9000 to 9003 and 9092 where they are free. "
+    "Takes no arguments; `make cluster` is the same."
+)
 READY_PATH: Final = "/-/health/ready/"
 
 
@@ -225,6 +231,7 @@ class Cluster:
 
 def main() -> None:
     """Run a cluster in `data/cluster` until Ctrl-C or until one of its processes ends by itself."""
+    argparse.ArgumentParser(prog="python -m deploy.cluster", description=WHAT).parse_args()
     lacking = missing()
     if lacking:
         sys.exit(f"make cluster needs Kafka: {lacking}")

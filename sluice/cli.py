@@ -86,10 +86,12 @@ def tail(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="Such as executor.sessions.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
     from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Everything that the topic still holds.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the newest events without --from-beginning.")] = 20,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=0, max=1_000_000, help="How many of the newest events without --from-beginning.")
+    ] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Print a topic, decoded, one line an event. Of executor.sessions only accepted transitions.
+    """Print a topic, decoded, one line an event. Of executor.sessions only accepted transitions; elsewhere a copy is marked (repeat).
 
     Reads the Kafka of SLUICE_KAFKA, or else the log in SLUICE_DATA, also while `sluice up` runs.
     """
@@ -269,7 +271,9 @@ def keys_accept_secret() -> None:
 def keys_rotate(
     folder: KeysFolder,
     service: Annotated[ServiceName, typer.Argument(help="Whose key.")],
-    overlap: Annotated[int, typer.Option(min=0, help="Seconds for which the key of before still counts; 0 if somebody has it.")] = 3600,
+    overlap: Annotated[
+        int, typer.Option(min=0, max=31_536_000, help="Seconds for which the key of before still counts; 0 if somebody has it.")
+    ] = 3600,
 ) -> None:
     """Give a service a new signing key. Restart it then; readers learn of the new key by themselves."""
     from sluice.keys import rotate

@@ -58,7 +58,8 @@ def rotate(folder: Path, service: Service, overlap_s: int = OVERLAP_S, clock: Cl
     # Readers know the new key before anything is signed by it.
     _write_trusted(folder, [*kept, made])
     fresh.rename(path)
-    _say(service, f"made; restart it within {overlap_s} s", made.public.public_bytes_raw())
+    restart = f"within {overlap_s} s" if overlap_s else "at once: what it writes until then is refused"
+    _say(service, f"made; restart it {restart}", made.public.public_bytes_raw())
 
 
 def _ending(key: TrustedKey, end_s: int) -> TrustedKey:

@@ -108,7 +108,17 @@ def test_the_command_line_says_what_it_made(tmp_path: Path) -> None:
     assert [line.split()[0] for line in made.output.splitlines()] == list(SERVICES)
     rotated = runner.invoke(app, ["keys", "rotate", str(tmp_path / "k"), "catalog", "--overlap", "5"])
     assert (rotated.exit_code, "restart it within 5 s" in rotated.output) == (0, True)
-    assert "PRIVATE" not in made.output + rotated.output
+    at_once = runner.invoke(app, ["keys", "rotate", str(tmp_path / "k"), "catalog", "--overlap", "0"])
+    assert at_once.output.endswith("restart it at once: what it writes until then is refused\n")
+    assert "PRIVATE" not in at_once.output + made.output + rotated.output
+
+
+@pytest.mark.parametrize("overlap", ["99999999999999999999", "1099511627776", "31536001", "-1", "1e3"])
+def test_an_overlap_that_no_reader_would_take_changes_nothing(folder: Path, overlap: str) -> None:
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    refused = CliRunner().invoke(app, ["keys", "rotate", str(folder), "planner", "--overlap", overlap])
+    assert (refused.exit_code, "--overlap" in refused.output) == (2, True)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 def _deleted(path: Path) -> None:
