@@ -17,6 +17,7 @@ from shared.web.forgery import OTHER, Sender, Standing, advice
 
 TIMEOUT_S: Final = 10.0
 LOGIN: Final = "/flows/-/default/authentication/"
+NO_FLOW: Final = "/if/flow/doctor-asks-for-none/"  # its page too has a token, and the token's cookie
 STRANGER: Final = "stranger.invalid"
 CLAIMS: Final[Mapping[str, str]] = {
     "X-Forwarded-For": "192.0.2.77",
@@ -99,9 +100,12 @@ def findings(there: Place, base: str, ask: Ask) -> Iterator[Finding]:
     """All that is good or wrong, in the order in which one would mend it."""
     first = ask(base + seen.PATH, {})
     if first.status == 421:
-        yield Finding(False, f"Sluice does not serve the host {there.authority}", f"SLUICE_ALLOWED_HOSTS={there.host}")
+        yield Finding(False, f"Sluice does not serve the host {there.authority}", f"add {there.host} to SLUICE_ALLOWED_HOSTS")
         return
     told = first.json()
+    if base and _is_our_404(first):
+        yield Finding(False, f"Sluice answers at {there}, and knows nothing of {base}", f"SLUICE_PATH={base}")
+        return
     if first.status != 200 or not isinstance(told, dict) or "origin" not in told:
         raise Unreachable(f"{there}{base}: status {first.status}, and not as Sluice answers; does the front send {base}{seen.PATH} to it?")
     yield _origin(there, told)
@@ -109,7 +113,7 @@ def findings(there: Place, base: str, ask: Ask) -> Iterator[Finding]:
     yield Finding(True, f"your address, as Sluice sees it, is {told['address']} (front: {told['front']})")
     yield from (Finding(False, "the front writes a header that cannot be read", code) for code in told["unread"])
     yield from _strangers(there, base, told, ask)
-    yield from _over_tls(there, base, ask)
+    yield from _over_tls(there, base, told, ask)
     yield _ready(base, ask)
 
 
@@ -151,23 +155,54 @@ def _believed(told: Any) -> Any:
     return {name: told.get(name) for name in ("origin", "path", "address", "unread")} if isinstance(told, dict) else None
 
 
-def _over_tls(there: Place, base: str, ask: Ask) -> Iterator[Finding]:
+def _is_our_404(answer: Answer) -> bool:
+    told = answer.json()
+    is_problem = answer.headers.get("content-type", "").startswith("application/problem+json")
+    return answer.status == 404 and is_problem and isinstance(told, dict) and told.get("error") == "not_found" and "correlation_id" in told
+
+
+def _over_tls(there: Place, base: str, told: Mapping[str, Any], ask: Ask) -> Iterator[Finding]:
     if there.scheme != "https":
         yield Finding(False, "plain HTTP: passwords and cookies can be read on the way", "TLS at the front")
         return
-    page = ask(base + LOGIN, {})
-    where = page.headers.get("location", "")
-    if page.status == 302 and where.startswith("/"):
-        page = ask(where, {})
-    open_cookies = [line.partition("=")[0] for line in page.cookies if "; Secure" not in line]
+    page, cookies = _log_in(base, ask)
+    hidden = _hides_scheme(told)
+    open_cookies = [line.partition("=")[0] for line in cookies if "; secure" not in line.lower()]
     if open_cookies:
-        yield Finding(False, f"cookies without Secure: {', '.join(open_cookies)}", "X-Forwarded-Proto of the front")
-    else:
+        yield Finding(False, f"cookies without Secure: {', '.join(open_cookies)}", hidden or "X-Forwarded-Proto of the front")
+    elif cookies:
         yield Finding(True, "cookies are Secure")
+    else:
+        yield Finding(
+            False, f"no page set a cookie (the last had status {page.status}): nothing is known of Secure", "Set-Cookie of the front"
+        )
     if there.host == "localhost":
         return  # the whole machine's name
     has_hsts = "strict-transport-security" in page.headers
-    yield Finding(has_hsts, f"Strict-Transport-Security is {'sent' if has_hsts else 'not sent'}", "" if has_hsts else "SLUICE_HSTS_MAX_AGE")
+    why = "" if has_hsts else hidden or "SLUICE_HSTS_MAX_AGE"
+    yield Finding(has_hsts, f"Strict-Transport-Security is {'sent' if has_hsts else 'not sent'}", why)
+
+
+def _log_in(base: str, ask: Ask) -> tuple[Answer, tuple[str, ...]]:
+    """The page of the log-in, or where there is none that of no flow; and all cookies on the way."""
+    page = ask(base + LOGIN, {})
+    cookies = page.cookies
+    where = page.headers.get("location", "")
+    if page.status == 302 and where.startswith("/"):
+        page = ask(where, {})
+        cookies += page.cookies
+    if not cookies:
+        page = ask(base + NO_FLOW, {})
+        cookies = page.cookies
+    return page, cookies
+
+
+def _hides_scheme(told: Mapping[str, Any]) -> str:
+    """What to change if Sluice believes that browsers come by plain HTTP."""
+    if str(told["origin"]).startswith("https:"):
+        return ""
+    header = "X-Forwarded-Proto of the front"
+    return header if told["front"] == "trusted" else f"SLUICE_TRUSTED_PROXIES={told['address']}, and {header}"
 
 
 def _ready(base: str, ask: Ask) -> Finding:

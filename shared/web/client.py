@@ -20,6 +20,8 @@ from shared.web.forwarded import Address, Said, Source, normal
 
 Network = IPv4Network | IPv6Network
 
+_TO_ADD = ("For the administrator: this host is not among those that are answered. If it should be, add it to SLUICE_ALLOWED_HOSTS.",)
+
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -86,7 +88,8 @@ class Clients:
 
     def _served(self, asked: Place) -> str:
         if self._hosts and not self._hosts & {Authority(asked.host, None), Authority(asked.host, asked.port)}:
-            raise Refusal(421, "host_unknown", size=len(asked.host))
+            facts = {"host": asked.authority, "change": "SLUICE_ALLOWED_HOSTS"}  # the canonical form: letters, digits and signs of names
+            raise Refusal(421, "host_unknown", size=len(asked.host), facts=facts, told=_TO_ADD)
         return asked.authority
 
     def _is_trusted(self, address: Address) -> bool:

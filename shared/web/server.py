@@ -9,7 +9,7 @@ import logging
 import secrets
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
@@ -94,6 +94,8 @@ class _Connection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        if self._keepalive_handle is not None:  # it would be first by a moment, and write no record
+            self._keepalive_handle.cancel()
         self._watch()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -102,7 +104,8 @@ class _Connection(RequestHandler):
         super().connection_lost(exc)
 
     def _watch(self) -> None:
-        """Close a connection that has sent no whole head between two looks, half the deadline apart."""
+        """Close a connection that has sent no whole head between two looks, the deadline apart; for later heads aiohttp's own
+        keep-alive, which is as long, is first."""
         if self.transport is None:
             return
         if self._current_request is None and self._seen == self._request_count:
@@ -110,8 +113,8 @@ class _Connection(RequestHandler):
                 self._records.record("head_too_slow")
             self.transport.abort()
             return
-        self._seen = self._request_count
-        self._head_timer = self._loop.call_later(self._head_s / 2, self._watch)
+        self._seen = self._request_count if self._current_request is None else -1  # what is answered now ends any time
+        self._head_timer = self._loop.call_later(self._head_s, self._watch)
 
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -130,7 +133,10 @@ class _Connection(RequestHandler):
     async def finish_response(
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send only what we made: aiohttp answers an `Expect` by itself, with what came and with its own name."""
+        """Send only what we made: aiohttp answers an `Expect` by itself, with what came and with its own name. And as what we
+        speak: it repeats any version that was asked with, `HTTP/2.0` too (RFC 9110 §2.5)."""
+        if request.version not in (HttpVersion10, HttpVersion11):
+            request._cache["version"] = HttpVersion11
         if not resp.prepared and "Server" not in resp.headers:
             refusal = Refusal(417, "expectation", close=True) if resp.status == 417 else Refusal(resp.status, "http", close=True)
             self._records.record(refusal.error)

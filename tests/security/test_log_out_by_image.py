@@ -17,6 +17,9 @@ UNASKED: dict[str, dict[str, str]] = {
     **{f"{site}: {dest}": {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": dest} for site, dest in product(
         ("same-site", "same-origin", "none"), ("image", "iframe", "frame", "script", "style", "font", "video", "audio", "track", "embed", "object", "manifest"),
     )},
+    "a sibling's link": {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1"},
+    "a sibling's script that navigates": {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
+    "a sibling's, not said how": {"Sec-Fetch-Site": "same-site"}, "a sibling's in other letters": {"Sec-Fetch-Site": "Same-Site ", "Sec-Fetch-Mode": "navigate"},
     "a frame that navigates": {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
     "a prefetch": {"Sec-Purpose": "prefetch", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty"},
     "a prerender": {"Sec-Purpose": "prefetch;prerender", "Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
@@ -30,7 +33,6 @@ WANTED: dict[str, dict[str, str]] = {
     "an API's client": {},
     "typed": {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
     "our own link": {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1"},
-    "a sibling's link": {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
     "our own script": {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"},
 }
 

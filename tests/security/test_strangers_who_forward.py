@@ -89,6 +89,22 @@ class TestHosts:
         assert (await send(rig.address, get(forwarded, host=b"Host: auth.example\r\n"))).status == 421
         assert rig.worker.steps == []
 
+    @pytest.mark.parametrize(
+        ("claim", "told"),
+        [
+            ("EVIL.example.", "evil.example"),
+            ("evil.example:81", "evil.example:81"),
+            ("b\u00fccher.example", "xn--bcher-kva.example"),
+            ("[0:0::1]", "[::1]"),
+        ],
+    )
+    async def test_the_administrator_learns_which_and_what_to_change(self, rig: Rig, claim: str, told: str) -> None:
+        answer = await send(rig.address, get(b"Accept: text/html", target=PAGE.encode(), host=f"Host: {claim}\r\n".encode()))
+        assert (answer.status, b"SLUICE_ALLOWED_HOSTS" in answer.body) == (421, True)
+        assert claim.encode() not in answer.body
+        [facts] = rig.records.facts
+        assert (rig.records.kinds, facts["host"], facts["change"]) == (["host_unknown"], told, "SLUICE_ALLOWED_HOSTS")
+
 
 async def test_no_header_of_anybody_makes_a_cookie_secure_that_a_browser_would_drop(rig: Rig, browser: Browser) -> None:
     answer = await browser.send("GET", PAGE, {"X-Forwarded-Proto": "https"})

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -110,6 +111,19 @@ class TestSlow:
         assert answer.status == 0
         assert rig.records.kinds == ["head_too_slow"]
 
+    async def test_a_head_has_as_long_as_is_promised(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop, waits = asyncio.get_running_loop(), list[float]()
+        later = loop.call_later
+
+        def noted(delay: float, callback: Any, *arguments: Any, **more: Any) -> asyncio.TimerHandle:
+            if getattr(callback, "__name__", "") == "_watch":
+                waits.append(delay)
+            return later(delay, callback, *arguments, **more)
+
+        monkeypatch.setattr(loop, "call_later", noted)
+        assert (await send(rig.address, get(target=b"/-/health/live/"))).status == 200
+        assert waits == [1.0]
+
     async def test_a_connection_without_a_next_request_is_closed(self, rig: Rig) -> None:
         reader, writer = await asyncio.open_connection(*rig.address)
         writer.write(get(target=b"/-/health/live/"))
@@ -181,3 +195,10 @@ async def test_without_trusted_proxies_nobody_says_who_they_are(rig: Rig) -> Non
     await send(rig.address, get(b"X-Forwarded-For: 6.6.6.6", b"X-Forwarded-Proto: https", b"X-Forwarded-Host: evil.example"))
     step = rig.worker.steps[0]
     assert (step.address, step.secure, step.host) == ("127.0.0.1", False, "localhost")
+
+
+@pytest.mark.parametrize("version", ["2.0", "0.9", "1.1"])
+@pytest.mark.parametrize("target", ["/-/health/live/", "/nothing", "/if/flow/x/"])
+async def test_we_speak_our_own_version(rig: Rig, version: str, target: str) -> None:
+    answer = await send(rig.address, f"GET {target} HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
+    assert answer.head.startswith("HTTP/1.1 ")

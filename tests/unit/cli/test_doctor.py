@@ -86,7 +86,53 @@ def test_cookies_hsts_readiness_and_unread_headers() -> None:
 
 def test_a_host_that_is_not_served_ends_it() -> None:
     [finding] = wrong(lambda path, headers: Answer(421))
-    assert finding.change == "SLUICE_ALLOWED_HOSTS=auth.example"
+    assert finding.change == "add auth.example to SLUICE_ALLOWED_HOSTS"
+
+
+def test_a_path_of_which_sluice_knows_nothing() -> None:
+    ours = Answer(404, {"content-type": "application/problem+json"}, b'{"error":"not_found","correlation_id":"0","status":404}')
+    [finding] = wrong(lambda path, headers: ours, "https://auth.example/auth")
+    assert finding.change == "SLUICE_PATH=/auth"
+    for other in (
+        Answer(404, {"content-type": "text/html"}, ours.body),
+        Answer(404, ours.headers, b"{}"),
+        Answer(404, ours.headers, b"[]"),
+    ):
+        with pytest.raises(Unreachable):
+            wrong(lambda path, headers, other=other: other, "https://auth.example/auth")  # type: ignore[misc]
+
+
+HSTS = {"strict-transport-security": "max-age=1"}
+
+
+@pytest.mark.parametrize(
+    ("cookies", "good"),
+    [((), False), (("a=x",), False), (("a=x; Secure", "b=y; Path=/"), False), (("a=x; Secure", "b=y; Path=/; secure"), True)],
+)
+def test_cookies_are_called_secure_only_if_there_were_any(cookies: tuple[str, ...], good: bool) -> None:
+    found = wrong(front(page=Answer(200, HSTS, b"", cookies)))
+    assert (found == [], any("ookie" in one.text for one in found)) == (good, not good)
+
+
+def test_a_page_that_sets_a_cookie_is_looked_for() -> None:
+    pages = {
+        "/flows/-/default/authentication/": Answer(302, {**HSTS, "location": "/if/flow/log-in/"}),
+        "/if/flow/log-in/": Answer(200, HSTS),
+    }
+    bare = front(page=Answer(404, HSTS, b"", ("authentik_csrf=x; Path=/",)))
+    found = wrong(lambda path, headers: pages[path] if path in pages else bare(path, headers))
+    assert [one.text for one in found] == ["cookies without Secure: authentik_csrf"]
+
+
+@pytest.mark.parametrize(
+    ("front_is", "change"),
+    [("none", "SLUICE_TRUSTED_PROXIES=172.18.0.2"), ("not trusted", "SLUICE_TRUSTED_PROXIES=172.18.0.2"), ("trusted", "X-Forwarded-Proto")],
+)
+def test_a_hidden_scheme_is_the_cause_of_all_that_follows_from_it(front_is: str, change: str) -> None:
+    told = {"origin": "http://auth.example", "front": front_is, "address": "172.18.0.2"}
+    found = wrong(front({**GOOD, **told}, page=Answer(200, {}, b"", ("a=x",))))
+    assert len(found) == 3
+    assert all(one.change.startswith(change) for one in found)
 
 
 @pytest.mark.parametrize(

@@ -122,17 +122,17 @@ class Visits:
 
 
 def _unasked(request: web.Request) -> bool:
-    """Whether a browser asks on behalf of another site, ahead of time, or for a picture, a frame or the like of it.
+    """Whether a browser asks on behalf of another place, a sibling's too, ahead of time, or for a picture, a frame or the like of it.
 
     Fetch metadata (W3C), the headers of prefetches, and what an older browser says it wants to have; what sends none of these, an
     API's client, has to be taken at its word.
     """
-    site, mode, dest = (request.headers.get(f"Sec-Fetch-{name}", "").lower() for name in ("Site", "Mode", "Dest"))
+    site, dest = (request.headers.get(f"Sec-Fetch-{name}", "").strip().lower() for name in ("Site", "Dest"))
     if any(word in request.headers.get(name, "").lower() for name in _PURPOSES for word in ("prefetch", "prerender", "preview")):
         return True
     if request.headers.get("Accept", "").lower().startswith(_NO_DOCUMENTS):
         return True
-    return site == "cross-site" or dest not in ("", "document", "empty") or (site == "same-site" and mode not in ("", "navigate"))
+    return site in ("cross-site", "same-site") or dest not in ("", "document", "empty")
 
 
 def plain(text: str) -> str:
