@@ -53,7 +53,7 @@ async def serve(stack: AsyncExitStack, settings: CommonSettings, folder: DataFol
     ]
     for service in services:  # who is asked comes before who asks
         await process.started(stack, service)
-    listener = Listener(services, settings, clock)
+    listener = Listener(services, settings, clock, log.lacking)
     await process.started(stack, listener)
     await _until_ready(services)
     # the last thing before it is told, so that no failure can swallow the password

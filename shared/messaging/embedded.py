@@ -70,10 +70,16 @@ class EmbeddedLog:
         partition = self._partitions[message.topic][message.partition]
         if partition.stored and self._journal is not None:
             return await self._journal.append(partition, message)
+        if self._journal is not None:
+            await self._journal.check()  # what would follow from this record could not be written
         offset = partition.next
         record = Record(message.topic, message.partition, offset, self._now_ms(), message.key, message.value, message.headers)
         self._grown(partition.publish([record]))
         return offset
+
+    def lacking(self) -> dict[str, bool]:
+        """`{"log.file": False}` while the file refuses what is written (its disk is full), for readiness; else nothing."""
+        return {"log.file": False} if self._journal is not None and self._journal.refusal else {}
 
     async def partitions(self, topic: str) -> int:
         """See `log.Log.partitions`."""
@@ -131,6 +137,7 @@ class EmbeddedLog:
             if not subscription.closed:
                 subscription.close(gone)
         if self._journal is not None and self._store is not None:
+            self._journal.stop()
             try:
                 await self._journal.flush()
             finally:

@@ -181,6 +181,56 @@ async def test_a_file_that_refuses_is_unavailable_and_leaves_no_gap(log: Embedde
     assert [record.value for record in await read(log, "plain")] == [b"a", b"c"]
 
 
+async def test_while_the_file_refuses_nothing_is_taken_and_that_is_told_until_it_takes_a_trial(
+    log: EmbeddedLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_journal, "TRIAL_S", 0.01)
+    [volatile] = [name for name, topic in topics().items() if topic.volatile][:1]
+    await log.append(message(volatile, b"a"))
+    assert log.lacking() == {}
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("create trigger full before insert on records begin select raise(abort, 'disk full'); end")
+    with pytest.raises(LogUnavailable, match="disk full"):
+        await log.append(message("plain", b"b"))
+    assert log.lacking() == {"log.file": False}
+    with pytest.raises(LogUnavailable, match="disk full"):
+        await log.append(message(volatile, b"c"))
+    await asyncio.sleep(0.05)  # trials that are refused
+    assert log.lacking() == {"log.file": False}
+    blocker.execute("drop trigger full")
+    await until(lambda: log.lacking() == {})
+    await log.append(message(volatile, b"d"))
+    await log.append(message("plain", b"e"))
+    assert [record.value for record in await read(log, "plain")] == [b"e"]
+    assert [record.value for record in await read(log, volatile)] == [b"a", b"d"]
+    assert blocker.execute("select count(*) from records where topic = ''").fetchone() == (0,)
+    blocker.close()
+
+
+async def test_the_first_who_asks_after_the_disk_has_room_is_served(log: EmbeddedLog, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_journal, "TRIAL_S", 3600.0)
+    [volatile] = [name for name, topic in topics().items() if topic.volatile][:1]
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("create trigger full before insert on records begin select raise(abort, 'disk full'); end")
+    with pytest.raises(LogUnavailable):
+        await log.append(message("plain", b"b"))
+    blocker.execute("drop trigger full")
+    blocker.close()
+    await log.append(message(volatile, b"c"))
+    assert log.lacking() == {}
+
+
+async def test_a_log_whose_file_refuses_can_be_closed(log: EmbeddedLog, path: Path) -> None:
+    blocker = sqlite3.connect(path, isolation_level=None)
+    for table in ("records", "group_offsets"):
+        blocker.execute(f"create trigger full_{table} before insert on {table} begin select raise(abort, 'disk full'); end")
+    blocker.close()
+    with pytest.raises(LogUnavailable):
+        await log.append(message("plain", b"b"))
+    log._note_offset("group", TopicPartition("plain", 0), 1)
+    await asyncio.wait_for(log.close(), WAIT_S)
+
+
 async def test_a_file_that_does_not_answer_is_unavailable_before_it_says_so_itself(
     log: EmbeddedLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
