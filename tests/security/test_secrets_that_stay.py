@@ -62,6 +62,7 @@ class Raw:
         self._address = urlsplit(base_url).netloc
         self.cookies: dict[str, str] = {}
         self.seen: set[str] = set()
+        self.at = PAGE
 
     def send(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, str]:
         """Status and body; `_` in a header's name stands for `-`."""
@@ -70,6 +71,8 @@ class Raw:
             own = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items()), "Origin": f"http://{self._address}"}
             connection.request(method, path, body, own | {name.replace("_", "-"): value for name, value in headers.items()})
             answer = connection.getresponse()
+            if answer.status == 303:  # to the page that names its run
+                self.at = answer.headers["Location"]
             for line in answer.headers.get_all("Set-Cookie") or ():
                 name, _, value = line.partition(";")[0].partition("=")
                 self.cookies[name] = value
@@ -82,8 +85,8 @@ class Raw:
     def post_page(self, page: str, **fields: str) -> str:
         """Answer the form of a page; the page that follows."""
         hidden = {name: unescape(value) for name, value in re.findall(r'name="(\w+)" value="([^"]*)"', page)}
-        self.send("POST", PAGE, urlencode({**hidden, **fields}).encode(), Content_Type=FORM)
-        return self.send("GET", PAGE)[1]
+        self.send("POST", self.at, urlencode({**hidden, **fields}).encode(), Content_Type=FORM)
+        return self.send("GET", self.at)[1]
 
 
 class Life:
