@@ -66,7 +66,7 @@ class SessionState(Contract):
     an owner has to know of a session that takes no step: when it is over by age, whether nobody has proved anything in it, and in
     which flows (by slug) runs are open.
     `began` are the ids of its runs, those forgotten included: a
-    page whose run has begun does not begin it again."""
+    page whose run has begun does not begin it again. `rotated_us` are the times of the last rotations (8 at most), oldest first."""
 
     wire_type: ClassVar[str] = "executor.session.folded"
     session: ShortText
@@ -77,7 +77,7 @@ class SessionState(Contract):
     open: tuple[ShortText, ...] = ()
     head: ShortText = ""
     rotation: Count = 0
-    rotated_us: Micros = 0
+    rotated_us: tuple[Micros, ...] = ()
     started_us: Micros = 0
     last_us: Micros = 0
     login: LoginClaims | None = None

@@ -10,7 +10,7 @@ from services.executor.application.advance import AUTHENTICATION, Cursor, Readin
 from services.executor.application.decision import Decision
 from services.executor.application.rotation import rotates
 from services.executor.domain.run import pending_uid
-from services.executor.domain.session import MAX_TRANSITIONS, SAME_REPLY, expired, run_named, run_of, surplus_runs
+from services.executor.domain.session import MAX_TRANSITIONS, SAME_REPLY, expired, run_named, run_of, superseded_us, surplus_runs
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
 from shared.contracts.states import Answered, RunState, SessionState
@@ -81,7 +81,7 @@ def precheck(state: SessionState, step: StepRequested, now_us: int, *, begins: b
     if not state.version or state.ended or expired(state, now_us):
         return Stopped("refused", "session_over", session_over=True)
     if step.rotation != state.rotation:
-        recent = now_us - state.rotated_us <= SAME_REPLY
+        recent = now_us - superseded_us(state, step.rotation) <= SAME_REPLY
         return Stopped("superseded", "rotation", session_over=not recent)
     if state.transitions >= MAX_TRANSITIONS - 2:
         return Stopped("refused", "session_full", session_over=True)

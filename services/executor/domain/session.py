@@ -19,6 +19,7 @@ MAX_BYTES: Final = 64 * 1024
 REMEMBERED_COMMANDS: Final = 64
 REMEMBERED_ENDS: Final = 4
 REMEMBERED_RUNS: Final = 200
+REMEMBERED_ROTATIONS: Final = 8
 OPEN_RUNS: Final = 8
 """Of one session: a browser's tabs. One more, and the one that was left alone longest is given up."""
 SECOND: Final = 1_000_000
@@ -109,7 +110,7 @@ def _apply_privilege(state: SessionState, event: s.LoggedIn | s.LoggedOut | s.Se
         case s.LoggedIn():
             return _with(state, login=event.login, logged_out="")
         case s.SessionRotated():
-            return _with(state, rotation=state.rotation + 1, rotated_us=at_us)
+            return _with(state, rotation=state.rotation + 1, rotated_us=(*state.rotated_us, at_us)[-REMEMBERED_ROTATIONS:])
         case s.LoggedOut():
             runs = tuple(left(r) if r.run == event.run else r for r in state.runs)
             return _with(state, login=None, logged_out=event.run, runs=runs)
@@ -184,6 +185,15 @@ def too_large(state: SessionState) -> bool:
     """
     runs = tuple(_with(r, context={name: value for name, value in r.context.items() if name != "pending_user"}) for r in state.runs)
     return len(wire.pack(_with(state, runs=runs).model_dump())) > MAX_BYTES
+
+
+def superseded_us(state: SessionState, rotation: int) -> int:
+    """When the cookie of this rotation was superseded, by the next one; 0 if that is longer ago than is remembered.
+
+    Later rotations give it no new time, or whoever rotates every 25 s would keep the holder of an old cookie out for ever.
+    """
+    behind = max(1, state.rotation - rotation)
+    return state.rotated_us[-behind] if behind <= len(state.rotated_us) else 0
 
 
 def answered(state: SessionState, command: str, now_us: int) -> Answered | None:
