@@ -122,10 +122,9 @@ async def _start(decision: Decision, cursor: Cursor) -> Handled:
         return Decided(decision, goes_on=True)
     if run is None:
         return await _begun(decision, cursor)
-    decision.run = run.run
     if _is_there(decision, run):
-        cursor.finish(decision)
-        return Decided(decision)
+        return _finished(decision, cursor, run)
+    decision.run = run.run
     if run.view is None or run.view.kind == "error":
         # The stage failed before: a reload tries it again (flow-engine 4.9).
         await cursor.reach(decision)
@@ -138,6 +137,8 @@ async def _first_answer(decision: Decision, cursor: Cursor, page: Page, read: Re
     state, step = decision.state, decision.step
     if page.run in state.began:
         run = run_of(state, page.run)
+        if run and not run.over and _is_there(decision, run):
+            return _finished(decision, cursor, run)
         return Current(run.run) if run and run.view else await _begun(decision, cursor)
     login = step.login.login if step.login else ""
     await _begin(decision, cursor, page, arrives=bool(login) and not page.login)
@@ -170,10 +171,9 @@ async def _answer(decision: Decision, cursor: Cursor, read: Reading) -> Handled:
     if run is None:
         await _begin(decision, cursor)
     else:
-        decision.run = run.run
         if _is_there(decision, run):
-            cursor.finish(decision)
-            return Decided(decision)
+            return _finished(decision, cursor, run)
+        decision.run = run.run
     run = decision.current
     if deliver and not run.over and run.view and run.view.kind == "challenge":
         await cursor.answer(decision, read)
@@ -209,10 +209,27 @@ def _is_there(decision: Decision, run: RunState) -> bool:
     return pending_uid(run) in (None, mine.uid)
 
 
+def _finished(decision: Decision, cursor: Cursor, run: RunState) -> Handled:
+    decision.run = run.run
+    cursor.finish(decision)
+    return Decided(decision)
+
+
 async def _begun(decision: Decision, cursor: Cursor) -> Handled:
     """Show the first challenge of a run that nobody has answered yet."""
-    await _begin(decision, cursor)
+    await _begin(decision, cursor, arrives=_is_left_behind(decision))
     return _settled(decision)
+
+
+def _is_left_behind(decision: Decision) -> bool:
+    """Whether the page is of a run of this session that was given up, came to its end, or is not held any more, and its visitor
+    has logged in there meanwhile: what would log them in is at its end."""
+    state, step = decision.state, decision.step
+    if step.api or not (state.login and step.login and state.login.login == step.login.login):
+        return False
+    name = step.page.run if step.page else step.shown.run if step.shown else step.named
+    run = run_of(state, name)
+    return name in state.began and (run is None or (run.flow == step.flow and run.over in ("cancelled", "finished")))
 
 
 async def _begin(decision: Decision, cursor: Cursor, page: Page | None = None, *, arrives: bool = False) -> None:

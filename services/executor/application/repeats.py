@@ -29,6 +29,7 @@ async def repeated(state: SessionState, step: StepRequested, now_us: int, opener
     before = answered(state, step.command, now_us)  # the very step, delivered again
     if before is None and step.awaited is not None:
         before = await _awaited(state, step, now_us, opener, body)
+        before = before if before and _shows(state, before) else None  # its run may have been given up since
     if before is not None:
         # Else somebody has logged in or out since, and what they see is not for who sent this.
         return before if state.rotation in (before.rotation, step.rotation) else None

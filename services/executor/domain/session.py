@@ -235,8 +235,9 @@ def _recent(commands: tuple[Answered, ...], now_us: int) -> tuple[Answered, ...]
 
 
 def _forget_old_ends(runs: tuple[RunState, ...]) -> tuple[RunState, ...]:
-    over = [r.run for r in runs if r.over]
-    forgotten = set(over[:-REMEMBERED_ENDS])
+    """Without the ends that are oldest. One of this very transition is shown yet, unless its run was given up on the side."""
+    over = sorted((r for r in runs if r.over), key=lambda run: (run.version, run.over != "cancelled"))
+    forgotten = {r.run for r in over[:-REMEMBERED_ENDS]}
     return tuple(r for r in runs if r.run not in forgotten)
 
 
