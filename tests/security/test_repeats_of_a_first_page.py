@@ -5,7 +5,8 @@ import asyncio
 
 import pytest
 
-from tests.integration.edge.conftest import onward
+from shared.contracts.planner import PlannedStage
+from tests.integration.edge.conftest import Browser, onward
 from tests.security.attacked import API, PAGE, SESSION, Whole, followed, send
 from tests.security.test_cookies_planted_before_the_visitor_came import BOTH, REMEMBER
 from tests.unit.executor.world import stage
@@ -97,3 +98,54 @@ async def test_too_late_it_is_no_repeat() -> None:
         whole.clock.advance(31)
         await send(late, page, **WHO)
         assert browser.cookie(SESSION) != late.cookie(SESSION)
+
+
+def without_session(browser: Browser) -> dict[tuple[str, str], str]:
+    """Its cookies after a log-out in another tab, or a restart of the browser: the page is there, the session's cookie is not."""
+    return {key: value for key, value in browser.jar.items() if key[0] != SESSION}
+
+
+@pytest.mark.parametrize("second", ["without it again", "with the one made for the first"])
+@pytest.mark.parametrize("flows", [ENDS, ASKS], ids=["ends", "asks"])
+async def test_from_a_browser_without_a_session(flows: dict[str, tuple[PlannedStage, ...]], second: str) -> None:
+    async with Whole(flows) as whole:
+        browser = whole.browser()
+        page = await browser.get(PAGE)
+        browser.jar = without_session(browser)
+        stutter = whole.browser(browser.jar)
+        first = await send(browser, page, **WHO)
+        if second.startswith("with the"):
+            stutter = whole.browser(browser.jar)
+        again = await send(stutter, page, **WHO)
+        assert (first.status, first.text) == (again.status, again.text)
+        assert browser.cookie(SESSION) == stutter.cookie(SESSION)
+        assert whole.verified == 1
+        assert await whole.is_somebody(browser) == await whole.is_somebody(stutter) == (flows is ENDS)
+
+
+async def test_from_there_the_page_without_the_password_gets_nothing() -> None:
+    async with Whole(ENDS) as whole:
+        browser = whole.browser()
+        page = await browser.get(PAGE)
+        browser.jar = without_session(browser)
+        thief = whole.browser(browser.jar)
+        await send(browser, page, **WHO)
+        for guess in ("wrong", "secret ", ""):
+            refused = await send(thief, page, **WHO | {"password": guess})
+            assert "One moment" in refused.text and SESSION not in refused.cookies()
+        assert whole.verified == 1
+
+
+@pytest.mark.parametrize("after_s", [31, 3000, 4000, 80_000])
+async def test_later_each_sending_has_a_session_of_its_own(after_s: int) -> None:
+    """A page is good for a day. Its session, once over, does not begin again."""
+    async with Whole(ENDS) as whole:
+        browser = whole.browser()
+        page = await browser.get(PAGE)
+        browser.jar = without_session(browser)
+        late = whole.browser(browser.jar)
+        await send(browser, page, **WHO)
+        whole.clock.advance(after_s)
+        assert onward(await send(late, page, **WHO)) == "/"
+        assert await whole.is_somebody(late)
+        assert late.cookie(SESSION) != browser.cookie(SESSION) and whole.verified == 2

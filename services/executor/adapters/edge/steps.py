@@ -17,6 +17,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.ids import new_session_id, partition_of, random_id
 from shared.messaging.log import Log, LogUnavailable, Message
 from shared.telemetry.propagation import sending
+from shared.web.keyring import KeyRing
 
 _SOURCE: Final = "executor.edge"
 
@@ -86,6 +87,7 @@ class Steps:
         self._clock = clock
         self._settings = settings
         self._edge = edge
+        self._sessions = KeyRing(settings.secrets, "session/of-page/1")
         self._partitions = 0  # not known yet
 
     async def ask(self, visit: Visit, asked: Asked) -> Told:
@@ -101,15 +103,32 @@ class Steps:
                 # What the visitor answered is gone with its session: they see the beginning, nothing is delivered. A page that
                 # nobody had answered belonged to no session: it is answered in this one.
                 asked = replace(asked, kind="start", shown=None)
+        if asked.page is not None:
+            # Sent twice, it arrives twice at the same session. That can begin as long as a cookie made with the page could have
+            # begun one, so that it never begins a second time; later, each sending has one of its own.
+            session = await self._session_of(asked.page, visit)
+            told = await self._ask(visit, asked, session, fresh=True, made_us=asked.page.at_us)
+            if not _is_over(told.reply):
+                return told
         return await self._ask(visit, asked, await self._new_session(), fresh=True)
 
     async def _new_session(self) -> str:
+        return new_session_id(secrets.randbelow(await self._partition_count()))
+
+    async def _session_of(self, page: Page, visit: Visit) -> str:
+        """The session of who answers this page from here, and has none."""
+        drawn = self._sessions.proof(page.run.encode(), visit.client.address.encode(), visit.agent.encode())
+        return new_session_id(int.from_bytes(drawn[16:]) % await self._partition_count(), lambda size: drawn[:size])
+
+    async def _partition_count(self) -> int:
         if not self._partitions:
             self._partitions = await self._log.partitions(STEPS)
-        return new_session_id(secrets.randbelow(self._partitions))
+        return self._partitions
 
-    async def _ask(self, visit: Visit, asked: Asked, session: str, *, fresh: bool) -> Told:
+    async def _ask(self, visit: Visit, asked: Asked, session: str, *, fresh: bool, made_us: int | None = None) -> Told:
         step = self._step(visit, asked, session, fresh=fresh)
+        if made_us is not None:
+            step = step.model_copy(update={"made_us": made_us})
         with self._replies.expect(step.command) as waiting:
             try:
                 await self._write(step)
