@@ -79,5 +79,5 @@ async def test_a_link_with_a_run_that_never_was_logs_nobody_past_a_flow() -> Non
         browser = whole.browser()
         tabs = await named(browser, await opened(browser, 1))
         await send(browser, tabs[0], password="secret")
-        came = await browser.get(f"{PAGE}?next=/elsewhere&run=AAAAAAAAAAAAAAAAAAAAAA")
+        came = await browser.get(f"{PAGE}?next=/elsewhere&sluice_run=AAAAAAAAAAAAAAAAAAAAAA")
         assert 'name="uid_field"' in came.text
