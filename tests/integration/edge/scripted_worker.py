@@ -24,6 +24,7 @@ from shared.messaging.log import Log, Message, Record
 NOW = 1_800_000_000_000_000
 AUTH, OUT, DUMMY, SLOW = "default-authentication-flow", "default-invalidation-flow", "o-next-hostile-f", "slow-flow"
 OUT_AND_ON = "log-out-and-go-on"
+EMPTY, ASKS_NOTHING_MORE = "log-in-of-no-stages", "log-in-of-one-question"
 IDENTIFICATION: dict[str, Any] = {
     "user_fields": ("email", "username"), "password_fields": False, "allow_show_password": False,
     "flow_designation": "authentication", "primary_action": "Log in", "sources": (), "show_source_labels": False,
@@ -40,6 +41,8 @@ FLOWS = {
     DUMMY: flow(DUMMY, DUMMY, "stage_configuration"),
     SLOW: flow(SLOW, SLOW, "stage_configuration"),
     OUT_AND_ON: flow(OUT_AND_ON, OUT_AND_ON, "invalidation"),
+    EMPTY: flow(EMPTY, EMPTY, "authentication"),
+    ASKS_NOTHING_MORE: flow(ASKS_NOTHING_MORE, ASKS_NOTHING_MORE, "authentication"),
 }
 
 
@@ -194,6 +197,10 @@ class ScriptedWorker:
         session.runs[step.flow] = run
         if step.flow == OUT:
             return self._logged_out(step, session, run)
+        if step.flow == EMPTY:
+            run.over, found = True, destination(step.query)
+            run.view = self._end(step, found.to if isinstance(found, Redirect) else "/")
+            return self.reply(step, "offered", run)
         self._show(session, run, step.flow, {})
         if step.flow == OUT_AND_ON and step.login:
             session.rotation += 1

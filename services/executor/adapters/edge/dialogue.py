@@ -33,7 +33,7 @@ class Exchange:
 
     `session` is the session that its forms belong to ("" for a page that nobody has answered), `csrf` the token that the browser
     has then, `step` what its forms have to name, `run` what the page's URL has to name. `ended`: a start came to its end and is
-    written nowhere.
+    written nowhere. `nobody`: whoever is at the browser is not logged in after it.
     """
 
     view: View
@@ -44,6 +44,7 @@ class Exchange:
     step: str
     run: str
     ended: bool
+    nobody: bool
 
 
 class Dialogue:
@@ -155,6 +156,7 @@ class Dialogue:
         return Exchange(
             reply.view, reply.advanced, tuple(lines), reply.session if begun else "", csrf, step,
             run=reply.run if reply.run and begun else "", ended=reply.outcome == "offered" and reply.view.kind in ("denied", "redirect"),
+            nobody=login is None,
         )  # fmt: skip
 
     def _step(self, visit: Visit, reply: StepReplied) -> str:

@@ -19,6 +19,8 @@ from shared.web.errors import Refusal, later
 from shared.web.forgery import accepted, facts, refuse_foreign
 
 GOES_ON: Final = "The page goes on by itself."
+_NO_LOG_IN: Final = "This log-in is over, and nobody was logged in by it. If it happens again, tell your administrator."
+_LOG_INS: Final = ("/", "/flows/-/default/authentication/")
 _OUT_OF_DATE: Final = "This page was out of date, so nothing was sent. Please try again."
 
 
@@ -125,6 +127,11 @@ class FlowPages:
         """The end, as a page that goes on by itself. No redirect: browsers hold the whole chain that begins with a form to
         `form-action` (CSP 3 §6.4.1), and what is behind `to` may well send the browser on to another host."""
         view, to = exchange.view, target(exchange.view.to)
+        if _leads_back(exchange):
+            return page(
+                "message.html", 200, self._with_csrf(visit, exchange), title="Nobody was logged in",
+                text=view.message or _NO_LOG_IN, link=to, link_text="Continue",
+            )  # fmt: skip
         found = {"title": "You can go on", "text": view.message} if view.message else {"title": "One moment", "text": GOES_ON}
         refresh = "" if view.message else f"0; url={to}"
         return page("message.html", 200, self._with_csrf(visit, exchange), refresh, link=to, link_text="Continue", **found)
@@ -151,6 +158,14 @@ class FlowPages:
         return page(
             "message.html", 404, (self._cookies.set_csrf(visit.client, token),), title="Not found", text="There is no such flow.",
         )  # fmt: skip
+
+
+def _leads_back(exchange: Exchange) -> bool:
+    """Whether a log-in that logged in nobody would begin anew if its page went on by itself, and again, and never end: it was over as
+    it began, so that whatever wants a log-in and sends the browser back here does so for ever; or it goes to where log-ins begin."""
+    if exchange.view.flow.designation != "authentication" or not exchange.nobody:
+        return False
+    return exchange.ended or exchange.view.to.partition("?")[0].partition("#")[0] in _LOG_INS
 
 
 def _inner(request: web.Request) -> str:
