@@ -1,6 +1,7 @@
 """Identifiers that lead to two people lead to nobody, count against nobody, and administrators are told."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -24,14 +25,24 @@ async def looked_up(people: People, value: str, *fields: str, case_insensitive: 
 
 
 async def pair(people: People) -> None:
-    """Alice and Bob, who share a mailbox, and Cora, whose UPN is Bob's name."""
+    """Alice and Bob, who share a mailbox, and Cora and Dan, who share a UPN."""
     await people.make("alice", email="team@example.org")
     await people.make("bob", email="Team@Example.org")
-    await people.make("cora", attributes={"upn": "BOB"})
+    await people.make("cora", attributes={"upn": "DESK@corp"})
+    await people.make("dan", attributes={"upn": "desk@corp"})
+
+
+async def from_before(people: People, name: str, upn: str) -> None:
+    """Give somebody a UPN that is not looked at, as when they were made by an earlier release."""
+    changed = (
+        "UPDATE users SET attributes = jsonb_build_object('upn', $2::text), upn_canonical = lower($2) WHERE username = $1 RETURNING pk"
+    )
+    assert await people.database.fetch(changed, name, upn)
 
 
 @pytest.mark.parametrize(
-    "typed", ["team@example.org", "TEAM@EXAMPLE.ORG", " team@example.org ", "\uff54eam@example.org", "bob", "BOB", "\uff42ob"]
+    "typed",
+    ["team@example.org", "TEAM@EXAMPLE.ORG", " team@example.org ", "\uff54eam@example.org", "desk@corp", "DESK@CORP", "\uff44esk@corp"],
 )
 async def test_what_leads_to_two_people_leads_to_nobody_however_it_is_spelt(people: People, typed: str) -> None:
     await pair(people)
@@ -42,12 +53,35 @@ async def test_what_leads_to_two_people_leads_to_nobody_however_it_is_spelt(peop
 async def test_who_can_be_told_apart_is_found(people: People) -> None:
     await pair(people)
     for typed, fields, name in (
-        ("alice", FIELDS, "alice"), ("cora", FIELDS, "cora"), ("bob", ("username", "email"), "bob"), ("BOB", ("upn",), "cora"),
+        ("alice", FIELDS, "alice"), ("cora", FIELDS, "cora"), ("bob", FIELDS, "bob"), ("BOB", ("username", "email"), "bob"),
     ):  # fmt: skip
         found = await looked_up(people, typed, *fields)
         assert found.user is not None
         assert (found.user.username, found.ambiguous) == (name, False)
     assert (await looked_up(people, "nobody")).ambiguous is False
+
+
+@pytest.mark.parametrize("case_insensitive", [True, False])
+async def test_a_name_leads_to_its_owner_whoever_has_it_as_a_upn_from_before(people: People, case_insensitive: bool) -> None:
+    """And to nobody else: who has the UPN is asked for the owner's password, and found by their own name only."""
+    akadmin = await people.make("akadmin", superuser=True)
+    await people.make("shadow", "shadow-pw")
+    await people.make("second", "second-pw")
+    for name in ("shadow", "second"):
+        await from_before(people, name, "akadmin")
+    found = await looked_up(people, "akadmin", case_insensitive=case_insensitive)
+    assert found.user is not None
+    assert (found.user.pk, found.ambiguous) == (akadmin.pk, False)
+    assert (await people.guess(akadmin.pk, "shadow-pw", identifier="akadmin")).outcome == "wrong"
+    assert (await people.guess(akadmin.pk, "alice-pw", identifier="akadmin")).outcome == "ok"
+    assert (await looked_up(people, "akadmin", "email", "upn", case_insensitive=case_insensitive)).ambiguous
+
+
+async def test_an_address_and_a_upn_of_others_from_before_lead_to_nobody(people: People) -> None:
+    await people.make("ann", email="ann@example.org")
+    await people.make("eve")
+    await from_before(people, "eve", "ann@example.org")
+    assert (await looked_up(people, "ann@example.org")).ambiguous
 
 
 async def test_where_case_counts_two_spellings_are_two_addresses(people: People) -> None:
@@ -81,26 +115,28 @@ async def test_it_stays_so_with_a_disabled_user_and_ends_when_one_of_them_goes(p
 
 async def test_failures_by_it_count_against_nobody(people: People) -> None:
     """A visitor who types it is a pretended user, counted under what was typed; even where that is somebody's name."""
-    await pair(people)
-    bob = await people.find("bob", "username")
-    assert bob is not None
+    name = "bob@example.org"
+    bob = await people.make(name)
+    await people.make("cora")
+    await people.database.fetch("UPDATE users SET email_canonical = $1 WHERE username = 'cora'", name)
+    assert (await looked_up(people, name)).ambiguous
     for _ in range(20):
-        assert (await people.guess(None, "wrong", identifier="bob")).outcome == "wrong"
-    assert (await people.guess(bob.pk, "alice-pw", identifier="bob")).outcome == "ok"
+        assert (await people.guess(None, "wrong", identifier=name)).outcome == "wrong"
+    assert (await people.guess(bob.pk, "alice-pw", identifier=name)).outcome == "ok"
     assert not [event for event in await people.said(UserChanged) if event.what in ("login_failed", "locked")]
 
 
 async def test_administrators_are_told_when_it_begins(people: People) -> None:
     await pair(people)
     told = [event for event in await people.said(UserChanged) if event.what == "identifier_shared"]
-    bob, cora = await people.find("bob", "username"), await people.find("cora")
-    alice = await people.find("alice")
+    alice, bob, cora, dan = [await people.find(name) for name in ("alice", "bob", "cora", "dan")]
     assert alice is not None
     assert bob is not None
     assert cora is not None
+    assert dan is not None
     assert [(event.user, event.facts) for event in told] == [
         (bob.pk, {"username": "bob", "field": "email", "identifier": "team@example.org", "users": (alice.pk,)}),
-        (cora.pk, {"username": "cora", "field": "upn", "identifier": "bob", "users": (bob.pk,)}),
+        (dan.pk, {"username": "dan", "field": "upn", "identifier": "desk@corp", "users": (cora.pk,)}),
     ]
 
 
@@ -116,9 +152,9 @@ async def test_the_list_of_users_names_them(people: People) -> None:
     await pair(people)
     await people.make("dora", email="dora@example.org")
     count, page = await people.users.page(1, 10, ambiguous=True)
-    assert (count, [user.facts.username for user in page]) == (3, ["alice", "bob", "cora"])
-    assert (await people.users.page(1, 10))[0] == 4
-    assert [user.facts.username for user in (await people.users.page(2, 2, ambiguous=True))[1]] == ["cora"]
+    assert (count, [user.facts.username for user in page]) == (4, ["alice", "bob", "cora", "dan"])
+    assert (await people.users.page(1, 10))[0] == 5
+    assert [user.facts.username for user in (await people.users.page(2, 2, ambiguous=True))[1]] == ["cora", "dan"]
 
 
 @pytest.mark.parametrize(
@@ -132,6 +168,13 @@ async def test_the_list_of_users_names_them(people: People) -> None:
         ({"username": "a", "email": "x@ex\u00e4mple.org"}, {"username": "x@ex\u00e4mple.org"}, "username", "the e-mail address of another user."),
         ({"username": "x@example.org"}, {"username": "ann", "email": "X@example.org"}, "email", "This is the username of another user."),
         ({"username": "x@ex\u00e4mple.org"}, {"username": "b", "email": "x@ex\u00e4mple.org"}, "email", "This is the username of another user."),
+        ({"username": "ann"}, {"username": "eve", "attributes": {"upn": "ANN"}}, "attributes", "The upn is the username of another user."),
+        ({"username": "ann"}, {"username": "eve", "attributes": {"upn": " \uff41nn "}}, "attributes", "The upn is the username of another user."),
+        ({"username": "a", "email": "x@example.org"}, {"username": "eve", "attributes": {"upn": "X@Example.org"}}, "attributes", "the e-mail address of another user."),
+        ({"username": "a", "email": "x@ex\u00e4mple.org"}, {"username": "eve", "attributes": {"upn": "x@ex\u00e4mple.org"}}, "attributes", "the e-mail address of another user."),
+        ({"username": "a", "attributes": {"upn": "Ann@corp"}}, {"username": "ann@CORP"}, "username", "This is the UPN of another user."),
+        ({"username": "a", "attributes": {"upn": "x@example.org"}}, {"username": "b", "email": "X@example.org"}, "email", "This is the UPN of another user."),
+        ({"username": "a", "attributes": {"upn": "x@ex\u00e4mple.org"}}, {"username": "b", "email": "x@ex\u00e4mple.org"}, "email", "This is the UPN of another user."),
         ({"username": "apple"}, {"username": "\u0430\u0440\u0440\u04cf\u0435"}, "username", "looks like that of another user."),
         ({"username": "\u0430\u0440\u0440\u04cf\u0435"}, {"username": "apple"}, "username", "looks like that of another user."),
         ({"username": "admin"}, {"username": "adm\u0131n"}, "username", "looks like that of another user."),
@@ -139,7 +182,7 @@ async def test_the_list_of_users_names_them(people: People) -> None:
     ],
 )  # fmt: skip
 async def test_a_name_that_is_taken_is_refused_for_the_reason_that_is_true(
-    people: People, first: dict[str, str], second: dict[str, str], field: str, why: str
+    people: People, first: dict[str, Any], second: dict[str, Any], field: str, why: str
 ) -> None:
     await people.make(password=None, **first)
     with pytest.raises(UserRefused) as refused:

@@ -30,11 +30,12 @@ async def test_a_user_is_made_found_and_told(people: People) -> None:
 
 
 async def test_only_the_fields_of_the_stage_count_and_case_may(people: People) -> None:
-    first = await people.make("first", attributes={"upn": "shared"})
-    second = await people.make("shared", email="second@example.org")
-    assert await people.find("shared", "upn") == first.facts
+    first = await people.make("first", attributes={"upn": "first@corp"})
+    second = await people.make("shared", email="second@example.org", attributes={"upn": "second@corp"})
+    assert await people.find("first@corp", "upn") == first.facts
+    assert await people.find("first@corp", "username", "email") is None
     assert await people.find("shared", "username") == second.facts
-    assert await people.find("shared", "username", "upn") is None
+    assert await people.find("second@corp", "username", "upn") == second.facts
     assert await people.find("SHARED", "username") == second.facts
     assert await people.find("SHARED", "username", case_insensitive=False) is None
     assert await people.find("second@example.org", "username") is None

@@ -1,7 +1,8 @@
 """Look-ups of users: one statement each, by an index on the canonical form.
 
 An identifier that leads to two people (an address or a UPN need not be unique) leads to neither: the visitor is answered as
-for one that nobody has. The history says so, and administrators are told (`shared_identifiers`).
+for one that nobody has. The history says so, and administrators are told (`shared_identifiers`). A user's name is theirs alone: who
+had it as a UPN before such were refused is not found by it, or they could shut its owner out.
 """
 
 import unicodedata
@@ -17,11 +18,12 @@ from shared.postgres.pool import Database
 # read where it leads to nobody.
 _FIND: Final = f"""
 WITH found AS MATERIALIZED (
-    SELECT pk FROM users WHERE 'username' = ANY ($3::text[]) AND username_canonical = $1::text AND (NOT $4::boolean OR username IN ($5, $6))
-    UNION (SELECT pk FROM users WHERE 'email' = ANY ($3) AND email_canonical = $2::text AND (NOT $4 OR email = $5::text) LIMIT 2)
-    UNION (SELECT pk FROM users WHERE 'upn' = ANY ($3) AND upn_canonical = $1 AND (NOT $4 OR attributes ->> 'upn' IN ($5, $6::text)) LIMIT 2)
+    SELECT pk, 'username' AS field FROM users WHERE 'username' = ANY ($3::text[]) AND username_canonical = $1::text AND (NOT $4::boolean OR username IN ($5, $6))
+    UNION ALL (SELECT pk, 'email' FROM users WHERE 'email' = ANY ($3) AND email_canonical = $2::text AND (NOT $4 OR email = $5::text) LIMIT 2)
+    UNION ALL (SELECT pk, 'upn' FROM users WHERE 'upn' = ANY ($3) AND upn_canonical = $1 AND (NOT $4 OR attributes ->> 'upn' IN ($5, $6::text)) LIMIT 2)
 ), one AS (
-    SELECT count(*) AS people, CASE WHEN count(*) = 1 THEN min(pk) END AS pk FROM found
+    SELECT count(DISTINCT pk) AS people, CASE WHEN count(DISTINCT pk) = 1 THEN min(pk) END AS pk FROM found
+    WHERE field <> 'upn' OR NOT EXISTS (SELECT FROM found WHERE field = 'username')
 )
 SELECT one.people, {FACTS} FROM one LEFT JOIN users AS u ON u.pk = coalesce(one.pk, $7::integer)"""  # noqa: S608 -- constants only
 _GET: Final = f"SELECT {FACTS} FROM users AS u WHERE u.pk = $1"  # noqa: S608 -- constants only

@@ -12,21 +12,29 @@ from services.executor.domain.identifiers import canonical, looked_for_email
 from shared.postgres.outbox import append
 from shared.postgres.pool import Connection
 
-# $1 the name and $2 its address, if it is one; $3 the address and $4 as a name; $5 how the name looks. Names of ASCII are not
-# compared by their looks among themselves. A name may not be somebody else's address, nor the other way round: one space of
-# identifiers (row U18).
+# $1 the name and $2 its address, if it is one; $3 the address and $4 as a name; $5 how the name looks; $6 the UPN and $7 its
+# address. Names of ASCII are not compared by their looks among themselves. A name, an address or a UPN may not be somebody else's
+# of another of these kinds: one space of identifiers (row U18).
 _TAKEN: Final = """
 SELECT EXISTS (SELECT FROM users WHERE username_canonical = $1) AS name_is_name,
        EXISTS (SELECT FROM users WHERE email_canonical IN ($1, $2)) AS name_is_address,
        EXISTS (SELECT FROM users WHERE username_canonical IN ($3, $4)) AS address_is_name,
+       EXISTS (SELECT FROM users WHERE upn_canonical = $1) AS name_is_upn,
+       EXISTS (SELECT FROM users WHERE upn_canonical IN ($3, $4)) AS address_is_upn,
+       EXISTS (SELECT FROM users WHERE username_canonical = $6) AS upn_is_name,
+       EXISTS (SELECT FROM users WHERE email_canonical IN ($6, $7)) AS upn_is_address,
        EXISTS (SELECT FROM users WHERE username_looks && $5::text[]
                AND (octet_length($1::text) <> char_length($1) OR octet_length(username_canonical) <> char_length(username_canonical))
        ) AS looks_alike"""
 _REASONS: Final = (
     ("name_is_name", "username", "This field must be unique."),
     ("name_is_address", "username", "This is the e-mail address of another user."),
+    ("name_is_upn", "username", "This is the UPN of another user."),
     ("looks_alike", "username", "This username looks like that of another user."),
     ("address_is_name", "email", "This is the username of another user."),
+    ("address_is_upn", "email", "This is the UPN of another user."),
+    ("upn_is_name", "attributes", "The upn is the username of another user."),
+    ("upn_is_address", "attributes", "The upn is the e-mail address of another user."),
 )
 _INSERT: Final = """
 INSERT INTO users (username, username_canonical, username_looks, name, email, email_canonical, upn_canonical, is_active, type, path,
@@ -57,7 +65,10 @@ async def insert(connection: Connection, schema: str, new: NewUser, given: Check
 async def _refuse_taken(connection: Connection, given: CheckedUser) -> None:
     name, address = given.username_canonical, given.email_canonical
     address_as_name = canonical(given.email) if given.email else None
-    taken = await connection.fetchrow(_TAKEN, name, looked_for_email(name), address, address_as_name, list(given.looks))
+    upn = given.upn_canonical
+    taken = await connection.fetchrow(
+        _TAKEN, name, looked_for_email(name), address, address_as_name, list(given.looks), upn, looked_for_email(upn) if upn else None
+    )
     errors: dict[str, tuple[str, ...]] = {}
     for column, field, reason in _REASONS:
         if taken and taken[column]:

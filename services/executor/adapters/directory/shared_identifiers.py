@@ -1,6 +1,7 @@
 """Who shares an identifier with somebody else: by it nobody can log in, and administrators are told.
 
-Names are unique, addresses and UPNs need not be: two people may have one mailbox. What leads to two of them leads to neither.
+Names are unique, addresses and UPNs need not be: two people may have one mailbox. What leads to two of them leads to neither. What
+is of two kinds (a UPN that is a name) is refused now, yet may be there from before.
 """
 
 from collections.abc import Sequence
