@@ -226,7 +226,7 @@ def users_revoke_token(identifier: Annotated[str, typer.Argument(metavar="IDENTI
 def users_import(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV with username,email,name,password.")],
 ) -> None:
-    """Make users from a CSV file. A password that is a complete hash (argon2id, pbkdf2_sha256, pbkdf2_sha1) is taken as such."""
+    """Make users from a CSV file. A password that is a hash (argon2id, pbkdf2_sha256, pbkdf2_sha1) is taken as such."""
     from sluice.users import import_file
 
     import_file(file)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import typer
 
-from services.executor.administration import Administration, NewUser, administration
+from services.executor.administration import Administration, NewUser, administration, read_table
 from services.executor.settings import Settings
 from shared.kernel.settings import Misconfigured, variable
 from sluice.configuration import read
@@ -48,7 +48,13 @@ def enable(name: str) -> None:
 def unlock(name: str) -> None:
     """Let a user log in again whose password was guessed at too often."""
     were = _run(lambda users: users.unlock(name))
-    say(f"{name} is unlocked ({', '.join(_LOCKS[lock] for lock in were)})" if were else f"{name} was not locked")
+    where = ", ".join(_LOCKS[lock] for lock in were.locked)
+    guesses = {0: "there were no wrong guesses to give back", 1: "1 guess was given back"}.get(
+        were.guesses, f"{were.guesses} guesses were given back"
+    )
+    # Which limits the server has is not known here: its settings may be others.
+    by_limits = f"{name} is unlocked ({where})" if where else f"{name} was not locked by the limits that are set here"
+    say(f"{by_limits}; {guesses}")
 
 
 def create_token(name: str, *, identifier: str | None, days: int | None) -> None:
@@ -76,8 +82,8 @@ def accept_secret() -> None:
 
 def import_file(path: Path) -> None:
     """Make users from a CSV file; exit code 1 if some could not be made."""
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        imported = _run(lambda users: users.import_users(lines))
+    lines = read_table(path)
+    imported = _run(lambda users: users.import_users(lines))
     say(f"made {imported.created} users")
     for line, reason in imported.refused:
         say(f"{path}:{line}: {reason}", err=True)

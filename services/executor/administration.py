@@ -11,12 +11,12 @@ from typing import Final
 from services.executor.adapters.directory.bootstrap_admin import Bootstrapped, ensure_admin
 from services.executor.adapters.directory.directory import LIMITS, open_directory
 from services.executor.adapters.directory.hashing import HashPool
-from services.executor.adapters.directory.importing import Imported, import_users
+from services.executor.adapters.directory.importing import Imported, import_users, read_table
 from services.executor.adapters.directory.naming import NewUser, UserRefused
 from services.executor.adapters.directory.secret_check import accept_secret
 from services.executor.adapters.directory.stored import StoredUser
 from services.executor.adapters.directory.tokens import create_token, revoke_token
-from services.executor.adapters.directory.unlocking import Unlocking
+from services.executor.adapters.directory.unlocking import Unlocked, Unlocking
 from services.executor.adapters.directory.users import Users
 from services.executor.domain.limits import GuessLimits
 from services.executor.domain.passwords import TARGET, TEST_TARGET
@@ -68,8 +68,8 @@ class Administration:
         """Let a user log in who was disabled; logins that ended stay over, tokens are good again."""
         await self._users.set_active((await self._named(name)).pk, active=True)
 
-    async def unlock(self, name: str) -> tuple[str, ...]:
-        """Give back all guesses at a user's password; whose were used up: the `account`'s, a `network`'s, a `browser`'s."""
+    async def unlock(self, name: str) -> Unlocked:
+        """Give back all guesses at a user's password; how many, and whose were used up: the `account`'s, a `network`'s, a `browser`'s."""
         were = await self._unlocking.unlock((await self._named(name)).pk, by=AT_A_TERMINAL)
         if were is None:
             raise _nobody(name)
@@ -126,4 +126,4 @@ async def administration(dsn: str, settings: Settings) -> AsyncIterator[Administ
         await database.close()
 
 
-__all__ = ["Administration", "Bootstrapped", "Imported", "MadeToken", "NewUser", "administration"]
+__all__ = ["Administration", "Bootstrapped", "Imported", "MadeToken", "NewUser", "Unlocked", "administration", "read_table"]

@@ -13,7 +13,7 @@ from services.executor.adapters.directory import upkeep
 from services.executor.adapters.directory.directory import PostgresDirectory, open_directory
 from services.executor.adapters.directory.hashing import HashPool
 from services.executor.adapters.directory.slots import unpacked
-from services.executor.adapters.directory.unlocking import Unlocking
+from services.executor.adapters.directory.unlocking import Unlocked, Unlocking
 from services.executor.adapters.directory.upkeep import Upkeep
 from services.executor.application.ports import Busy
 from services.executor.domain.limits import GuessLimits
@@ -319,9 +319,9 @@ async def test_an_administrator_unlocks_and_it_is_told_who_and_what(shipped: Peo
     alice = await shipped.make()
     await attacked(shipped, alice.pk, NETWORKS[:20], 12)
     unlocking = Unlocking(shipped.database, shipped.clock, LIMITS)
-    assert await unlocking.unlock(alice.pk, by="akadmin") == ("account", "network")
+    assert await unlocking.unlock(alice.pk, by="akadmin") == Unlocked(("account", "network"), guesses=100)
     assert (await shipped.guess(alice.pk, "alice-pw", address=NETWORKS[0])).outcome == "ok"
-    assert await unlocking.unlock(alice.pk, by="akadmin") == ()
+    assert await unlocking.unlock(alice.pk, by="akadmin") == Unlocked((), guesses=0)
     told = [event.facts for event in await shipped.said(UserChanged) if event.what == "unlocked"]
     assert [(facts["by"], facts["locked"]) for facts in told] == [("akadmin", ("account", "network")), ("akadmin", ())]
     assert await unlocking.unlock(99_999, by="akadmin") is None

@@ -8,16 +8,18 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from services.executor.adapters.directory.directory import PostgresDirectory
 from services.executor.adapters.directory.naming import UserRefused
 from services.executor.adapters.directory.unlock_api import UnlockApi
-from services.executor.adapters.directory.unlocking import Unlocking
+from services.executor.adapters.directory.unlocking import Unlocked, Unlocking
 from services.executor.administration import Administration
 from services.executor.domain.limits import GuessLimits
 from shared.contracts.directory import TokenChanged, UserChanged
 from shared.web.app import make_app
 from shared.web.limits import Limits
 from shared.web.security_log import SecurityLog
-from tests.integration.directory.conftest import People
+from sluice import users as commands
+from tests.integration.directory.conftest import SECRET, People
 
 Client = TestClient[web.Request, web.Application]
 LIMITS = GuessLimits(account=10, address=30)
@@ -108,11 +110,39 @@ async def test_at_a_terminal_it_is_told_what_was_locked_and_where_it_was_unlocke
     alice = await people.make()
     for _ in range(10):
         await people.guess(alice.pk, "wrong")
-    assert await users.unlock("ALICE") == ("account", "network")
-    assert await users.unlock("alice") == ()
+    assert await users.unlock("ALICE") == Unlocked(("account", "network"), guesses=10)
+    assert await users.unlock("alice") == Unlocked((), guesses=0)
     with pytest.raises(UserRefused, match="there is no user nobody"):
         await users.unlock("nobody")
     told = [event.facts for event in await people.said(UserChanged) if event.what == "unlocked"]
     assert [(facts["by"], facts["by_user"], facts["locked"]) for facts in told] == [
         ("command line", None, ("account", "network")), ("command line", None, ())
     ]  # fmt: skip
+
+
+async def test_what_was_given_back_is_told_also_where_other_limits_are_set_than_the_servers(people: People) -> None:
+    alice = await people.make()
+    strict = PostgresDirectory(people.database, people.hashes, people.clock, secret=SECRET, limits=GuessLimits(account=4, address=30))
+    server = People(people.database, strict, people.logins, people.users, people.clock, people.hashes)
+    for _ in range(4):
+        await server.guess(alice.pk, "wrong", key=people.ask_key())
+    assert (await server.guess(alice.pk, "alice-pw", key=people.ask_key())).outcome == "wrong"
+    generous = Administration(people.database, people.users, people.clock, GuessLimits(account=100, address=300))
+    assert await generous.unlock("alice") == Unlocked((), guesses=4)
+    assert (await server.guess(alice.pk, "alice-pw", key=people.ask_key())).outcome == "ok"
+
+
+@pytest.mark.parametrize(
+    ("given_back", "said"),
+    [
+        (Unlocked((), 0), "bob was not locked by the limits that are set here; there were no wrong guesses to give back\n"),
+        (Unlocked((), 10), "bob was not locked by the limits that are set here; 10 guesses were given back\n"),
+        (Unlocked(("account", "network"), 1), "bob is unlocked (for strangers, for a network); 1 guess was given back\n"),
+    ],
+)
+def test_the_command_says_how_much_was_given_back(
+    given_back: Unlocked, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "_run", lambda work: given_back)
+    commands.unlock("bob")
+    assert capsys.readouterr().out == said

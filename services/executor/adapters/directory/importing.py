@@ -1,8 +1,12 @@
 """Users from a CSV file: `username,email,name,password`; a password that is a complete hash is taken as one."""
 
 import csv
+import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
 from typing import Final
 
 from services.executor.adapters.directory.making import insert
@@ -13,6 +17,8 @@ from shared.kernel.errors import SluiceError
 from shared.postgres.pool import Database
 
 COLUMNS: Final = ("username", "email", "name", "password")
+FILE_MAX: Final = 64 * 1024 * 1024  # bytes
+USERS_MAX: Final = 1_000_000  # of one file, all in memory until the last line is seen to be one
 CHUNK: Final = 50  # users a transaction: well within the time that one may take
 
 
@@ -36,6 +42,29 @@ class _Row:
     new: NewUser
     given: CheckedUser
     hash: str | None
+
+
+def read_table(path: Path) -> Iterable[str]:
+    """The lines of a file, in UTF-8 with or without a mark; read as a whole, so nothing is imported of one that is no text to its end.
+
+    Raises:
+        ImportRefused: no regular file, one that is too large or cannot be read, or not UTF-8, with the line.
+    """
+    try:
+        # Who opens a pipe to read would wait for somebody who writes.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ImportRefused(f"{path} is no regular file: write the table to one")
+            raw = file.read(FILE_MAX + 1)
+    except OSError as failure:
+        raise ImportRefused(f"{path} cannot be read: {failure.strerror}") from None
+    if len(raw) > FILE_MAX:
+        raise ImportRefused(f"{path} is larger than {FILE_MAX // 1024**2} MiB: split it")
+    try:
+        return StringIO(raw.decode("utf-8-sig"), newline="")
+    except UnicodeDecodeError as failure:
+        line = failure.object.count(b"\n", 0, failure.start) + 1
+        raise ImportRefused(f"line {line} is not UTF-8: save the table in UTF-8") from None
 
 
 async def import_users(database: Database, users: Users, clock: Clock, lines: Iterable[str]) -> Imported:
@@ -76,7 +105,7 @@ async def _make(database: Database, clock: Clock, rows: Sequence[_Row], refused:
 
 
 def _read(lines: Iterable[str]) -> Iterator[tuple[int, NewUser]]:
-    reader = csv.reader(lines, strict=True)
+    reader, made = csv.reader(lines, strict=True), 0
     try:
         header = next(reader, None)
         if header is None or tuple(name.strip().removeprefix("\ufeff") for name in header) != COLUMNS:
@@ -86,6 +115,9 @@ def _read(lines: Iterable[str]) -> Iterator[tuple[int, NewUser]]:
                 continue
             if len(fields) != len(COLUMNS):
                 raise ImportRefused(f"line {reader.line_num} has {len(fields)} fields, not {len(COLUMNS)}")
+            made += 1
+            if made > USERS_MAX:
+                raise ImportRefused(f"line {reader.line_num}: more than {USERS_MAX} users; split the file")
             username, email, name, password = fields
             yield reader.line_num, NewUser(username, name, email, password or None, hash_allowed=True)
     except csv.Error as failure:

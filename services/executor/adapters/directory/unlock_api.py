@@ -36,7 +36,7 @@ class UnlockApi:
         were = await self._unlocking.unlock(int(text), who.username, who.user) if _NUMBER.match(text) else None
         if were is None:
             raise Refusal(404, "user_unknown", size=len(text), record=False)
-        return web.json_response({"user": int(text), "locked": list(were)})
+        return web.json_response({"user": int(text), "locked": list(were.locked)})
 
     def _superuser(self, request: web.Request) -> TokenChanged:
         try:
