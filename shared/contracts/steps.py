@@ -58,9 +58,9 @@ class StepRequested(Contract):
     The run that it is about: that of `shown`, the transition that the visitor saw; that which `page`, not answered until now,
     begins; `named` by the page's URL; through the API without a name the last one that the API began. `run` is the
     id of the one that begins if it is none of these.
-    `command` is drawn by the edge for each request. `awaited` is an earlier one, whose reply this browser was promised on a
-    "still working" page: the reply is for it if this asks for the state, or brings the same body again. `devices` are logins that
-    were made in this browser before, one of each user: they prove nothing, and are for the limits of guesses alone.
+    `command` is drawn by the edge for each request; the same body again, from a browser that awaits the reply to it, has the same.
+    `awaited` is such a one, whose reply is asked for with the state. `devices` are logins that were made in this browser before,
+    one of each user: they prove nothing, and are for the limits of guesses alone.
     """
 
     wire_type: ClassVar[str] = "executor.step.requested"
@@ -121,10 +121,10 @@ def challenge_digest(view: View) -> str:
     return hashlib.sha256(wire.pack(view.model_dump(include={"kind", "component", "fields", "person"}))).hexdigest()
 
 
-Outcome = Literal["accepted", "current", "offered", "located", "unknown_flow", "busy", "refused", "unavailable", "superseded", "conflict"]
+Outcome = Literal["accepted", "current", "offered", "located", "unknown_flow", "busy", "refused", "unavailable", "superseded"]
 """`accepted`: a transition was written for this command (or was before). `current`: nothing was done, this is the case.
 `offered`: the first challenge of a run that begins with its answer; nothing is written of it.
-`superseded`: the cookie's rotation is over. `conflict`: the awaited command came with another body. `refused`: see `reason`."""
+`superseded`: the cookie's rotation is over. `refused`: see `reason`."""
 
 
 class StepReplied(Contract):

@@ -73,7 +73,7 @@ class Issued:
             for flow in FLOWS:
                 shown = Shown(run=f"r{number}" * 11, transition=f"t{number}" * 11, version=number)
                 self.steps[self.cookies.step(session, flow, shown)] = (session, flow, shown)
-            self.commands[self.cookies.command(session, f"c{number}" * 11, "r" * 22)] = (session, f"c{number}" * 11)
+            self.commands[self.cookies.command(session, f"c{number}" * 11, "r" * 22, b"body")] = (session, f"c{number}" * 11)
         self.ours = [*self.sessions, *self.steps, *self.commands]
         elsewhere = Cookies(EdgeSettings(secrets=(b"mallory!" * 4,)))
         csrf = Csrf(KEYS)
@@ -203,7 +203,8 @@ def test_what_we_made_is_read_back_or_the_rest_shows_nothing() -> None:
     for value, (session, flow, shown) in ISSUED.steps.items():
         assert ISSUED.cookies.shown(value, session, flow) == shown
     for value, (session, command) in ISSUED.commands.items():
-        assert ISSUED.cookies.awaited(value, session) == (command, "r" * 22)
+        found = ISSUED.cookies.awaited(value, session)
+        assert found and (found.command, found.run) == (command, "r" * 22)
 
 
 @pytest.mark.parametrize("client", [PLAIN, TLS], ids=["http", "https"])
@@ -220,7 +221,7 @@ def test_no_step_or_command_but_of_its_own_session_and_flow() -> None:
         session, flow = dice.one(SESSIONS), dice.one(list(FLOWS))
         shown, command = ISSUED.cookies.shown(value, session, flow), ISSUED.cookies.awaited(value, session)
         assert shown is None or (session, flow, shown) == ISSUED.steps[value]
-        assert command is None or (session, command[0]) == ISSUED.commands[value]
+        assert command is None or (session, command.command) == ISSUED.commands[value]
 
 
 def test_a_forgery_beside_the_visitors_own_cookie_changes_nothing() -> None:

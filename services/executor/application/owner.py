@@ -22,7 +22,7 @@ from services.executor.application.journal import Journal, Transition, written
 from services.executor.application.opening import Opened, opened
 from services.executor.application.ports import Busy, Directory, LogDiverged, SealOpener
 from services.executor.application.questions import Planner
-from services.executor.application.repeats import AnotherBody, Body, repeated
+from services.executor.application.repeats import Body, repeated
 from services.executor.application.starts import Starts
 from services.executor.application.states import SessionStates
 from services.executor.domain.session import is_unproven, run_of, stage_met, too_large
@@ -210,10 +210,7 @@ class Owner:
             state = self.states.get(step.session)
             now_us = max(state.last_us, self._parts.clock.now_us())
             begins = self.states.may_begin(step.made_us, now_us)
-            try:
-                before = await repeated(state, step, now_us, self._parts.opener, given)
-            except AnotherBody:
-                return replying.stopped(step, "conflict", "another_body")
+            before = await repeated(state, step, now_us, self._parts.opener, given)
             try:
                 handled = Again(before) if before else precheck(state, step, now_us, begins=begins, caught_up=caught_up)
             except StateBehind:

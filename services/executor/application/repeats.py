@@ -17,18 +17,11 @@ from shared.contracts.steps import StepRequested
 Body = Callable[[], Awaitable[Opened]]
 
 
-class AnotherBody(Exception):
-    """The browser awaits the reply to a command, and sends another body under it (security reference 7.1, H38)."""
-
-
 async def repeated(state: SessionState, step: StepRequested, now_us: int, opener: SealOpener, body: Body) -> Answered | None:
-    """What this step repeats, as far as its sender may be told of it; `body` opens what they sent, if that is needed.
-
-    `AnotherBody` if it names an awaited command that came with a body that is not this one.
-    """
+    """What this step repeats, as far as its sender may be told of it; `body` opens what they sent, if that is needed."""
     before = answered(state, step.command, now_us)  # the very step, delivered again
     if before is None and step.awaited is not None:
-        before = await _awaited(state, step, now_us, opener, body)
+        before = answered(state, step.awaited, now_us)
         before = before if before and _shows(state, before) else None  # its run may have been given up since
     if before is not None:
         # Else somebody has logged in or out since, and what they see is not for who sent this.
@@ -37,17 +30,6 @@ async def repeated(state: SessionState, step: StepRequested, now_us: int, opener
         if await _same(one, state.session, opener, (await body()).raw):
             return one
     return None
-
-
-async def _awaited(state: SessionState, step: StepRequested, now_us: int, opener: SealOpener, body: Body) -> Answered | None:
-    before = answered(state, step.awaited or "", now_us)
-    if before is None or step.kind != "answer":
-        return before
-    if (before.flow, before.shown) != (step.flow, answers(step)) or not before.mark:
-        return None  # another tab's: this answer has nothing to do with it
-    if not await _same(before, state.session, opener, (await body()).raw):
-        raise AnotherBody
-    return before
 
 
 def _alike(state: SessionState, step: StepRequested, now_us: int) -> list[Answered]:

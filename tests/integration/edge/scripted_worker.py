@@ -157,10 +157,8 @@ class ScriptedWorker:
     def _again(self, step: StepRequested, session: Session) -> StepReplied | None:
         """The reply to what is sent again: by the same body, or by who awaits it."""
         found = None
-        if step.awaited in session.answered:
-            sent, found = session.answered[step.awaited or ""]
-            if step.kind == "answer" and sent != self._sent(step):
-                return self.reply(step, "conflict")
+        if step.command in session.answered or step.awaited in session.answered:
+            _, found = session.answered[step.command if step.command in session.answered else step.awaited or ""]
         elif step.kind == "answer":
             found = next((reply for sent, reply in session.answered.values() if sent == self._sent(step)), None)
         if found is None or session.rotation not in (found.rotation, step.rotation):

@@ -51,7 +51,7 @@ async def test_who_shares_a_guessers_address_can_begin_a_login_and_go_on_with_on
 async def test_an_earlier_commands_reply_makes_no_other_flow_known(rig: Rig, browser: Browser) -> None:
     page = await browser.get(f"/if/flow/{AUTH}/")
     first = rig.worker.steps[0]
-    command = Cookies(rig.settings).command(first.session, first.command, "")
+    command = Cookies(rig.settings).command(first.session, first.command, "", b"")
     assert page.status == 200
     for n in range(MISSES + 1):
         shown = await browser.get(f"{EXECUTOR}guess-{n}/?query=", Cookie=f"{_cookie(browser)}; sluice_command={command}")

@@ -173,8 +173,13 @@ def test_a_page_that_nobody_answered_is_good_in_its_flow_for_a_day(cookies: Cook
 
 
 def test_a_command_is_good_in_its_session_only(cookies: Cookies) -> None:
-    value = cookies.command(SESSION, "c" * 22, "r" * 22)
-    assert cookies.awaited(value, SESSION) == ("c" * 22, "r" * 22)
+    value = cookies.command(SESSION, "c" * 22, "r" * 22, b"body")
+    found = cookies.awaited(value, SESSION)
+    assert found and (found.command, found.run) == ("c" * 22, "r" * 22)
+    assert cookies.is_body(found, SESSION, b"body")
+    assert not any(cookies.is_body(found, SESSION, other) for other in (b"", b"bod", b"body ", b"other"))
+    assert not cookies.is_body(found, OTHER, b"body")
+    assert b"body" not in base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
     assert cookies.awaited(value, OTHER) is None
     assert cookies.awaited(value[:-1] + "A", SESSION) is None
     for other in (cookies.step(SESSION, "flow", SHOWN), cookies.page("flow", PAGE), cookies.session(SESSION, 1, None, 5), "c" * 22):

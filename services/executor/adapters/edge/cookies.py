@@ -64,6 +64,15 @@ class Jar:
     devices: Devices = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A command whose reply the browser was promised: of which run, and a MAC of the body that came with it, b"" for none."""
+
+    command: str
+    run: str
+    mark: bytes
+
+
 class _NotOurs(Exception):
     """A session cookie that we did not make, or cannot read; raised, because a cache keeps what is returned."""
 
@@ -79,6 +88,7 @@ class Cookies:
         self._sessions = KeyRing(settings.secrets, "cookie/session/2")
         self._steps = KeyRing(settings.secrets, "cookie/step/1")
         self._pages = KeyRing(settings.secrets, "cookie/page/1")
+        self._bodies = KeyRing(settings.secrets, "cookie/body/1")
         self._commands = KeyRing(settings.secrets, "cookie/command/1")
         self._devices = DeviceCookies(settings.secrets)
         # Gateways ask for the same logins all the time, and the same value has the same meaning. Only what we made is kept: of
@@ -129,19 +139,22 @@ class Cookies:
         found = Page.model_validate(dict(zip(Page.model_fields, wire.unpack(raw[MAC_BYTES:], _MAX_VALUE), strict=True)))
         return found if now_us - found.at_us <= PAGE_AGE_US else None
 
-    def command(self, session: str, command: str, run: str) -> str:
-        """The value that names a command of this session, and its run. Commands stand in topics: whoever reads one there cannot ask
-        for its reply."""
-        body = wire.pack((command, run))
-        return _text(self._commands.proof(session.encode(), body) + body)
+    def command(self, session: str, command: str, run: str, body: bytes) -> str:
+        """The value that names a command of this session, its run, and by a MAC the body that came with it (b"" for none). Commands
+        stand in topics: whoever reads one there cannot ask for its reply."""
+        packed = wire.pack((command, run, self._bodies.proof(session.encode(), command.encode(), body) if body else b""))
+        return _text(self._commands.proof(session.encode(), packed) + packed)
 
-    def awaited(self, value: str, session: str) -> tuple[str, str] | None:
-        """The command and the run that `command` put in; None if it was not made for this session."""
+    def awaited(self, value: str, session: str) -> Awaited | None:
+        """What `command` put in; None if it was not made for this session."""
         raw = _raw(value)
         if raw is None or not self._commands.holds(raw[:MAC_BYTES], session.encode(), raw[MAC_BYTES:]):
             return None
-        command, run = wire.unpack(raw[MAC_BYTES:], _MAX_VALUE)
-        return command, run
+        return Awaited(*wire.unpack(raw[MAC_BYTES:], _MAX_VALUE))
+
+    def is_body(self, awaited: Awaited, session: str, body: bytes) -> bool:
+        """Whether this body came with the awaited command."""
+        return self._bodies.holds(awaited.mark, session.encode(), awaited.command.encode(), body)
 
     def set_session(self, client: Client, value: str, login: LoginClaims | None, now_us: int) -> str:
         """`Set-Cookie` of the session; a persistent login's cookie lives as long as the login."""

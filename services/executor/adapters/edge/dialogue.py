@@ -63,7 +63,7 @@ class Dialogue:
         # A page's URL names its run; the cookie of its path may be another tab's.
         shown = visit.shown if visit.shown and (visit.api or visit.shown.run == visit.named) else None
         if visit.session and visit.awaited:
-            told = await self._ask(visit, Asked("state", visit.flow, shown=shown, awaited=visit.awaited))
+            told = await self._ask(visit, Asked("state", visit.flow, shown=shown, awaited=visit.awaited.command))
             if told.reply.view is not None:
                 return self._exchange(visit, told)
         if visit.session and shown:
@@ -80,10 +80,15 @@ class Dialogue:
 
         From a browser that awaits a reply the same body again gets that reply; another one is `AnotherBody`.
         """
+        again = visit.awaited if visit.session and visit.awaited and visit.awaited.mark and visit.awaited.run == visit.run else None
+        if again and visit.session and not self._cookies.is_body(again, visit.session.session, body):
+            raise AnotherBody
         if visit.foreign:
             asked = Asked("start", visit.flow, query=query, outer_next=outer_next)
         else:
-            asked = Asked("answer", visit.flow, None, query, outer_next, body, visit.shown, visit.page, visit.awaited)
+            asked = Asked(
+                "answer", visit.flow, None, query, outer_next, body, visit.shown, visit.page, command=again.command if again else None
+            )
         return self._exchange(visit, await self._ask(visit, asked))
 
     async def unchanged(self, visit: Visit) -> tuple[str, ...]:
@@ -95,11 +100,14 @@ class Dialogue:
 
     def waiting(self, visit: Visit, working: StillWorking) -> tuple[str, ...]:
         """The cookie by which the browser's next request here asks for the reply that has not come, log-in included."""
-        if visit.awaited:
+        if visit.awaited and visit.awaited.command != working.command:
             return ()  # the first that has not come counts: what was asked after it waits behind it
-        named = self._cookies.command(working.session, working.command, visit.run)
+        known = visit.session is not None and visit.session.session == working.session
+        if not known and not working.body:
+            return ()  # a stranger's page: nothing of it is lost
+        named = self._cookies.command(working.session, working.command, visit.run, working.body)
         lines = [self._cookies.set_command(visit.client, visit.path, named)]
-        if visit.session is None or visit.session.session != working.session:
+        if not known:
             lines.append(self._set(visit, working.session, 0, visit.login))
         return tuple(lines)
 
@@ -119,8 +127,6 @@ class Dialogue:
                 raise UnknownFlow
             case "superseded":
                 raise Superseded
-            case "conflict":
-                raise AnotherBody
             case "busy":
                 raise later("busy", reply.retry_after_s)
             case "unavailable":

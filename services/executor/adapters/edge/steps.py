@@ -36,8 +36,9 @@ class StillWorking(Exception):
     `away` is the code of the log's trouble if it did not even acknowledge the step, which it may hold all the same.
     """
 
-    def __init__(self, command: str, session: str, away: str | None = None) -> None:
+    def __init__(self, command: str, session: str, body: bytes, away: str | None = None) -> None:
         super().__init__(command)
+        self.body = body
         self.command = command
         self.session = session
         self.away = away
@@ -51,7 +52,8 @@ class StillWorking(Exception):
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the visitor wants. `body` is the answer: the bytes of one JSON document that `strict_json` has read. `awaited`: see
-    `StepRequested`. Every request gets a command of its own: nothing that a client sends names one (architecture §3)."""
+    `StepRequested`. Every request gets a command of its own; only the same body again, from a browser that awaits the reply to it,
+    gets the same `command` (architecture §3)."""
 
     kind: StepKind
     flow: str = ""
@@ -62,6 +64,7 @@ class Asked:
     shown: Shown | None = None
     page: Page | None = None
     awaited: str | None = None
+    command: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +129,19 @@ class Steps:
         return self._partitions
 
     async def _ask(self, visit: Visit, asked: Asked, session: str, *, fresh: bool, made_us: int | None = None) -> Told:
-        step = self._step(visit, asked, session, fresh=fresh)
+        step, body = self._step(visit, asked, session, fresh=fresh), asked.body if asked.kind == "answer" else b""
         if made_us is not None:
             step = step.model_copy(update={"made_us": made_us})
         with self._replies.expect(step.command) as waiting:
             try:
                 await self._write(step)
             except LogUnavailable as away:
-                raise StillWorking(step.command, session, away.code) from away
+                raise StillWorking(step.command, session, body, away.code) from away
             try:
                 async with asyncio.timeout(self._settings.reply_wait_s):
                     return Told(await waiting, fresh)
             except TimeoutError:
-                raise StillWorking(step.command, session) from None
+                raise StillWorking(step.command, session, body) from None
 
     async def _write(self, step: StepRequested) -> None:
         partition = partition_of(step.session)
@@ -151,7 +154,7 @@ class Steps:
             await self._log.append(Message(STEPS, partition, step.session.encode(), value, headers))
 
     def _step(self, visit: Visit, asked: Asked, session: str, *, fresh: bool) -> StepRequested:
-        command = random_id()
+        command = asked.command or random_id()
         now = self._clock.now_us()
         sealed = None
         if asked.kind == "answer":

@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from services.executor.adapters.edge.cookies import Cookies, Jar, SessionCookie
+from services.executor.adapters.edge.cookies import Awaited, Cookies, Jar, SessionCookie
 from services.executor.adapters.edge.csrf import Csrf
 from services.executor.adapters.edge.devices import Devices
 from services.executor.adapters.edge.logins import LoginCheck
@@ -48,7 +48,7 @@ class Visit:
     foreign: bool
     csrf: str | None
     csrfs: tuple[str, ...]
-    awaited: str | None
+    awaited: Awaited | None
     unasked: bool
     devices: Devices = ()
 
@@ -112,12 +112,12 @@ class Visits:
             page = next(filter(None, (self._cookies.page_of(step, visit.flow, now) for step in steps)), None)
         return replace(visit, shown=shown, page=page, foreign=bool(steps) and not (shown or page))
 
-    def _awaited(self, jar: Jar, named: str) -> str | None:
+    def _awaited(self, jar: Jar, named: str) -> Awaited | None:
         session = jar.session.session if jar.session else None
         for value in jar.commands if session else ():
             found = self._cookies.awaited(value, session or "")
-            if found and (not named or not found[1] or named == found[1]):  # else it is another tab that waits
-                return found[0]
+            if found and (not named or not found.run or named == found.run):  # else it is another tab that waits
+                return found
         return None
 
 
