@@ -10,6 +10,7 @@ from shared.contracts.planner import PlannedStage
 from shared.flows.effects import Answer, Effects
 from shared.flows.fields import Field, TextField
 from shared.flows.stage import Challenge, Denied, Outcome, Passed, Run, Stage, StageConfig
+from tests.integration.edge.conftest import Answer as Page
 from tests.integration.edge.conftest import Browser, onward
 from tests.security.attacked import API, PAGE, SESSION, Whole, followed, send
 from tests.unit.executor.world import LOGIN_STAGES, PASSWORD, stage
@@ -82,8 +83,13 @@ async def test_the_planter_does_not_answer_the_question_after_the_proof(kind: st
         assert not await whole.is_somebody(planter)
 
         done = await send(victim, page, **last)
-        assert onward(done) == "/"
+        assert is_the_end(done)
         assert await whole.is_somebody(victim) == any(one.type == "user_login" for one in stages)
+
+
+def is_the_end(answer: Page) -> bool:
+    """The page at a flow's end: it goes on, or says that nobody was logged in."""
+    return "Nobody was logged in" in answer.text or onward(answer) == "/"
 
 
 @pytest.mark.parametrize("kind", FLOWS)
@@ -99,7 +105,7 @@ async def test_after_30_s_the_planter_begins_in_a_session_of_their_own(kind: str
         await planter.get(PAGE)
         await planter.post(API, last)
         assert not await whole.is_somebody(planter)
-        assert onward(await send(victim, page, **last)) == "/"
+        assert is_the_end(await send(victim, page, **last))
 
 
 async def test_to_say_who_one_is_changes_no_cookie() -> None:

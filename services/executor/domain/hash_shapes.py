@@ -33,7 +33,8 @@ _NO_PASSWORD = re.compile(r"(?:[!*]{2,3}|\*|\*(?:lk|np)\*.{0,100}|!(?:locked|uns
 _PADDED = re.compile(r"[A-Za-z0-9+/_-]{20,400}={1,2}\Z")
 # MD5, SHA-1, -224, -256, -384 and -512 in base64 without padding, and what bcrypt has behind its cost.
 _DIGEST = re.compile(
-    "(?:" + "|".join(f"[A-Za-z0-9+/._-]{{{size}}}" for size in (22, 27, 31, 38, 43, 53, 64, 86)) + r"|[A-Za-z0-9+/]{40,400})\Z"
+    r"(?:[A-Za-z0-9+/._-]{22}|[A-Za-z0-9+/._-]{27}|[A-Za-z0-9+/._-]{31}|[A-Za-z0-9+/._-]{38}|[A-Za-z0-9+/._-]{43}"
+    r"|[A-Za-z0-9+/._-]{53}|[A-Za-z0-9+/._-]{64}|[A-Za-z0-9+/._-]{86}|[A-Za-z0-9+/]{40,400})\Z"
 )
 _LAST = re.compile(r".{0,1000}[$:|;][./+A-Za-z0-9_-]{20,200}={0,2}\Z", re.DOTALL)
 # DES crypt: 64 bits in 11 characters of 6, so the last one has two bits that are always 0.

@@ -121,7 +121,7 @@ class Steps:
     async def _session_of(self, page: Page, visit: Visit) -> str:
         """The session of who answers this page from here, and has none."""
         drawn = self._sessions.proof(page.run.encode(), visit.client.address.encode(), visit.agent.encode())
-        return new_session_id(int.from_bytes(drawn[16:]) % await self._partition_count(), lambda size: drawn[:size])
+        return new_session_id(divmod(int.from_bytes(drawn[16:]), await self._partition_count())[1], lambda size: drawn[:size])
 
     async def _partition_count(self) -> int:
         if not self._partitions:
