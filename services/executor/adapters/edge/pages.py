@@ -104,7 +104,7 @@ class FlowPages:
         if exchange.ended and visit.login is None:
             suspect(request, "ended_at_once")  # it stands in no history
         if exchange.view.kind == "redirect":
-            return self._onward(visit, exchange)
+            return self._onward(visit, exchange, status)
         here = _url(request, exchange.run)
         challenge = challenges.document(exchange.view, request[CORRELATION])
         cookies = self._with_csrf(visit, exchange)
@@ -123,18 +123,18 @@ class FlowPages:
                     link=here, link_text="Try again", reference=request[CORRELATION],
                 )  # fmt: skip
 
-    def _onward(self, visit: Visit, exchange: Exchange) -> web.Response:
+    def _onward(self, visit: Visit, exchange: Exchange, status: int) -> web.Response:
         """The end, as a page that goes on by itself. No redirect: browsers hold the whole chain that begins with a form to
         `form-action` (CSP 3 §6.4.1), and what is behind `to` may well send the browser on to another host."""
         view, to = exchange.view, target(exchange.view.to)
         if _leads_back(exchange):
             return page(
-                "message.html", 200, self._with_csrf(visit, exchange), title="Nobody was logged in",
+                "message.html", status, self._with_csrf(visit, exchange), title="Nobody was logged in",
                 text=view.message or _NO_LOG_IN, link=to, link_text="Continue",
             )  # fmt: skip
         found = {"title": "You can go on", "text": view.message} if view.message else {"title": "One moment", "text": GOES_ON}
         refresh = "" if view.message else f"0; url={to}"
-        return page("message.html", 200, self._with_csrf(visit, exchange), refresh, link=to, link_text="Continue", **found)
+        return page("message.html", status, self._with_csrf(visit, exchange), refresh, link=to, link_text="Continue", **found)
 
     def _sent_on(self, visit: Visit, exchange: Exchange, to: str) -> web.Response:
         answer = web.Response(status=303, headers={"Location": to})
