@@ -57,10 +57,9 @@ Destination = Redirect | Refused | Failed
 
 def destination(query: str) -> Destination:
     """Where a finished run goes, by its inner query. Of several `next` the last counts, as recorded."""
-    found = [value for name, value in parse_qsl(query, keep_blank_values=True, errors="replace") if name == "next"]
-    if not found:
+    value = _next_of(query)
+    if value is None:
         return Redirect(DEFAULT)
-    value = found[-1]
     if not value:
         return Refused(INVALID)
     try:
@@ -79,8 +78,7 @@ def destination(query: str) -> Destination:
 
 def inner_destination(query: str) -> str | None:
     """Where a denial that continues goes by the inner `next`; None if it names nothing that can be used."""
-    values = [value for name, value in parse_qsl(query, keep_blank_values=True, errors="replace") if name == "next"]
-    return outer_destination(values[-1]) if values else None
+    return outer_destination(_next_of(query))
 
 
 def outer_destination(value: str | None) -> str | None:
@@ -95,6 +93,12 @@ def outer_destination(value: str | None) -> str | None:
             return to
         case _:
             return None
+
+
+def _next_of(query: str) -> str | None:
+    """The last `next` of a query string, None without one."""
+    found = [value for name, value in parse_qsl(query, keep_blank_values=True, errors="replace") if name == "next"]
+    return found[-1] if found else None
 
 
 def _path(value: str) -> str | None:
