@@ -106,3 +106,28 @@ class Projection:
         except LogUnavailable:
             # the record stays in its compacted topic, where the next start meets it again
             _log.exception("a dead letter of %s %d could not be kept", record.place, record.offset)
+
+
+class Followed:
+    """What somebody knows of a topic by a projection of it: the part that is the same whatever is known. Start it before use."""
+
+    def __init__(self, projection: Projection) -> None:
+        self._projection = projection
+
+    async def start(self) -> None:
+        """Begin to read; returns at once."""
+        await self._projection.start()
+
+    async def stop(self) -> None:
+        """End reading."""
+        await self._projection.stop()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the topic has been read to the end that it had at the start."""
+        return self._projection.ready.is_set()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why reading ended by itself, None while it goes on."""
+        return self._projection.failure

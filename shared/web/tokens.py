@@ -9,37 +9,19 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import ReadableLog, Record
-from shared.messaging.projection import Projection
+from shared.messaging.projection import Followed, Projection
 
 STALE_S: Final = 30.0
 """A tail that is older may not know that a token was revoked: then nobody is let in by one."""
 
 
-class TokenProjection:
+class TokenProjection(Followed):
     """All tokens, as hash and owner. Start it before use, stop it at the end."""
 
     def __init__(self, log: ReadableLog, dead_letters: DeadLetters, clock: Clock) -> None:
         self._tokens: dict[bytes, TokenChanged] = {}
         self._clock = clock
-        self._projection = Projection(log, TOKENS, self._apply, dead_letters, clock)
-
-    async def start(self) -> None:
-        """Begin to read; returns at once."""
-        await self._projection.start()
-
-    async def stop(self) -> None:
-        """End reading."""
-        await self._projection.stop()
-
-    @property
-    def ready(self) -> bool:
-        """Whether the topic has been read to the end that it had at the start."""
-        return self._projection.ready.is_set()
-
-    @property
-    def failure(self) -> BaseException | None:
-        """Why reading ended by itself, None while it goes on."""
-        return self._projection.failure
+        super().__init__(Projection(log, TOKENS, self._apply, dead_letters, clock))
 
     def owner(self, token: str) -> TokenChanged | None:
         """The token, if it is known, its user active, and it has not expired; `Unavailable` while nobody can know."""

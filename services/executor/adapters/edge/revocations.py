@@ -9,33 +9,20 @@ from shared.contracts.topics import REVOCATIONS
 from shared.kernel.clock import Clock
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import ReadableLog, Record
-from shared.messaging.projection import Projection
+from shared.messaging.projection import Followed, Projection
 
 KEPT_S: Final = 3600.0
 """More than the 15 minutes for which an edge trusts what it looked up; after them PostgreSQL says the same."""
 
 
-class RevocationTail:
+class RevocationTail(Followed):
     """Knows what was revoked during the last hour. See `edge.logins.Revocations`."""
 
     def __init__(self, log: ReadableLog, dead_letters: DeadLetters, clock: Clock) -> None:
         self._logins: OrderedDict[str, float] = OrderedDict()  # when it was heard of
         self._users: OrderedDict[int, tuple[float, int]] = OrderedDict()  # ... and the first epoch that is not over
         self._clock = clock
-        self._projection = Projection(log, REVOCATIONS, self._apply, dead_letters, clock)
-
-    async def start(self) -> None:
-        """Begin to read; returns at once."""
-        await self._projection.start()
-
-    async def stop(self) -> None:
-        """End reading."""
-        await self._projection.stop()
-
-    @property
-    def failure(self) -> BaseException | None:
-        """Why reading ended by itself, None while it goes on."""
-        return self._projection.failure
+        super().__init__(Projection(log, REVOCATIONS, self._apply, dead_letters, clock))
 
     def is_revoked(self, claims: LoginClaims) -> bool:
         """Whether this login, or all logins of its user's epoch, were ended."""

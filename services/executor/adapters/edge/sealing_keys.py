@@ -8,31 +8,18 @@ from shared.contracts.topics import KEYS
 from shared.kernel.clock import Clock
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import ReadableLog, Record
-from shared.messaging.projection import Projection
+from shared.messaging.projection import Followed, Projection
 
 KEPT: Final = 64  # keys; a worker's start makes one, the clock one in five minutes
 
 
-class SealingKeys:
+class SealingKeys(Followed):
     """Knows the keys that may be sealed to now."""
 
     def __init__(self, log: ReadableLog, dead_letters: DeadLetters, clock: Clock) -> None:
         self._keys: dict[str, KeyPublished] = {}
         self._clock = clock
-        self._projection = Projection(log, KEYS, self._apply, dead_letters, clock)
-
-    async def start(self) -> None:
-        """Begin to read; returns at once."""
-        await self._projection.start()
-
-    async def stop(self) -> None:
-        """End reading."""
-        await self._projection.stop()
-
-    @property
-    def failure(self) -> BaseException | None:
-        """Why reading ended by itself, None while it goes on."""
-        return self._projection.failure
+        super().__init__(Projection(log, KEYS, self._apply, dead_letters, clock))
 
     def current(self) -> KeyPublished | None:
         """The newest key that may be sealed to now; None if there is none, then nothing secret can be taken."""

@@ -8,7 +8,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import ReadableLog, Record
-from shared.messaging.projection import Projection
+from shared.messaging.projection import Followed, Projection
 
 _FLOWS: Final = b"pointer/flow/"
 
@@ -19,30 +19,12 @@ class DefinitionsUnread(Unavailable):
     code = "E_DEFINITIONS_UNREAD"
 
 
-class Retirements:
+class Retirements(Followed):
     """See `services.executor.application.ports.Retirements`. Reads flows' pointers, and of them two numbers each."""
 
     def __init__(self, log: ReadableLog, dead_letters: DeadLetters, clock: Clock) -> None:
         self._flows: dict[str, tuple[int, int | None]] = {}  # version of the pointer, first version that is not retired (None: gone)
-        self._projection = Projection(log, DEFINITIONS, self._apply, dead_letters, clock)
-
-    async def start(self) -> None:
-        """Begin to read; returns at once."""
-        await self._projection.start()
-
-    async def stop(self) -> None:
-        """End reading."""
-        await self._projection.stop()
-
-    @property
-    def ready(self) -> bool:
-        """Whether all is known that was published at the start."""
-        return self._projection.ready.is_set()
-
-    @property
-    def failure(self) -> BaseException | None:
-        """Why reading ended by itself, None while it goes on."""
-        return self._projection.failure
+        super().__init__(Projection(log, DEFINITIONS, self._apply, dead_letters, clock))
 
     def is_retired(self, flow: str, version: int) -> bool:
         """See the port. A flow that was never heard of is new to us: its planner is ahead."""
