@@ -1,10 +1,12 @@
 """`sluice topics acls`, carried out by Kafka's own tool on a real broker that denies all else, cell by cell: every principal,
 every topic, reading, writing, deleting and widening it, and every group."""
 
+import asyncio
 import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,8 +52,8 @@ def tool() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def guarded(secured: Secured) -> Secured:
-    """The broker with our topics, and the printed commands carried out by its administrator."""
+def guarded(secured: Secured) -> Iterator[Secured]:
+    """The broker with our topics, and the printed commands carried out by its administrator; what was tried goes again."""
     environment = os.environ | {"SLUICE_KAFKA": secured.broker.bootstrap}
     sluice = [sys.executable, "-m", "sluice", "topics"]
     subprocess.run([*sluice, "create"], env=environment, check=True, capture_output=True, timeout=TOOL_S)
@@ -64,7 +66,18 @@ def guarded(secured: Secured) -> Secured:
             assert command == "kafka-acls.sh"
             done = subprocess.run([*tool(), *arguments], capture_output=True, text=True, check=False, timeout=TOOL_S)
             assert done.returncode == 0, done.stdout + done.stderr
-    return secured
+    yield secured
+    asyncio.run(forgotten(secured.broker.bootstrap))
+
+
+async def forgotten(bootstrap: str) -> None:
+    """Our topics deleted: what was written to see whether it may be is nothing for another module's readers of this broker."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics(list(TOPICS))
+    finally:
+        await admin.close()
 
 
 def client(guarded: Secured, principal: str) -> dict[str, object]:
