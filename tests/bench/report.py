@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tests.bench.__main__ import Row
+    from tests.bench.measured import Row
     from tests.bench.targets import Target
 
 BEGIN: Final = "<!-- measured: begin -->"
