@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from tests.e2e.cluster.seeing import eventually
 from tests.e2e.sluice_process import SluiceUp
 from tests.e2e.visitor import AUTHENTICATION, Visitor
 
@@ -85,7 +86,8 @@ def a_flow(site: SluiceUp, slug: str, *, inside: str | None = None, **login: Any
 def by_name_alone(site: SluiceUp, slug: str, name: str) -> tuple[Any, str | None]:
     """The page that a typed name leads to, and who the browser is then."""
     visitor = Visitor(site.base_url)
-    assert visitor.challenge(slug)["component"] == "ak-stage-identification"
+    # A flow just made travels to the planner through its topic: flow, stages and bindings one after the other.
+    eventually(lambda: visitor.challenge(slug), lambda shown: shown.get("component") == "ak-stage-identification")
     return visitor.answer("ak-stage-identification", slug, uid_field=name), visitor.who()
 
 
