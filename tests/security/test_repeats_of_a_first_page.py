@@ -6,7 +6,7 @@ import asyncio
 import pytest
 
 from shared.contracts.planner import PlannedStage
-from tests.integration.edge.conftest import Browser, onward
+from tests.integration.edge.conftest import Answer, Browser, onward
 from tests.security.attacked import API, PAGE, SESSION, Whole, followed, send
 from tests.security.test_cookies_planted_before_the_visitor_came import BOTH, REMEMBER
 from tests.unit.executor.world import stage
@@ -16,12 +16,17 @@ ASKS = {"login": (BOTH, REMEMBER)}
 WHO = {"uid_field": "alice", "password": "secret"}
 
 
+async def opened(whole: Whole) -> tuple[Browser, Answer, Browser]:
+    """A browser, its first page, and the browser again as whoever sends from that page a second time has it."""
+    browser = whole.browser()
+    page = await browser.get(PAGE)
+    return browser, page, whole.browser(browser.jar)
+
+
 @pytest.mark.parametrize("how", ["at once", "after 3 s", "after 29 s"])
 async def test_the_same_form_again_gets_the_same_reply_and_its_cookie(how: str) -> None:
     async with Whole(ENDS) as whole:
-        browser = whole.browser()
-        page = await browser.get(PAGE)
-        stutter = whole.browser(browser.jar)
+        browser, page, stutter = await opened(whole)
         if how == "at once":
             first, second = await asyncio.gather(send(browser, page, **WHO), send(stutter, page, **WHO))
         else:
@@ -36,9 +41,7 @@ async def test_the_same_form_again_gets_the_same_reply_and_its_cookie(how: str) 
 
 async def test_it_gets_the_next_page_where_the_log_in_asks() -> None:
     async with Whole(ASKS) as whole:
-        browser = whole.browser()
-        page = await browser.get(PAGE)
-        lost = whole.browser(browser.jar)
+        browser, page, lost = await opened(whole)
         await send(browser, page, **WHO)
         asks = await followed(lost, await send(lost, page, **WHO))
         assert browser.cookie(SESSION) == lost.cookie(SESSION)
@@ -59,9 +62,7 @@ async def test_json_alike() -> None:
 
 async def test_the_same_name_again_is_one_answer() -> None:
     async with Whole() as whole:
-        browser = whole.browser()
-        page = await browser.get(PAGE)
-        stutter = whole.browser(browser.jar)
+        browser, page, stutter = await opened(whole)
         answers = [await send(one, page, uid_field="alice") for one in (browser, stutter)]
         assert answers[0].headers["Location"] == answers[1].headers["Location"]
         assert browser.cookie(SESSION) == stutter.cookie(SESSION)
@@ -79,9 +80,7 @@ async def test_a_wrong_password_again_is_one_wrong_password() -> None:
 @pytest.mark.parametrize("other", [{"password": "wrong"}, {"password": "secret "}, {"password": ""}, {"uid_field": "bob"}, {"more": "1"}])
 async def test_another_body_gets_nothing(other: dict[str, str]) -> None:
     async with Whole(ENDS) as whole:
-        browser = whole.browser()
-        page = await browser.get(PAGE)
-        thief = whole.browser(browser.jar)
+        browser, page, thief = await opened(whole)
         await send(browser, page, **WHO)
         refused = await send(thief, page, **WHO | other)
         assert "One moment" in refused.text and refused.cookies() == {}
@@ -91,9 +90,7 @@ async def test_another_body_gets_nothing(other: dict[str, str]) -> None:
 
 async def test_too_late_it_is_no_repeat() -> None:
     async with Whole(ENDS) as whole:
-        browser = whole.browser()
-        page = await browser.get(PAGE)
-        late = whole.browser(browser.jar)
+        browser, page, late = await opened(whole)
         await send(browser, page, **WHO)
         whole.clock.advance(31)
         await send(late, page, **WHO)
