@@ -189,17 +189,18 @@ def _secret(value: Any) -> Any:
         raise ValueError("it looks like the path of a file in the home of a user whom nobody knows") from None
 
 
-def content(path: Path) -> bytes:
-    """What stands in a file that a setting names; `OSError` if it cannot be read, is no regular file, or has more than 64 KiB.
+def content(path: Path, most: int = FILE_MAX) -> bytes:
+    """What stands in a file that somebody named; `OSError` if it cannot be read, is no regular file (EINVAL), or has more than
+    `most` bytes (EFBIG).
 
-    A device or a pipe never ends, or never begins.
+    A device or a pipe never ends, or never begins: who opens a pipe to read would wait for somebody who writes.
     """
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
-        found = file.read(FILE_MAX + 1)
-    if len(found) > FILE_MAX:
-        raise OSError(errno.EFBIG, f"it has more than {FILE_MAX} bytes", str(path))
+        found = file.read(most + 1)
+    if len(found) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
     return found
 
 

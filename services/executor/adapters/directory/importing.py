@@ -1,8 +1,7 @@
 """Users from a CSV file: `username,email,name,password`; a password that is a complete hash is taken as one."""
 
 import csv
-import os
-import stat
+import errno
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -14,6 +13,7 @@ from services.executor.adapters.directory.naming import CheckedUser, NewUser, Us
 from services.executor.adapters.directory.users import Users
 from shared.kernel.clock import Clock
 from shared.kernel.errors import SluiceError
+from shared.kernel.settings import content
 from shared.postgres.pool import Database
 
 COLUMNS: Final = ("username", "email", "name", "password")
@@ -51,15 +51,13 @@ def read_table(path: Path) -> Iterable[str]:
         ImportRefused: no regular file, one that is too large or cannot be read, or not UTF-8, with the line.
     """
     try:
-        # Who opens a pipe to read would wait for somebody who writes.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ImportRefused(f"{path} is no regular file: write the table to one")
-            raw = file.read(FILE_MAX + 1)
+        raw = content(path, FILE_MAX)
     except OSError as failure:
+        if failure.errno == errno.EINVAL:
+            raise ImportRefused(f"{path} is no regular file: write the table to one") from None
+        if failure.errno == errno.EFBIG:
+            raise ImportRefused(f"{path} is larger than {FILE_MAX // 1024**2} MiB: split it") from None
         raise ImportRefused(f"{path} cannot be read: {failure.strerror}") from None
-    if len(raw) > FILE_MAX:
-        raise ImportRefused(f"{path} is larger than {FILE_MAX // 1024**2} MiB: split it")
     try:
         return StringIO(raw.decode("utf-8-sig"), newline="")
     except UnicodeDecodeError as failure:
