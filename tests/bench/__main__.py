@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.kafka.broker import missing
-from tests.bench import report, timing
+from tests.bench import counts, report, timing
 from tests.bench.measured import Row, measure, raw_hash, with_hash
 from tests.bench.targets import ARGON2, FREE, embedded, over_kafka
 
@@ -60,6 +60,7 @@ def main() -> None:
                     rows.append(measure(target, kind, 16, seconds, check=True))
                     print(report.line(rows[-1]), flush=True)
     print("\n".join(facts))
+    counts.main(write=not options.quick)
     if not options.quick:
         commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True).stdout.strip()
         when = f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {os.cpu_count()} cores, Python {platform.python_version()}"

@@ -36,12 +36,16 @@ def memory(target: "Target") -> str:
 
 def write(document: Path, when: str, rows: "Sequence[Row]", facts: Sequence[str], hash_ms: float, hash_per_s: float) -> None:
     """Put the table between the marks of the document."""
-    text = document.read_text()
     table = "\n".join([HEAD, "|" + " --- |" * (HEAD.count("|") - 1), *map(line, rows)])
     said = "\n".join(f"- {fact}" for fact in facts)
     block = (
         f"{BEGIN}\nMeasured {when}; the driver runs on the same cores.\n\n"
         f"argon2id (t=2, 19 MiB, p=1) alone, all cores busy: {hash_ms:.1f} CPU-ms, {hash_per_s:.0f}/s.\n\n{table}\n\n{said}\n{END}"
     )
-    before, _, rest = text.partition(BEGIN)
-    document.write_text(before + block + rest.partition(END)[2])
+    put(document, BEGIN, END, block)
+
+
+def put(document: Path, begin: str, end: str, block: str) -> None:
+    """Put a block, marks included, in the place of what stands between these marks of a document."""
+    before, _, rest = document.read_text().partition(begin)
+    document.write_text(before + block + rest.partition(end)[2])

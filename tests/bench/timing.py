@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from tests.bench import report
 from tests.bench.targets import ARGON2, FREE, environment, hashed
 from tests.e2e.sluice_process import SluiceUp
 
@@ -202,8 +203,7 @@ def main(arguments: Sequence[str]) -> None:
         lines.append(told.line())
         print(lines[-1], flush=True)
     if options.write:
-        before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-        DOCUMENT.write_text(before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + rest.partition(END)[2])
+        report.put(DOCUMENT, BEGIN, END, "\n".join([BEGIN, *lines, END]))
 
 
 def known(number: int) -> str:
