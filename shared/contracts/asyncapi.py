@@ -39,7 +39,7 @@ READERS: Final[Mapping[str, tuple[str, ...]]] = {
     topics.DIRECTORY_EVENTS: ("executor edge",),
     topics.DEAD_LETTERS: (),
 }
-"""Who reads a topic in this release (architecture §1 and §2); anybody may read them with a Kafka client."""
+"""Who reads a topic in this release; anybody may read them with a Kafka client."""
 REPLIES: Final[Mapping[str, str]] = {
     topics.STEPS: topics.REPLIES,
     topics.PLAN_REQUESTS: topics.PLANS,

@@ -1,4 +1,4 @@
-"""The closed list of what can be wrong with a record; decoders raise nothing else (security reference 7.3)."""
+"""The closed list of what can be wrong with a record; decoders raise nothing else."""
 
 from shared.kernel.errors import SluiceError
 

@@ -18,7 +18,7 @@ class GroupFacts(Value):
 class UserFacts(Value):
     """A user as a decision sees it.
 
-    `pk` None is a pretended user: somebody typed a name that nobody has (observed-behaviour 45). `backend` is set once
+    `pk` None is a pretended user: somebody typed a name that nobody has. `backend` is set once
     this user has proved to be who they are in this run; the default flow's policy asks for it. `epoch` rises when the
     user is disabled, deleted or gets a new password; logins of an older epoch are over.
     """

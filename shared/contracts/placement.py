@@ -1,4 +1,4 @@
-"""Whether a record of a session-keyed topic lies where its session belongs (security reference 7.3, E18 and E22)."""
+"""Whether a record of a session-keyed topic lies where its session belongs."""
 
 from shared.contracts.errors import BadKey
 from shared.kernel.ids import partition_of

@@ -93,7 +93,7 @@ class StageChallenged(Value):
 
 class AnswerRefused(Value):
     """The answer was not good enough; `errors` are by field. `context` is merged into the run's: what was typed may matter
-    to a restart that keeps it (flow-engine test 43)."""
+    to a restart that keeps it."""
 
     event: Literal["answer.refused"] = "answer.refused"
     run: ShortText

@@ -1,6 +1,6 @@
 """The topics: who writes them, what their key is, how many partitions they have and how long their records stay.
 
-Architecture §2 is the list. `sluice topics create` and the embedded log make them from here, `docs/asyncapi.yaml`
+`sluice topics create` and the embedded log make them from here, `docs/asyncapi.yaml`
 describes them from here.
 """
 

@@ -2,7 +2,7 @@
 
 Reading is total: `unpack` returns plain values (arrays as tuples) or raises a `BadRecord`. Canonical is what
 `msgpack.packb` writes; comparing the re-encoded value with what came in finds long integers, long headers, doubled
-keys and foreign types in one step (security reference 7.3, E4-E14). Only what is refused is looked at twice.
+keys and foreign types in one step. Only what is refused is looked at twice.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Which brand a visitor's host gets (flow-engine reference 3.1, the newest rule, not the observed older one).
+"""Which brand a visitor's host gets (docs/compat.md, Brands and default flows).
 
 A brand matches its own name and the names below it. We deviate from what was observed in 2024.8 on purpose: there a
 plain suffix matched (`evilexample.com` got the brand of `example.com`), and a host with a port or a trailing dot matched

@@ -1,4 +1,4 @@
-"""Which flow a visitor gets who asks for none by name (flow-engine reference 3.2): the planner goes by it, and the catalog judges by it."""
+"""Which flow a visitor gets who asks for none by name (docs/compat.md, Brands and default flows): the planner goes by it, and the catalog judges by it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar

@@ -2,7 +2,7 @@
 
 Fed by a projection, record by record. A pointer is taken only once every body that it needs is here, so a reader sees
 a change whole or not at all (architecture §2). Bodies stay resolvable by their hash while they are in the topic,
-because runs are pinned to them (§4.11).
+because runs are pinned to them (architecture §4.11).
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Durations as authentik writes them: `hours=1;minutes=2`, pairs separated by `;` only (stages reference 1.2)."""
+"""Durations as authentik writes them: `hours=1;minutes=2`, pairs separated by `;` only (docs/compat.md, Durations)."""
 
 from datetime import timedelta
 from typing import Annotated, Final

@@ -1,8 +1,8 @@
 """What an expression may be: the text of a policy, checked when it is saved and again when it is loaded.
 
-An expression is the body of a function (stages reference 5.1). The sandbox holds whatever gets there; this check tells
+An expression is the body of a function (docs/compat.md, Expressions). The sandbox holds whatever gets there; this check tells
 an administrator early, in words, what would not work there, and keeps out texts that read differently from what they
-do (security reference 7.4: "reject" rows).
+do.
 """
 
 import ast

@@ -18,7 +18,7 @@ NOT_HERE: Final = frozenset(
         *("ak_send_email", "resolve_dns", "reverse_dns", "requests"),
     }
 )
-"""Names of authentik's scope (stages reference 5.3) that reach beyond the facts of a request."""
+"""Names of authentik's scope that reach beyond the facts of a request."""
 FORMATTERS: Final = frozenset({"format", "format_map"})
 """Methods that read attributes by a name in a text: on a text that stands there, which can be looked at, and nowhere else."""
 INNER: Final = frozenset(

@@ -1,6 +1,6 @@
 """The fields of an answer: what a visitor may send to a stage, checked as authentik's API checks it.
 
-The texts and codes are part of the HTTP protocol (flow-engine reference 5.4; observed-behaviour 41). A field is clear
+The texts and codes are part of the HTTP protocol (docs/compat.md, Answers). A field is clear
 or secret: only clear ones reach the stage and the history, of a secret one the stage gets a handle (architecture §4.10).
 """
 
@@ -151,7 +151,7 @@ class Cleaned:
 def clean(fields: Mapping[str, Field], body: Any) -> Cleaned | Problems:
     """Check a parsed body against a stage's fields: the cleaned answer, or the problems by field.
 
-    Unknown fields are ignored and never kept; `component` may be absent, but not empty (observed-behaviour 20).
+    Unknown fields are ignored and never kept; `component` may be absent, but not empty (docs/compat.md, Answers).
     """
     if not isinstance(body, dict):
         if body is None:

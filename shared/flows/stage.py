@@ -38,7 +38,7 @@ C = TypeVar("C", bound=StageConfig)
 class Run:
     """What a stage may know: the run that it is part of, as it is now.
 
-    `context` is the plan's context (stages reference 1.5); `visitor.user` the logged-in user. `counters` are the
+    `context` is the run's context (docs/compat.md, Plans); `visitor.user` the logged-in user. `counters` are the
     session's. `next` is the inner query's `next`, unchecked. `links` maps pks of linked flows to their slugs. `ahead` are
     the types of the stages that are planned after this one. `version` is that of the transition being decided; `evidence`
     authenticates the pending user, `began_as` is the login that the run began with (architecture §4.8). Without these three

@@ -1,4 +1,4 @@
-"""Would PostgreSQL take a write now? Only a write can tell: a standby answers every question (readiness, architecture §4.14)."""
+"""Would PostgreSQL take a write now? Only a write can tell: a standby answers every question (readiness)."""
 
 import asyncio
 from typing import Final

@@ -1,6 +1,6 @@
 """Bearer tokens in `Authorization` (RFC 6750 §2.1): what stands there, and whether it opens an administrators' API.
 
-The texts are authentik's, told with 403 (flow-engine 7.1).
+The texts are authentik's, told with 403 (docs/compat.md, Bearer tokens).
 """
 
 from typing import Final, NamedTuple, Protocol
@@ -47,7 +47,7 @@ class Credentials(NamedTuple):
 
 
 def parsed(authorization: str) -> Credentials | None:
-    """The header taken apart at its first blank; None without one: a single word is no credentials (observed-behaviour 4, 44)."""
+    """The header taken apart at its first blank; None without one: a single word is no credentials (docs/compat.md, Bearer tokens)."""
     scheme, blank, rest = authorization.partition(" ")
     return Credentials(rest, rest if scheme.lower() == "bearer" else None) if blank else None
 

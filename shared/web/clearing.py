@@ -1,4 +1,4 @@
-"""The way out for a browser whose cookies are too much: a page that offers to clear them (security reference 7.7, C10).
+"""The way out for a browser whose cookies are too much: a page that offers to clear them.
 
 Sibling sites can plant cookies until every request of a browser is refused, and most people do not know where a browser
 keeps them. The form works with a head that is otherwise too large; another site cannot send it.

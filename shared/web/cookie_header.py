@@ -1,7 +1,7 @@
 """Our cookies, read from the raw `Cookie` header (RFC 6265 §4.2.1): bytes compared, nothing unquoted, nobody else's judged.
 
 Python's `SimpleCookie` drops all that follows a cookie it dislikes and rewrites quoted values, so a sibling site could
-log people out (security reference 7.7, C3-C5). Another program may use our names on a parent domain: all values of a name are
+log people out. Another program may use our names on a parent domain: all values of a name are
 handed out, and whoever made one knows it again.
 """
 

@@ -42,7 +42,7 @@ class Hsts:
         self._line = (f"max-age={max_age}" + ("; includeSubDomains" if subdomains else "")) if max_age else ""
 
     def for_client(self, client: Client) -> str:
-        """The header's value, "" for none: it means something over HTTPS only (§7.2), and would follow a name like
+        """The header's value, "" for none: it means something over HTTPS only (RFC 6797 §7.2), and would follow a name like
         `localhost` to whatever is developed there next."""
         name = client.place.host
         return self._line if client.secure and name != "localhost" and not name.endswith(".localhost") else ""

@@ -1,4 +1,4 @@
-"""Bearer tokens in a query string: refused, for there they end up in logs, histories and `Referer` (RFC 6750 §5.3; X15).
+"""Bearer tokens in a query string: refused, for there they end up in logs, histories and `Referer` (RFC 6750 §5.3).
 
 A good token that was sent like this has to be changed: a security record of a class of its own, which no flood of made-up
 ones can fill, says whose it is.

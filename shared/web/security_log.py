@@ -1,7 +1,7 @@
 """Security records: that something hostile or broken came, of which class and how large, never what it was.
 
 A flood of one class must not fill the log: beyond a few in ten seconds they are only counted, and the next line says
-how many were left out (security reference 7, rules for every row).
+how many were left out.
 """
 
 from collections import defaultdict

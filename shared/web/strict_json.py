@@ -1,7 +1,7 @@
 """JSON as we take it from strangers: one document has one meaning, and reading it costs little (RFC 8259, RFC 7493).
 
 Python's own parser takes the last of two equal keys, NaN, numbers without end, and recurses; each of these has let
-somebody past a check elsewhere (security reference 7.1, H6-H15).
+somebody past a check elsewhere.
 """
 
 import json

@@ -100,17 +100,6 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in links if link and "://" not in link and not (page.parent / link).exists()] == []
 
 
-def test_every_section_of_the_architecture_that_the_source_cites_is_there() -> None:
-    page = (DOCS / "architecture.md").read_text()
-    sections = {
-        *re.findall(r"^## (\d+)\.", page, re.MULTILINE),
-        *(f"4.{rule}" for rule in re.findall(r"^(\d+)\. \*\*", page, re.MULTILINE)),
-    }
-    lists = [cited for path in SOURCES for cited in re.findall(r"architecture ((?:§[\d.]+(?:, )?)+)", path.read_text())]
-    assert lists
-    assert {number.strip(".") for cited in lists for number in re.findall(r"§([\d.]+)", cited)} - sections == set()
-
-
 def test_the_index_names_every_page() -> None:
     index = (DOCS / "README.md").read_text()
     assert [path.name for path in sorted(DOCS.iterdir()) if path.name != "README.md" and f"({path.name}" not in index] == []

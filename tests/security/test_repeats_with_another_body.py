@@ -1,5 +1,5 @@
 """A request sent again is answered again only to who can send the same body; anything else under an old cookie gets nothing,
-and a command that is awaited takes no other body (security reference 7.1, H37 and H38)."""
+and a command that is awaited takes no other body."""
 
 import asyncio
 

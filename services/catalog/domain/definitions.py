@@ -16,7 +16,7 @@ class Definition:
     """One object. `fields` are its settings as `settings.py`'s model of its kind dumps them, references as pks.
 
     `type` is the stage or policy type's name. Flows and flow bindings have a second id, `ptr`, by which authentik's
-    policy bindings name them (blueprints reference 4.6); a policy binding's `target` is kept as the object's own pk.
+    policy bindings name them (docs/compat.md, Blueprints); a policy binding's `target` is kept as the object's own pk.
     """
 
     kind: ObjectKind

@@ -1,6 +1,6 @@
 """What a definition of each kind may hold: the models from which REST bodies and blueprint entries are checked.
 
-Names, defaults and limits are authentik's 2024.8 (flow-engine reference 1.2-1.7). A stage's or policy's model is its
+Names, defaults and limits are authentik's (docs/compat.md, Objects and settings). A stage's or policy's model is its
 type's configuration plus a name, so a new type needs nothing here.
 """
 

@@ -213,7 +213,7 @@ class Cursor:
         run = decision.current
         _count(decision, denied.counters)
         again = run.stages and run.stages[0].invalid_response_action != "retry"
-        # One restart a step: a deny stage that restarts would go round for ever (observed-behaviour 28).
+        # One restart a step: a deny stage that restarts would go round for ever, as it does in authentik.
         if again and not denied.final and not decision.restarted:
             return await self._restart(decision)
         assert run.plan is not None  # noqa: S101 - an open run has one
@@ -257,7 +257,7 @@ class Cursor:
 
     @staticmethod
     def _refuse(decision: Decision, run: str, refusal: PlanRefused, person: str, *, arrives: bool = False) -> None:
-        """Flow-engine 4.6 and 4.7: what a visitor sees whose flow has no plan, at its start or when it starts over."""
+        """What a visitor sees whose flow has no plan, at its start or when it starts over (docs/compat.md, A flow without a plan)."""
         flow = refusal.flow
         if flow is None:
             raise PlanningFailed("a refusal without its flow")

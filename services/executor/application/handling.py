@@ -126,7 +126,7 @@ async def _start(decision: Decision, cursor: Cursor) -> Handled:
         return _finished(decision, cursor, run)
     decision.run = run.run
     if run.view is None or run.view.kind == "error":
-        # The stage failed before: a reload tries it again (flow-engine 4.9).
+        # The stage failed before: a reload tries it again.
         await cursor.reach(decision)
         return Decided(decision)
     return Current(run.run)
@@ -185,7 +185,7 @@ async def _answer(decision: Decision, cursor: Cursor, read: Reading) -> Handled:
 
 def _continued(decision: Decision, cursor: Cursor) -> RunState | None:
     """The open run that the step goes on with. One planned for a login goes on only with that login (rule 13), and none
-    from definitions that were taken back (§4.11)."""
+    from definitions that were taken back (architecture §4.11)."""
     step = decision.step
     run = run_named(decision.state, step)
     if run is None or run.over:

@@ -12,7 +12,7 @@ Came = TypeVar("Came", Challenge | Passed | Denied, Passed | Refused | Denied)
 
 
 async def came_of(decision: Decision, type_: Stage[Any], doing: Awaitable[Came]) -> Came | Denied:
-    """What a stage comes to. One that orders without the grounds for it is denied; one that fails orders nothing (§4.8)."""
+    """What a stage comes to. One that orders without the grounds for it is denied; one that fails orders nothing (architecture §4.8)."""
     before = len(decision.do.orders)
     try:
         came = await doing

@@ -50,7 +50,7 @@ def plan_question(
 
 
 def reach_question(request: str, session: str, run: RunState, stage: PlannedStage, deadline_us: int) -> VerdictRequested:
-    """Should this stage run, now that it is reached? About the pending user, else the visitor (flow-engine 2.6)."""
+    """Should this stage run, now that it is reached? About the pending user, else the visitor (docs/compat.md, Plans)."""
     pending = run.context.get("pending_user")
     facts = Facts.model_validate(
         {

@@ -1,7 +1,7 @@
 """Sealing: what a visitor sends can be read by a worker, for this step, for a quarter of an hour, and by nobody else.
 
 HPKE (RFC 9180) with X25519, HKDF-SHA256 and ChaCha20-Poly1305. `info` binds a box to session and command, so that it
-opens nowhere else; padding hides how long a password is (security reference 3.4).
+opens nowhere else; padding hides how long a password is.
 """
 
 import base64

@@ -10,7 +10,7 @@ from shared.flows.fields import Problem
 from shared.flows.stage import Challenge, Run
 
 UNKNOWN_ERROR: Final = "Unknown error"
-"""What a denial without a message says (observed-behaviour: `auth-wrong-password-until-cancel`)."""
+"""What a denial without a message says (docs/compat.md, Challenges)."""
 NO_REASON: Final = "You were not let in here, and no reason was given. You can start again, or ask your administrator."
 """What a page says instead."""
 LONGEST_TITLE: Final = 4096
@@ -25,10 +25,10 @@ _PLACEHOLDER: Final = re.compile(r"%(?:\((?P<name>user|app)\)s|%)")
 
 
 def title_of(flow: FlowFacts, person: str) -> str:
-    """The flow's title with `%(user)s` and `%(app)s` filled in, and `%%` as a percent sign (flow-engine 5.2).
+    """The flow's title with `%(user)s` and `%(app)s` filled in, and `%%` as a percent sign (docs/compat.md, Challenges).
 
     These three texts are replaced, once, and nothing else is read as a format: a width could ask for gigabytes. What
-    remains is shown as it is. Without blanks around, as recorded (`empty-and-errors`): `of %(app)s` ends in one where
+    remains is shown as it is. Without blanks around, as recorded: `of %(app)s` ends in one where
     there is no application.
     """
     values = {"app": "", "user": person or NOBODY, None: "%"}

@@ -1,8 +1,8 @@
 """Where a browser goes at the end of a flow: `next`, and why most of what people put there goes nowhere.
 
 Two rules meet here. What authentik 2024.8.3 refuses stays refused the way it was recorded (`Invalid next URL`, or a flow
-error). What it lets through must also be a *path* by the rule of security reference 7.5; if it is not, the browser goes
-to `/`, because a log-in that succeeded should not end in an error page.
+error). What it lets through must also be a *path* that every browser and gateway keeps on this host; if it is not, the
+browser goes to `/`, because a log-in that succeeded should not end in an error page.
 """
 
 import re
@@ -22,7 +22,7 @@ ROUTES: Final = {
     "authentik_core:if-user": "/if/user/",
     "authentik_core:if-admin": "/if/admin/",
 }
-"""Route names that work as `next` (observed-behaviour 29)."""
+"""Route names that work as `next` (docs/compat.md, Where a flow ends)."""
 
 _IRI_SAFE: Final = "/#%[]=:;$&()+,!?*@'~"  # RFC 3987 §3.1: what stays as it is when the rest is percent-encoded
 _PATH = re.compile(r"/(?:[A-Za-z0-9_.~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*\Z")
@@ -82,7 +82,7 @@ def inner_destination(query: str) -> str | None:
 
 
 def outer_destination(value: str | None) -> str | None:
-    """Where a denial with a usable outer `next` goes (flow-engine 4.6); None if there is none to use.
+    """Where a denial with a usable outer `next` goes (docs/compat.md, A flow without a plan); None if there is none to use.
 
     An absolute value counts as missing. So does one that authentik fails on: a denial must not fail.
     """

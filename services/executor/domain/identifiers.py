@@ -1,6 +1,6 @@
 """What people are called: one canonical form for look-ups and counters, and what an address and a display name may be.
 
-The form is NFKC, casefold, NFKC (Unicode TR31 §5; the security reference 7.8 measured that it is idempotent), computed
+The form is NFKC, casefold, NFKC (Unicode TR31 §5; applied twice it changes nothing more), computed
 here and nowhere else, so that `ADMIN`, its full-width spelling and `admin` are one account with one counter, as are `Straße`
 and `STRASSE`. No locale takes part: `I` folds to `i`, the Turkish dotless letter to itself, its dotted capital to `i` and a dot.
 What is typed with a character that cannot be seen is another name, which nobody is given (`usernames`).
@@ -76,7 +76,7 @@ def canonical_email(text: str) -> str:
     """Local part folded, domain in its ASCII form (IDNA); `BadIdentifier` for what is no address.
 
     A narrow reading of RFC 5321: dot-atom local part in ASCII, a domain of at least two labels; no quoting, no address
-    literals, no comments (row H45).
+    literals, no comments.
     """
     folded = looked_for(text)
     # IDNA would drop a zero-width character without a word.
@@ -99,7 +99,7 @@ def canonical_email(text: str) -> str:
 
 
 def new_name(text: str) -> str:
-    """A display name: anything that can be shown, in any script (rows U17, U20); `BadIdentifier` says why not."""
+    """A display name: anything that can be shown, in any script; `BadIdentifier` says why not."""
     shown = _shown(text, NAME_MAX)
     marks = 0
     for character in shown:

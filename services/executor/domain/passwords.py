@@ -16,7 +16,7 @@ from typing import Final
 
 from shared.kernel.errors import SluiceError
 
-MAX_BYTES: Final = 1024  # of UTF-8, as typed (row H42)
+MAX_BYTES: Final = 1024  # of UTF-8, as typed
 
 # More than anybody configures on purpose, less than what would stall a worker for longer than a step may take.
 MAX_MEMORY_KIB: Final = 256 * 1024

@@ -22,7 +22,7 @@ MARKS_MAX: Final = 4
 RESERVED: Final = frozenset({
     "null", "none", "undefined", "true", "false", "0", "-", "_", ".", "..", "@", "+", "me", "self", "system", "anonymous", "anonymoususer",
 })  # fmt: skip
-"""Names that some program would take for something else (row U18)."""
+"""Names that some program would take for something else."""
 
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\Z")
 _SCRIPTLESS: Final = frozenset({"COMMON", "INHERITED"})

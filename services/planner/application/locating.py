@@ -21,7 +21,7 @@ class Locator:
     clock: Clock
 
     async def locate(self, asked: FlowRequested, policy: Policy) -> FlowLocated:
-        """The flow of this slug, or the default one of this designation (flow-engine reference 3.2).
+        """The flow of this slug, or the default one of this designation (docs/compat.md, Brands and default flows).
 
         Raises:
             Unavailable: policy is away; "there is none" would be a wrong answer then.

@@ -1,7 +1,7 @@
-"""Where a plan is made: from (flow, visitor, context) to the ordered stages, or to a refusal (flow-engine reference 2.2).
+"""Where a plan is made: from (flow, visitor, context) to the ordered stages, or to a refusal (docs/compat.md, Plans).
 
 Plans are made anew for every run and never shared: a cached plan froze one visitor's verdicts for all anonymous
-visitors (observed-behaviour 24).
+visitors, in authentik.
 """
 
 import asyncio
@@ -98,7 +98,7 @@ class Planner:
     async def _selected(
         self, asked: PlanRequested, questions: Questions, flow: FlowBody, user: UserFacts | None, before: tuple[VerdictReached, ...]
     ) -> tuple[tuple[StageBinding, ...], dict[str, VerdictReached]]:
-        """The bindings that are planned, and the verdicts that say so, by binding. Their messages are dropped here (2.4)."""
+        """The bindings that are planned, and the verdicts that say so, by binding. Their messages are dropped here."""
         guarded = selection.asked_now(flow)
         asking = (questions.ask("plan", binding.guard, asked.visitor, user, asked.context, planned=True) for binding in guarded)
         answers = await asyncio.gather(*asking, return_exceptions=True)
@@ -143,7 +143,7 @@ def _refusal(asked: PlanRequested, refused: _Refused, flow: FlowBody | None, bra
 
 
 def _about(asked: PlanRequested) -> UserFacts | None:
-    """Who policies are asked about: the pending user, else the visitor (flow-engine reference 2.2)."""
+    """Who policies are asked about: the pending user, else the visitor (docs/compat.md, Plans)."""
     pending = asked.context.get("pending_user")
     if pending is None:
         return asked.visitor.user

@@ -47,7 +47,7 @@ class Composer:
         return Plan(flow=flow.facts, definition=definition, version=version, brand=facts, stages=stages, links=self._links(found))
 
     def _first_recovery(self) -> str | None:
-        """Where a brand names no recovery flow, password stages link the first that there is (observed-behaviour 38)."""
+        """Where a brand names no recovery flow, password stages link the first that there is (docs/compat.md, Brands and default flows)."""
         flows = self.definitions.flows_of("recovery")
         return flows[0].facts.pk if flows else None
 

@@ -1,4 +1,4 @@
-"""A flow's `authentication` requirement (flow-engine reference 2.3)."""
+"""A flow's `authentication` requirement (docs/compat.md, Who may begin a flow)."""
 
 from collections.abc import Mapping
 from typing import Any, assert_never

@@ -1,4 +1,4 @@
-"""Which stages of a flow are planned, given what policy said about them (flow-engine reference 2.4).
+"""Which stages of a flow are planned, given what policy said about them (docs/compat.md, Plans).
 
 | `evaluate_on_plan` | `re_evaluate_policies` | policies of the binding |
 | --- | --- | --- |

@@ -60,7 +60,7 @@ def erred(binding: PolicyBinding, error: PolicyError, duration_us: int = 0) -> B
 
 
 def membership(binding: PolicyBinding, user: UserFacts | None) -> Decision:
-    """Whether the binding's user or group is this user's, before `negate` (observed-behaviour 9 and 10).
+    """Whether the binding's user or group is this user's, before `negate` (docs/compat.md, Policies).
 
     A group binding fails for an anonymous visitor, negated or not, as in authentik (which shows a Python error then).
     """

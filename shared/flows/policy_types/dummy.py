@@ -1,4 +1,4 @@
-"""A policy that waits and answers what it is told to: for tests of flows (stages reference 4.2)."""
+"""A policy that waits and answers what it is told to: for tests of flows."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""A policy that an administrator writes: an expression over the facts of a request (stages reference 5)."""
+"""A policy that an administrator writes: an expression over the facts of a request (docs/compat.md, Expressions)."""
 
 from pydantic import field_validator
 from pydantic_core import PydanticCustomError

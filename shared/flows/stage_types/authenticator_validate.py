@@ -1,4 +1,4 @@
-"""The stage that asks for a second factor (stages reference 3.6; observed-behaviour 48).
+"""The stage that asks for a second factor (docs/compat.md, Second factor).
 
 There are no devices yet, so what it serves is a user without any: skip, deny, or send to a stage that sets one up. Where
 a device would have to be asked for, the stage fails: it never lets somebody through unasked.

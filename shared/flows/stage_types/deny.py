@@ -1,4 +1,4 @@
-"""A stage that ends the run: bound with a policy, it keeps somebody out (stages reference 3.14)."""
+"""A stage that ends the run: bound with a policy, it keeps somebody out (docs/compat.md, Deny and dummy)."""
 
 from shared.flows.effects import Effects
 from shared.flows.stage import Challenge, Denied, Passed, Run, Stage, StageConfig

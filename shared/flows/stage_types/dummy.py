@@ -1,4 +1,4 @@
-"""A stage that shows its name and passes: for tests of flows (stages reference 3.15)."""
+"""A stage that shows its name and passes: for tests of flows."""
 
 from shared.flows.effects import Answer, Effects
 from shared.flows.stage import Challenge, Denied, Outcome, Passed, Run, Stage, StageConfig, StageFailed

@@ -1,4 +1,4 @@
-"""The stage that asks who the visitor is (stages reference 3.1; observed-behaviour 31, 41, 45)."""
+"""The stage that asks who the visitor is (docs/compat.md, Identification)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -111,7 +111,7 @@ class IdentificationStage(Stage[IdentificationConfig]):
 
 
 async def _with_password(run: Run, config: PasswordConfig, answer: Answer, do: Effects, context: Mapping[str, Any]) -> Outcome:
-    # The limit counts here too: authentik's combined page can be guessed at without end (observed-behaviour 31).
+    # The limit counts here too: authentik's combined page can be guessed at without end (docs/compat.md, Password).
     proved = await verified(run, config, answer, do) if answer.sealed("password") else NOTHING_TOLD
     if isinstance(proved, Wrong):
         outcome = failed(run, config, _FAILED, proved)

@@ -1,4 +1,4 @@
-"""The stage that checks the password of the pending user (stages reference 3.2; observed-behaviour 7 and 31)."""
+"""The stage that checks the password of the pending user (docs/compat.md, Password)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -120,7 +120,7 @@ def proved_context(user: UserFacts) -> Mapping[str, object]:
 
 def failed(run: Run, config: PasswordConfig, problems: Mapping[str, tuple[Problem, ...]], wrong: Wrong = NOTHING_TOLD) -> Refused | Denied:
     """Count an answer that was no good. The one that reaches the limit denies and clears the counter; no restart goes
-    around it, unlike in authentik, where guesses are unlimited then (observed-behaviour 31)."""
+    around it, unlike in authentik, where guesses are unlimited then (docs/compat.md, Password)."""
     failures = run.counters.get(FAILURES, 0) + 1
     if failures >= config.failed_attempts_before_cancel:
         return Denied(counters={FAILURES: 0}, final=True, told=wrong.told or TOO_MANY, reason="too_many_failures")

@@ -1,4 +1,4 @@
-"""The stage that makes the browser the pending user's (stages reference 3.3; observed-behaviour 34)."""
+"""The stage that makes the browser the pending user's (docs/compat.md, Log-in and log-out stages)."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Final, Literal

@@ -1,4 +1,4 @@
-"""A stage that ends the browser's login (stages reference 3.4)."""
+"""A stage that ends the browser's login (docs/compat.md, Log-in and log-out stages)."""
 
 from shared.flows.effects import Effects
 from shared.flows.orders import LogOut

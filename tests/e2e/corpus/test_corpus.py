@@ -44,7 +44,7 @@ Row = dict[str, Any]
 
 def rows(name: str) -> list[Any]:
     found: list[Row] = yaml.safe_load((HERE / f"{name}.yaml").read_text())
-    return [pytest.param(row, id=f"{row['row']} {row['what']}") for row in found]
+    return [pytest.param(row, id=row["what"]) for row in found]
 
 
 def filled(text: str, variables: dict[str, str]) -> str:
@@ -227,7 +227,7 @@ async def finished_once(target: Target, row: Row) -> None:
 
 
 async def test_guessed_flows(target: Target) -> None:
-    """H40. The last test here: an address that has guessed gets 429 for a while, except for flows that were shown."""
+    """The last test here: an address that has guessed gets 429 for a while, except for flows that were shown."""
     await patiently(lambda: guessed_once(target))
 
 
@@ -235,7 +235,7 @@ async def guessed_once(target: Target) -> None:
     await started(target)
     before, refused = target.transitions(), None
     for n in range(0, 5 * MISSES, 20):  # by twenties, and on where a machine does not take so many in one window
-        guesses = [f"GET /api/v3/flows/executor/h40-{n + m}/ HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for m in range(20)]
+        guesses = [f"GET /api/v3/flows/executor/guessed-{n + m}/ HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for m in range(20)]
         answers = await asyncio.gather(*(asked(target, guess) for guess in guesses))
         assert {answer.status for answer in answers} <= {404, 429}
         assert not any("Set-Cookie" in answer.head for answer in answers)

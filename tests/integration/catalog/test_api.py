@@ -99,7 +99,7 @@ async def test_the_login_helper_of_a_replay_can_be_made_and_made_again(api: Api)
             stage = await api("POST", f"stages/{kind}/", {"name": f"o-{kind}", **more}, 201)
             bound = await api("POST", "flows/bindings/", {"target": flow["pk"], "stage": stage["pk"], "order": order}, 201)
             assert bound["stage_obj"]["name"] == f"o-{kind}"
-            # The answer to the POST does not know the stage's type, as recorded (`crud`); a GET does.
+            # The answer to the POST does not know the stage's type, as recorded; a GET does.
             assert (bound["stage_obj"]["component"], bound["stage_obj"]["meta_model_name"]) == ("", "authentik_flows.stage")
             [again] = (await api("GET", f"flows/bindings/?fsb_uuid={bound['pk']}"))["results"]
             assert again["stage_obj"]["component"] == stage["component"]

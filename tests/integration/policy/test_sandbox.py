@@ -1,6 +1,6 @@
 """Expressions in real workers: what authentik's scope gives them, and that no bomb gets further than its worker.
 
-Rows are those of the corpus of security reference 7.4; those refused on saving are in tests/unit/flows.
+Those that are refused on saving are in tests/unit/flows.
 """
 
 import asyncio
@@ -114,63 +114,63 @@ async def test_what_is_returned_counts_by_its_truth_as_in_authentik(workers: Wor
 
 
 BOMBS = [
-    ("P1", "while True: pass", {"timeout"}),
-    ("P2", "for i in range(10**12): pass", {"timeout"}),
-    ("P2", "sum(range(10**12))", {"timeout"}),
-    ("P3", "for i in range(10**4):\n    for j in range(10**5): pass", {"timeout"}),
-    ("P4", '"a" * 10**10', {"memory"}),
-    ("P4", "[0] * 10**10", {"memory"}),
-    ("P4", "bytes(10**10)", {"memory"}),
-    ("P5", 'x = "a"\nfor i in range(60): x += x', {"memory"}),
-    ("P5", "d = {}\nfor i in range(10**9): d[i] = [i]", {"memory", "timeout"}),
-    ("P6", "10 ** 10 ** 8", {"memory", "timeout"}),
-    ("P6", "1 << 10**10", {"memory"}),
-    ("P6", 'int("9" * 10**6)', {"exception", "timeout"}),
-    ("P7", 'f"{1:1000000000}"', {"memory", "timeout"}),
-    ("P7", '"%1000000000d" % 1', {"memory", "timeout"}),
-    ("P7", '"{:>1000000000}".format(1)', {"memory", "timeout"}),
-    ("P8", '("x" * 10**6).replace("x", "y" * 10**6)', {"memory", "timeout"}),
-    ("P8", '"x".zfill(10**10)', {"memory"}),
-    ("P8", '"x".ljust(10**10)', {"memory"}),
-    ("P9", "def f():\n    return f()\nf()", {"exception"}),
-    ("P9", "def f():\n    return g()\ndef g():\n    return f()\nf()", {"exception"}),
-    ("P13", 'return getattr(request, "__cl" + "ass__")', {"exception"}),
-    ("P13", 'return "{0.__class__}".format(1)', {"syntax"}),
-    ("P13", 'return getattr(ak_client_ip, "slu" + "ice_number")', {"exception"}),
-    ("P13", 'return getattr("{0.__class__}", "for" + "mat")(1)', {"exception"}),
-    ("P13", 'return getattr((i for i in [1]), "gi_" + "frame")', {"exception"}),
-    ("P15", "try:\n    while True: pass\nexcept BaseException:\n    return True", {"timeout"}),
-    ("P15", "try:\n    pass\nfinally:\n    while True: pass", {"timeout"}),
-    ("P16", "raise SystemExit", {"exception"}),
-    ("P16", "raise KeyboardInterrupt", {"exception"}),
-    ("P16", "raise StopIteration", {"exception"}),
-    ("P20", 'while True:\n    print("x" * 10**6)', {"output"}),
-    ("P20", "while True:\n    print()", {"output"}),
-    ("P20", "list(map(print, range(10**6)))", {"output"}),
-    ("P20", 'try:\n    print("x" * 10**6)\nexcept BaseException:\n    return True', {"output"}),
-    ("P20", 'while True:\n    try:\n        print("x" * 10**6)\n    except BaseException: pass', {"timeout"}),
-    ("P20", 'while True: ak_message("")', {"output"}),
-    ("P20", f'ak_message("x" * {OUTPUT_BYTES + 1})', {"output"}),
-    ("P20", 'for i in range(200):\n    try: ak_message("x")\n    except MemoryError: pass\nreturn True', {"output"}),
-    ("P20", "for i in range(1000): ak_message(i)", {"output"}),
-    ("P21", 'for i in range(100): ip_address("10.0.0.1")', {"exception"}),
-    ("P26", "return unknown", {"exception"}),
-    ("P26", 'return context["x"]', {"exception"}),
-    ("P26", "return None.attr", {"exception"}),
-    ("P26", "return 1 / 0", {"exception"}),
-    ("P27", 'return ip_address("not an address")', {"exception"}),
-    ("P29", "return request.http_request.COOKIES", {"exception"}),
-    ("P29", "return request.user.password", {"exception"}),
+    ("while True: pass", {"timeout"}),
+    ("for i in range(10**12): pass", {"timeout"}),
+    ("sum(range(10**12))", {"timeout"}),
+    ("for i in range(10**4):\n    for j in range(10**5): pass", {"timeout"}),
+    ('"a" * 10**10', {"memory"}),
+    ("[0] * 10**10", {"memory"}),
+    ("bytes(10**10)", {"memory"}),
+    ('x = "a"\nfor i in range(60): x += x', {"memory"}),
+    ("d = {}\nfor i in range(10**9): d[i] = [i]", {"memory", "timeout"}),
+    ("10 ** 10 ** 8", {"memory", "timeout"}),
+    ("1 << 10**10", {"memory"}),
+    ('int("9" * 10**6)', {"exception", "timeout"}),
+    ('f"{1:1000000000}"', {"memory", "timeout"}),
+    ('"%1000000000d" % 1', {"memory", "timeout"}),
+    ('"{:>1000000000}".format(1)', {"memory", "timeout"}),
+    ('("x" * 10**6).replace("x", "y" * 10**6)', {"memory", "timeout"}),
+    ('"x".zfill(10**10)', {"memory"}),
+    ('"x".ljust(10**10)', {"memory"}),
+    ("def f():\n    return f()\nf()", {"exception"}),
+    ("def f():\n    return g()\ndef g():\n    return f()\nf()", {"exception"}),
+    ('return getattr(request, "__cl" + "ass__")', {"exception"}),
+    ('return "{0.__class__}".format(1)', {"syntax"}),
+    ('return getattr(ak_client_ip, "slu" + "ice_number")', {"exception"}),
+    ('return getattr("{0.__class__}", "for" + "mat")(1)', {"exception"}),
+    ('return getattr((i for i in [1]), "gi_" + "frame")', {"exception"}),
+    ("try:\n    while True: pass\nexcept BaseException:\n    return True", {"timeout"}),
+    ("try:\n    pass\nfinally:\n    while True: pass", {"timeout"}),
+    ("raise SystemExit", {"exception"}),
+    ("raise KeyboardInterrupt", {"exception"}),
+    ("raise StopIteration", {"exception"}),
+    ('while True:\n    print("x" * 10**6)', {"output"}),
+    ("while True:\n    print()", {"output"}),
+    ("list(map(print, range(10**6)))", {"output"}),
+    ('try:\n    print("x" * 10**6)\nexcept BaseException:\n    return True', {"output"}),
+    ('while True:\n    try:\n        print("x" * 10**6)\n    except BaseException: pass', {"timeout"}),
+    ('while True: ak_message("")', {"output"}),
+    (f'ak_message("x" * {OUTPUT_BYTES + 1})', {"output"}),
+    ('for i in range(200):\n    try: ak_message("x")\n    except MemoryError: pass\nreturn True', {"output"}),
+    ("for i in range(1000): ak_message(i)", {"output"}),
+    ('for i in range(100): ip_address("10.0.0.1")', {"exception"}),
+    ("return unknown", {"exception"}),
+    ('return context["x"]', {"exception"}),
+    ("return None.attr", {"exception"}),
+    ("return 1 / 0", {"exception"}),
+    ('return ip_address("not an address")', {"exception"}),
+    ("return request.http_request.COOKIES", {"exception"}),
+    ("return request.user.password", {"exception"}),
 ]
 
 
-@pytest.mark.parametrize(("row", "expression", "reasons"), BOMBS, ids=[f"{row}-{text[:20]!r}" for row, text, _ in BOMBS])
-async def test_a_bomb_is_an_error_and_the_next_question_is_answered(workers: Workers, row: str, expression: str, reasons: set[str]) -> None:
+@pytest.mark.parametrize(("expression", "reasons"), BOMBS, ids=[repr(text[:30]) for text, _ in BOMBS])
+async def test_a_bomb_is_an_error_and_the_next_question_is_answered(workers: Workers, expression: str, reasons: set[str]) -> None:
     assert await outcome(workers, expression, seconds=0.4 if "timeout" in reasons else 60.0) in reasons
     assert await outcome(workers, "return True") == Decision(True)
 
 
-async def test_p11_a_catastrophic_expression_of_the_other_kind_ends(workers: Workers) -> None:
+async def test_a_catastrophic_expression_of_the_other_kind_ends(workers: Workers) -> None:
     bomb = 'return regex_match("a" * 10000 + "b", "(a+)+$")'
     assert await outcome(workers, bomb, seconds=0.4) in ("timeout", Decision(False))
 
@@ -178,14 +178,14 @@ async def test_p11_a_catastrophic_expression_of_the_other_kind_ends(workers: Wor
 @pytest.mark.parametrize(
     "expression", ["context.clear()", 'request.user.username = "root"', 'request.context["pending_user"].is_superuser = True']
 )
-async def test_p23_changing_the_facts_changes_nothing_outside(workers: Workers, expression: str) -> None:
+async def test_changing_the_facts_changes_nothing_outside(workers: Workers, expression: str) -> None:
     given = facts()
     before = given.model_copy(deep=True)
     assert await outcome(workers, f"{expression}\nreturn True", given) == Decision(True)
     assert given == before
 
 
-async def test_p25_the_same_question_draws_the_same(workers: Workers) -> None:
+async def test_the_same_question_draws_the_same(workers: Workers) -> None:
     expression = "import datetime\nak_message(datetime.datetime.now())\nreturn True"
     first = await outcome(workers, expression)
     assert isinstance(first, Decision)
@@ -193,13 +193,13 @@ async def test_p25_the_same_question_draws_the_same(workers: Workers) -> None:
     assert await outcome(workers, expression) == first
 
 
-async def test_p27_an_address_that_is_none_is_an_error_only_where_it_matters(workers: Workers) -> None:
+async def test_an_address_that_is_none_is_an_error_only_where_it_matters(workers: Workers) -> None:
     given = facts(address="x, 10.0.0.1")
     assert await outcome(workers, "return ak_client_ip.is_private", given) == "exception"
     assert await outcome(workers, "return True", given) == Decision(True)
 
 
-async def test_p35_a_huge_context_never_reaches_a_worker(workers: Workers) -> None:
+async def test_a_huge_context_never_reaches_a_worker(workers: Workers) -> None:
     assert await outcome(workers, "return True", facts(blob="x" * 70_000)) == "memory"
 
 
@@ -216,7 +216,7 @@ async def test_no_file_can_be_read_by_any_way_that_is_left(workers: Workers, tmp
     assert await outcome(workers, f"import json\nreturn json.load({str(secret)!r})") == "exception"
 
 
-async def test_p36_a_worker_that_dies_is_an_error_and_is_replaced(workers: Workers) -> None:
+async def test_a_worker_that_dies_is_an_error_and_is_replaced(workers: Workers) -> None:
     (worker,) = _processes()
     before = worker.cpu_times().user
     asking = asyncio.create_task(outcome(workers, "while True: pass"))

@@ -1,4 +1,4 @@
-"""Names: one canonical form, and what a new one may look like (security reference 7.8)."""
+"""Names: one canonical form, and what a new one may look like."""
 
 import sys
 import time

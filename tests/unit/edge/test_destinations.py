@@ -1,4 +1,4 @@
-"""Where `next` may lead (security reference 7.5): the row, the value, and what becomes of it."""
+"""Where `next` may lead: the value, and what becomes of it."""
 
 import unicodedata
 from urllib.parse import quote, unquote
@@ -11,37 +11,37 @@ from services.executor.domain.destinations import Failed, Redirect, Refused, des
 
 HOME, OUT, INVALID, FAILED = Redirect("/"), Redirect("/", refused=True), Refused("Invalid next URL"), Failed()
 ROWS = [
-    ("N1", "/", HOME), ("N1", "/if/user/", Redirect("/if/user/")), ("N2", "https://evil.example/", INVALID), ("N2", "//evil.example", INVALID),
-    ("N3", "///evil.example", OUT), ("N3", "////evil.example", OUT), ("N4", "/\\evil.example", OUT), ("N4", "\\\\evil.example", OUT),
-    ("N4", "\\/evil.example", OUT), ("N5", "/\t/evil.example", INVALID), ("N5", "/\n/evil.example", INVALID), ("N5", "\t//evil.example", INVALID),
-    ("N6", " //evil.example", INVALID), ("N6", "\x01//evil.example", INVALID), ("N7", "http:evil.example", OUT),
-    ("N7", "http:\\\\evil.example", OUT), ("N8", "https:/evil.example", OUT), ("N9", "javascript:alert(1)", FAILED),
-    ("N9", "JaVaScRiPt:alert(1)/.", FAILED), ("N9", "java\nscript:alert(1)//.", FAILED), ("N9", "\x01javascript:alert(1)//.", FAILED),
-    ("N10", "data:text/html,x", FAILED), ("N10", "vbscript:x.y", FAILED), ("N10", "intent:a/b", FAILED), ("N10", "mailto:a@b.c", FAILED),
-    ("N11", "https://auth.example.com@evil.example/", INVALID), ("N14", "https://evil.example\\@auth.example.com/", INVALID),
-    ("N18", "127.1", OUT), ("N19", "evil\u3002example/", OUT), ("N20", "https://evil.example\u2100.auth.example.com/", FAILED),
-    ("N21", "/\0/evil", OUT), ("N22", "//%65vil.example", INVALID), ("N23", "/%2f%2fevil.example", OUT), ("N23", "/%5cevil.example", OUT),
-    ("N23", "/%09/evil", OUT), ("N23", "/%252f%252fevil.example", OUT), ("N24", "/..//evil.example", OUT), ("N24", "/.//evil", OUT),
-    ("N24", "/if/../x", OUT), ("N24", "/a/..", OUT), ("N24", "/a/..;x/b", OUT), ("N24", "/%2e%2e/x", OUT), ("N25", "./\\evil.example", OUT),
-    ("N25", "evil.example", OUT), ("N25", "../x", OUT), ("N26", "/path\r\nSet-Cookie: a=b", OUT), ("N26", "/%0d%0aSet-Cookie:x=1", OUT),
-    ("N27", "\ufeff//evil", OUT), ("N27", "/\u2028/evil", OUT), ("N27", "/\uff0fevil", OUT), ("N28", "?next=//evil", OUT),
-    ("N28", "?a=1", FAILED), ("N28", "#frag", FAILED), ("N28", "", INVALID), ("N28", "null", FAILED), ("N30", "/" + "a" * 4096, OUT),
-    ("route", "authentik_core:if-admin", Redirect("/if/admin/")), ("route", "authentik_core:if-flow", FAILED), ("word", "foo", FAILED),
-    ("kept", "/a b", Redirect("/a%20b")), ("kept", "/\u00e4", Redirect("/%C3%A4")), ("kept", "/foo/bar?a=1&b=%2F", Redirect("/foo/bar?a=1&b=%2F")),
-    ("kept", "/if/admin/#/x;%7B%7D", Redirect("/if/admin/#/x;%7B%7D")), ("broken", "/%zz", OUT), ("broken", "//[", FAILED),
-    ("N30", "/" + "a" * 4095, Redirect("/" + "a" * 4095)), ("spelt", "/a//b", Redirect("/a//b")), ("spelt", "/a%2Fb", Redirect("/a%2Fb")),
-    ("spelt", "/project/%2Fgroup%2Fname//x/", Redirect("/project/%2Fgroup%2Fname//x/")), ("spelt", "/proxy/https://inside/x", Redirect("/proxy/https://inside/x")),
-    ("spelt", "/a;b//c", Redirect("/a;b//c")), ("spelt", "/a/%252f", Redirect("/a/%252f")), ("not spelt", "/;//evil.example", OUT),
-    ("not spelt", "/%20//evil.example", OUT), ("not spelt", "/%3b//evil.example", OUT), ("not spelt", "/a/..%2f..%2f%2fevil", OUT),
-    ("not spelt", "/a/%2e%2e/%2fevil", OUT), ("not spelt", "/a%5c%5cevil", OUT), ("not spelt", "/\u3000//evil", OUT), ("not spelt", "/.;a//evil", OUT),
+    ("/", HOME), ("/if/user/", Redirect("/if/user/")), ("https://evil.example/", INVALID), ("//evil.example", INVALID),
+    ("///evil.example", OUT), ("////evil.example", OUT), ("/\\evil.example", OUT), ("\\\\evil.example", OUT),
+    ("\\/evil.example", OUT), ("/\t/evil.example", INVALID), ("/\n/evil.example", INVALID), ("\t//evil.example", INVALID),
+    (" //evil.example", INVALID), ("\x01//evil.example", INVALID), ("http:evil.example", OUT),
+    ("http:\\\\evil.example", OUT), ("https:/evil.example", OUT), ("javascript:alert(1)", FAILED),
+    ("JaVaScRiPt:alert(1)/.", FAILED), ("java\nscript:alert(1)//.", FAILED), ("\x01javascript:alert(1)//.", FAILED),
+    ("data:text/html,x", FAILED), ("vbscript:x.y", FAILED), ("intent:a/b", FAILED), ("mailto:a@b.c", FAILED),
+    ("https://auth.example.com@evil.example/", INVALID), ("https://evil.example\\@auth.example.com/", INVALID),
+    ("127.1", OUT), ("evil\u3002example/", OUT), ("https://evil.example\u2100.auth.example.com/", FAILED),
+    ("/\0/evil", OUT), ("//%65vil.example", INVALID), ("/%2f%2fevil.example", OUT), ("/%5cevil.example", OUT),
+    ("/%09/evil", OUT), ("/%252f%252fevil.example", OUT), ("/..//evil.example", OUT), ("/.//evil", OUT),
+    ("/if/../x", OUT), ("/a/..", OUT), ("/a/..;x/b", OUT), ("/%2e%2e/x", OUT), ("./\\evil.example", OUT),
+    ("evil.example", OUT), ("../x", OUT), ("/path\r\nSet-Cookie: a=b", OUT), ("/%0d%0aSet-Cookie:x=1", OUT),
+    ("\ufeff//evil", OUT), ("/\u2028/evil", OUT), ("/\uff0fevil", OUT), ("?next=//evil", OUT),
+    ("?a=1", FAILED), ("#frag", FAILED), ("", INVALID), ("null", FAILED), ("/" + "a" * 4096, OUT),
+    ("authentik_core:if-admin", Redirect("/if/admin/")), ("authentik_core:if-flow", FAILED), ("foo", FAILED),
+    ("/a b", Redirect("/a%20b")), ("/\u00e4", Redirect("/%C3%A4")), ("/foo/bar?a=1&b=%2F", Redirect("/foo/bar?a=1&b=%2F")),
+    ("/if/admin/#/x;%7B%7D", Redirect("/if/admin/#/x;%7B%7D")), ("/%zz", OUT), ("//[", FAILED),
+    ("/" + "a" * 4095, Redirect("/" + "a" * 4095)), ("/a//b", Redirect("/a//b")), ("/a%2Fb", Redirect("/a%2Fb")),
+    ("/project/%2Fgroup%2Fname//x/", Redirect("/project/%2Fgroup%2Fname//x/")), ("/proxy/https://inside/x", Redirect("/proxy/https://inside/x")),
+    ("/a;b//c", Redirect("/a;b//c")), ("/a/%252f", Redirect("/a/%252f")), ("/;//evil.example", OUT),
+    ("/%20//evil.example", OUT), ("/%3b//evil.example", OUT), ("/a/..%2f..%2f%2fevil", OUT),
+    ("/a/%2e%2e/%2fevil", OUT), ("/a%5c%5cevil", OUT), ("/\u3000//evil", OUT), ("/.;a//evil", OUT),
     # What becomes another character in the form that some server makes of it, or cannot be seen in the address bar.
-    ("N27", "/\uff3cevil.example", OUT), ("N27", "/\ufe68evil.example", OUT), ("N27", "/a/\uff3c\uff3cevil", OUT), ("N27", "/%ef%bc%bcevil", OUT),
-    ("N27", "/a\u202egnp.exe", OUT), ("N27", "/if\u200b/user/", OUT), ("N27", "/a%e2%80%ae", OUT), ("N27", "/\ue000", OUT),
+    ("/\uff3cevil.example", OUT), ("/\ufe68evil.example", OUT), ("/a/\uff3c\uff3cevil", OUT), ("/%ef%bc%bcevil", OUT),
+    ("/a\u202egnp.exe", OUT), ("/if\u200b/user/", OUT), ("/a%e2%80%ae", OUT), ("/\ue000", OUT),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("row", "value", "expected"), ROWS)
-def test_the_row(row: str, value: str, expected: object) -> None:
+@pytest.mark.parametrize(("value", "expected"), ROWS)
+def test_a_value(value: str, expected: object) -> None:
     assert destination("next=" + quote(value, safe="")) == expected
 
 
@@ -51,8 +51,8 @@ def test_without_next_it_is_home_and_the_last_of_several_counts() -> None:
     assert destination("next=/one&next=/two") == Redirect("/two")
 
 
-@pytest.mark.parametrize(("row", "value", "expected"), ROWS)
-def test_a_denial_uses_the_same_values_and_never_fails(row: str, value: str, expected: object) -> None:
+@pytest.mark.parametrize(("value", "expected"), ROWS)
+def test_a_denial_uses_the_same_values_and_never_fails(value: str, expected: object) -> None:
     assert outer_destination(value) == (expected.to if isinstance(expected, Redirect) else None)
 
 

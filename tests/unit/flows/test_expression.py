@@ -1,4 +1,4 @@
-"""What an expression may be: authentik's own, and the rows of the corpus that are refused on saving (security 7.4)."""
+"""What an expression may be: authentik's own, and what is refused on saving."""
 
 import pytest
 from pydantic import ValidationError

@@ -95,7 +95,7 @@ class Collection:
     def _one(self, catalog: Catalog, request: web.Request) -> Definition:
         key = request.match_info["key"]
         if self._kind != "flow" and not is_uuid(key):
-            raise Stopped(400, "Not a valid UUID.")  # security reference 7.1, H30
+            raise Stopped(400, "Not a valid UUID.")
         wanted = catalog.matching("flow", {"slug": key}) if self._kind == "flow" else [catalog.get(self._kind, key)]
         found = wanted[0] if wanted else None
         if found is None or (self._type and found.type != self._type):

@@ -64,7 +64,7 @@ async def fields_of(request: web.Request) -> Mapping[str, Any]:
 
 
 def check_single(query: MultiMapping[str]) -> None:
-    """`Invalid` for a parameter that comes twice: which of them would count? (security reference 7.1, H34)"""
+    """`Invalid` for a parameter that comes twice: which of them would count?"""
     # Over its items, where a name comes as often as it was sent: over its names it comes once.
     doubled = sorted(name for name, times in Counter(name for name, _ in query.items()).items() if times > 1)
     if doubled:

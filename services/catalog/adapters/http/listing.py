@@ -1,4 +1,4 @@
-"""Lists: filters, search, order and pages of the query string. What is unknown is ignored, as recorded (flow-engine 7.1)."""
+"""Lists: filters, search, order and pages of the query string. What is unknown is ignored (docs/compat.md, Lists)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

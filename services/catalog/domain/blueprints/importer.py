@@ -1,7 +1,7 @@
 """From a blueprint to events: each entry is found by its identifiers and made, changed, left or removed.
 
 Pure: the whole document is decided on the catalog that it is applied to, so either all of it becomes events or none
-(blueprints reference 3.3-3.5, 1.5). A document applied again makes no event.
+(docs/compat.md, Blueprints). A document applied again makes no event.
 """
 
 from collections.abc import Mapping

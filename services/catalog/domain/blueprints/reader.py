@@ -1,8 +1,7 @@
 """YAML, strict and bounded: from bytes to values with their places, without ever building what a bomb describes.
 
 The parser's events are read one by one onto our own stack, so nothing is composed or constructed by the YAML library:
-aliases and their anchors, `<<`, directives, a second document or a tag that we do not know end the reading where they stand (security
-reference 7.2, B1-B7, B20-B26, B35). Scalars follow JSON: `no`, `012`, `1:30` and dates are texts.
+aliases and their anchors, `<<`, directives, a second document or a tag that we do not know end the reading where they stand. Scalars follow JSON: `no`, `012`, `1:30` and dates are texts.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The tags of the format that we resolve: `!KeyOf`, `!Find`, `!Context`, `!Format`, `!Condition`.
 
 The others are refused by the reader with their place: `!Env` and `!File` would let a blueprint read this process's
-secrets, the rest is a later part. Tags are resolved everywhere, recursively (blueprints reference 2.1, recommended).
+secrets, the rest is a later part. Tags are resolved everywhere, recursively (docs/compat.md, Blueprints).
 """
 
 from collections.abc import Callable, Mapping

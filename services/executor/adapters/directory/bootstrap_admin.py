@@ -1,6 +1,6 @@
 """The first administrator: `akadmin`, made once per installation, with a password that is given or made up.
 
-That it was done is kept for good: whoever deletes `akadmin` later does not reopen it (security reference R28).
+That it was done is kept for good: whoever deletes `akadmin` later does not reopen it.
 """
 
 import secrets

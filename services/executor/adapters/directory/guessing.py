@@ -1,7 +1,7 @@
 """Verifying a password: admitted first, then a slot taken, then hashed; the same for those who exist and those who do not.
 
-A slot is taken before the hash, so no race, no second path and no other spelling gets more guesses (security reference
-R11), and counts as a failure once the attempt has failed. Whether an attempt is looked at at all is not visible: without a
+A slot is taken before the hash, so no race, no second path and no other spelling gets more guesses,
+and counts as a failure once the attempt has failed. Whether an attempt is looked at at all is not visible: without a
 slot the work is the same and the answer is "wrong".
 """
 
@@ -126,7 +126,7 @@ class Guesses:
 
         `devices` are logins that were made in the browser.
 
-        What cannot be a password (row H42) is wrong, whoever it is for, and neither counted nor hashed.
+        What cannot be a password is wrong, whoever it is for, and neither counted nor hashed.
         """
         try:
             normalised(password)

@@ -1,7 +1,7 @@
 """Threads that hash, with admission before them: "busy" is said at once instead of "wait" for ever.
 
 A hash whose visitor has gone is work for nobody and makes the others late in turn, so as many are let in as are done within
-the wait, at the pace of lately (security reference 3.4).
+the wait, at the pace of lately.
 """
 
 import asyncio

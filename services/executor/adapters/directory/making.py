@@ -14,7 +14,7 @@ from shared.postgres.pool import Connection
 
 # $1 the name and $2 its address, if it is one; $3 the address and $4 as a name; $5 how the name looks; $6 the UPN and $7 its
 # address. Names of ASCII are not compared by their looks among themselves. A name, an address or a UPN may not be somebody else's
-# of another of these kinds: one space of identifiers (row U18).
+# of another of these kinds: one space of identifiers.
 _TAKEN: Final = """
 SELECT EXISTS (SELECT FROM users WHERE username_canonical = $1) AS name_is_name,
        EXISTS (SELECT FROM users WHERE email_canonical IN ($1, $2)) AS name_is_address,

@@ -124,14 +124,14 @@ class UsersApi:
 def _pk(request: web.Request) -> int:
     text = request.match_info["pk"]
     if not _NUMBER.match(text):
-        raise Answered(400, "Not a valid number.")  # security reference 7.1, H30
+        raise Answered(400, "Not a valid number.")
     if len(text) > 10 or (pk := int(text)) >= 2**31:
         raise _not_found()
     return pk
 
 
 def _check_single(request: web.Request) -> None:
-    """`UserRefused` for a parameter that comes twice: which of them would count? (security reference 7.1, H34)"""
+    """`UserRefused` for a parameter that comes twice: which of them would count?"""
     doubled = sorted({name for name in request.query if len(request.query.getall(name)) > 1})
     if doubled:
         raise UserRefused({doubled[0][:100]: ("Only one value is allowed.",)})
@@ -151,7 +151,7 @@ def _not_found() -> Answered:
 
 
 def _number(request: web.Request, name: str, default: int, most: int) -> int:
-    """A number of the query; what is none, or none that makes sense, is silently the default (observed-behaviour 43)."""
+    """A number of the query; what is none, or none that makes sense, is silently the default (docs/compat.md, Lists)."""
     text = (request.query.getall(name, [""]))[-1]
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else 0
     return min(number, most) if number > 0 else default

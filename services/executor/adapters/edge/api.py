@@ -1,4 +1,4 @@
-"""`/api/v3/flows/executor/<slug>/`: the flow protocol as authentik 2024.8.3 was seen to speak it (flow-engine 4-5).
+"""`/api/v3/flows/executor/<slug>/`: the flow protocol as authentik 2024.8.3 was seen to speak it (docs/compat.md).
 
 What is broken about a request there is a challenge like any other, `ak-stage-flow-error` with status 200, wherever a
 recording says so; everything else is a problem answer.

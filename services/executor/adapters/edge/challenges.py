@@ -1,4 +1,4 @@
-"""What a run shows, as authentik's challenge objects (flow-engine 5.1-5.5); pages are rendered from the same objects."""
+"""What a run shows, as authentik's challenge objects (docs/compat.md, Challenges); pages are rendered from the same objects."""
 
 from typing import Any, Final
 

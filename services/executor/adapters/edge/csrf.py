@@ -2,7 +2,7 @@
 
 The cookie is authentik's `authentik_csrf`, to be sent back as `X-authentik-CSRF` by whoever is logged in. A form carries
 another token, bound to that cookie and to the session, so that a cookie planted from a sibling domain is worth nothing
-(security reference 7.7, C9; OWASP: signed double submit).
+(OWASP: signed double submit).
 """
 
 import base64

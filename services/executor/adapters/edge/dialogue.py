@@ -24,7 +24,7 @@ class Superseded(Exception):
 
 
 class AnotherBody(Exception):
-    """The browser awaits the reply to an answer, and sends another answer in its place: 409 (security reference 7.1, H37, H38)."""
+    """The browser awaits the reply to an answer, and sends another answer in its place: 409."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ def _login_after(visit: Visit, reply: StepReplied) -> LoginClaims | None:
 
 
 def _left(reply: StepReplied) -> bool:
-    """A log-out flow that nobody's browser went through to its end: it began no session, as recorded (`invalidation`).
+    """A log-out flow that nobody's browser went through to its end: it began no session, as recorded.
 
     Every other flow begins one, even if it was over at once (recorded: empty flows, denials).
     """

@@ -22,7 +22,7 @@ from shared.web.base import linked, ours
 from shared.web.errors import Refusal, later
 
 _DESIGNATIONS: Final = ("authentication", "invalidation")
-"""Only these two have an entry URL (flow-engine 3.2)."""
+"""Only these two have an entry URL (docs/compat.md, Brands and default flows)."""
 
 
 class Entry:

@@ -1,4 +1,4 @@
-"""Who guesses at flows: an address that asked for many that do not exist gets no further guess (security reference 7.1, H40).
+"""Who guesses at flows: an address that asked for many that do not exist gets no further guess.
 
 A guess costs a hop to the planner and a 404 tells that there is no such flow. So an address that has had its share is
 asked to wait a moment, before anything is asked. Flows that somebody was shown or sent to here go on for everybody, also for

@@ -1,7 +1,7 @@
 """What an expression sees of the facts: exactly these values, copied into the worker, never shared.
 
 authentik hands its own objects to an expression; here what is not listed does not exist, so no expression reads what
-nobody decided that it may (security reference 7.4, P23, P29). The objects themselves are made in the worker: handed
+nobody decided that it may. The objects themselves are made in the worker: handed
 over as objects, they cost twice the whole evaluation.
 """
 

@@ -1,4 +1,4 @@
-"""The names that an expression finds around it (stages reference 5.3), written in the sandbox's own language.
+"""The names that an expression finds around it (docs/compat.md, Expressions), written in the sandbox's own language.
 
 A piece goes into a program only if the expression mentions it, so that the login path pays for nothing else. What a
 piece needs of the host are the two look-ups `sluice_ip` and `sluice_net`: parsing of addresses, without any network.

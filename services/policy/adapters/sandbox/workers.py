@@ -1,4 +1,4 @@
-"""The pool of worker processes, its limits, and what their deaths and refusals mean (security reference 7.4).
+"""The pool of worker processes, its limits, and what their deaths and refusals mean.
 
 A thread per worker drives it: the library's asynchronous side costs three times the CPU, and this is on the login path
 (0.3 ms with it, 0.1 without). Every evaluation gets a fresh session, so nothing is carried from one to the next.
