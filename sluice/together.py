@@ -20,7 +20,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import SluiceError
 from shared.kernel.service import Service
 from shared.kernel.settings import CommonSettings, load
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.postgres.server import EmbeddedPostgres
 from shared.runtime import process
 from shared.runtime.listener import Listener, readiness

@@ -6,14 +6,14 @@ import typer
 
 from shared.contracts.topics import TOPICS
 from shared.kernel.settings import CommonSettings, Misconfigured, variable
-from shared.messaging.kafka_brokers import Brokers
+from shared.messaging.kafka.brokers import Brokers
 from sluice.configuration import read
 from sluice.console import say
 
 
 def create(replication: int) -> None:
     """Make what is missing and tell what was done for each topic."""
-    from shared.messaging.kafka_admin import create_topics
+    from shared.messaging.kafka.admin import create_topics
 
     for name, outcome in sorted(asyncio.run(create_topics(_brokers(), TOPICS.values(), replication)).items()):
         say(f"{name:24} {outcome}")
@@ -21,7 +21,7 @@ def create(replication: int) -> None:
 
 def describe(replication: int) -> None:
     """Print the settings on the brokers; exit code 1 if a topic is missing or differs."""
-    from shared.messaging.kafka_admin import describe_topics
+    from shared.messaging.kafka.admin import describe_topics
 
     found = asyncio.run(describe_topics(_brokers(), TOPICS.values(), replication))
     for name, topic in TOPICS.items():

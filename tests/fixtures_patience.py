@@ -10,24 +10,24 @@ from typing import Final
 import pytest
 
 from services.catalog.application.editing import Editing
-from services.executor.adapters.directory.directory import open_directory
+from services.executor.directory.directory import open_directory
 from shared.postgres.pool import open_pool
 
 PATIENT_S: Final = 60.0
 LIMITS: Final = {
     "services.catalog.bootstrap.LIMIT_S": PATIENT_S,
-    "services.executor.adapters.worker.asking.TIMEOUT_S": PATIENT_S,
-    "services.executor.application.journal.READ_BACK_S": PATIENT_S,
-    "services.executor.application.owner.CATCH_UP_S": PATIENT_S,
+    "services.executor.sessions.asking.TIMEOUT_S": PATIENT_S,
+    "services.executor.sessions.journal.READ_BACK_S": PATIENT_S,
+    "services.executor.sessions.owner.CATCH_UP_S": PATIENT_S,
     "services.planner.application.questions.TIMEOUT_US": round(PATIENT_S * 1e6),
     "services.policy.adapters.sandbox.workers.CHECKOUT_S": PATIENT_S,
     "services.policy.adapters.sandbox.workers.STARVED_S": PATIENT_S,
     "services.policy.application.decide.BODY_WAIT_S": PATIENT_S,
-    "shared.messaging.embedded_journal.APPEND_TIMEOUT_S": PATIENT_S,
-    "shared.messaging.kafka.ANSWER_S": PATIENT_S,
-    "shared.messaging.kafka_check.ANSWER_MS": round(PATIENT_S * 1000),
-    "shared.messaging.kafka_group.ANSWER_S": PATIENT_S,
-    "shared.messaging.kafka_producer.APPEND_TIMEOUT_S": PATIENT_S,
+    "shared.messaging.embedded.journal.APPEND_TIMEOUT_S": PATIENT_S,
+    "shared.messaging.kafka.log.ANSWER_S": PATIENT_S,
+    "shared.messaging.kafka.check.ANSWER_MS": round(PATIENT_S * 1000),
+    "shared.messaging.kafka.group.ANSWER_S": PATIENT_S,
+    "shared.messaging.kafka.producer.APPEND_TIMEOUT_S": PATIENT_S,
     "shared.postgres.pool.TIMEOUT": PATIENT_S,
 }
 

@@ -22,7 +22,7 @@ from shared.contracts.topics import DEAD_LETTERS, TOPICS
 from shared.contracts.writers import WRITERS, Service
 from shared.kernel.clock import SystemClock
 from shared.kernel.service import Service as Running
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Message, Record, TopicPartition
 from shared.messaging.proof import Proofs, mac_keys
 from shared.messaging.proved import ProvedLog

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from shared.contracts.topics import TOPICS
 from shared.contracts.writers import SERVICES, WRITERS, Service
 from shared.kernel.clock import Clock, SystemClock
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Log, Message
 from shared.messaging.proof import Proofs, SigningKey, mac_keys
 from shared.messaging.proved import ProvedLog

@@ -8,18 +8,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.executor.adapters.directory.bootstrap_admin import Bootstrapped, ensure_admin
-from services.executor.adapters.directory.directory import LIMITS, open_directory
-from services.executor.adapters.directory.hashing import HashPool
-from services.executor.adapters.directory.importing import Imported, import_users, read_table
-from services.executor.adapters.directory.naming import NewUser, UserRefused
-from services.executor.adapters.directory.secret_check import accept_secret
-from services.executor.adapters.directory.stored import StoredUser
-from services.executor.adapters.directory.tokens import create_token, revoke_token
-from services.executor.adapters.directory.unlocking import Unlocked, Unlocking
-from services.executor.adapters.directory.users import Users
-from services.executor.domain.limits import GuessLimits
-from services.executor.domain.passwords import TARGET, TEST_TARGET
+from services.executor.directory.bootstrap_admin import Bootstrapped, ensure_admin
+from services.executor.directory.directory import LIMITS, open_directory
+from services.executor.directory.hashing import HashPool
+from services.executor.directory.importing import Imported, import_users, read_table
+from services.executor.directory.naming import NewUser, UserRefused
+from services.executor.directory.rules.limits import GuessLimits
+from services.executor.directory.rules.passwords import TARGET, TEST_TARGET
+from services.executor.directory.secret_check import accept_secret
+from services.executor.directory.stored import StoredUser
+from services.executor.directory.tokens import create_token, revoke_token
+from services.executor.directory.unlocking import Unlocked, Unlocking
+from services.executor.directory.users import Users
 from services.executor.settings import Settings
 from shared.kernel.clock import Clock, SystemClock
 from shared.postgres.pool import Database

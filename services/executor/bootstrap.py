@@ -9,31 +9,31 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
-from services.executor.adapters.directory.bootstrap_admin import ensure_admin
-from services.executor.adapters.directory.directory import PostgresDirectory, open_directory
-from services.executor.adapters.directory.epoch_keys import EpochKeys
-from services.executor.adapters.directory.hashing import HashPool
-from services.executor.adapters.directory.logins import PostgresLogins
-from services.executor.adapters.directory.rest import UsersApi
-from services.executor.adapters.directory.secret_check import keep_to_one_secret
-from services.executor.adapters.directory.tokens import tell_again, version_of
-from services.executor.adapters.directory.unlock_api import UnlockApi
-from services.executor.adapters.directory.unlocking import Unlocking
-from services.executor.adapters.directory.upkeep import Upkeep
-from services.executor.adapters.directory.users import Users
-from services.executor.adapters.edge.edge import Edge
-from services.executor.adapters.edge.revocations import RevocationTail
-from services.executor.adapters.edge.sealing_keys import SealingKeys
-from services.executor.adapters.edge.settings import EdgeSettings
-from services.executor.adapters.worker.asking import Asking
-from services.executor.adapters.worker.retirements import Retirements
-from services.executor.adapters.worker.staying import StayingWorker
-from services.executor.adapters.worker.worker import Worker
-from services.executor.application.advance import Cursor
-from services.executor.application.crowd import Crowd
-from services.executor.application.owner import GROUP, Parts
-from services.executor.application.starts import Starts
-from services.executor.domain.passwords import TARGET, TEST_TARGET
+from services.executor.directory.bootstrap_admin import ensure_admin
+from services.executor.directory.directory import PostgresDirectory, open_directory
+from services.executor.directory.epoch_keys import EpochKeys
+from services.executor.directory.hashing import HashPool
+from services.executor.directory.logins import PostgresLogins
+from services.executor.directory.rest import UsersApi
+from services.executor.directory.rules.passwords import TARGET, TEST_TARGET
+from services.executor.directory.secret_check import keep_to_one_secret
+from services.executor.directory.tokens import tell_again, version_of
+from services.executor.directory.unlock_api import UnlockApi
+from services.executor.directory.unlocking import Unlocking
+from services.executor.directory.upkeep import Upkeep
+from services.executor.directory.users import Users
+from services.executor.edge.edge import Edge
+from services.executor.edge.revocations import RevocationTail
+from services.executor.edge.sealing_keys import SealingKeys
+from services.executor.edge.settings import EdgeSettings
+from services.executor.sessions.advance import Cursor
+from services.executor.sessions.asking import Asking
+from services.executor.sessions.crowd import Crowd
+from services.executor.sessions.owner import GROUP, Parts
+from services.executor.sessions.retirements import Retirements
+from services.executor.sessions.starts import Starts
+from services.executor.sessions.staying import StayingWorker
+from services.executor.sessions.worker import Worker
 from services.executor.settings import Settings
 from shared.contracts.topics import TOKENS
 from shared.flows.registry import registry

@@ -5,10 +5,10 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from services.executor.domain.identifiers import BadIdentifier, new_email
-from services.executor.domain.limits import GuessLimits
-from services.executor.domain.login_life import DAY_US, MINUTE_US, LoginLife
-from services.executor.domain.passwords import MAX_BYTES, BadPassword, normalised
+from services.executor.directory.rules.identifiers import BadIdentifier, new_email
+from services.executor.directory.rules.limits import GuessLimits
+from services.executor.directory.rules.passwords import MAX_BYTES, BadPassword, normalised
+from services.executor.login_life import DAY_US, MINUTE_US, LoginLife
 from shared.kernel.settings import CommonSettings
 
 Role = Literal["edge", "worker", "both"]

@@ -10,7 +10,7 @@ from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import told
 from shared.kernel.service import Service
 from shared.kernel.settings import CommonSettings, Misconfigured, load, unknown_variables, variable
-from shared.messaging.kafka_brokers import Brokers
+from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.log import Log
 from shared.messaging.proved import ProvedLog
 from shared.runtime import process
@@ -56,7 +56,7 @@ def refused(name: str) -> int:
 
 
 async def _serve(name: str, settings: S, brokers: Brokers, build: Build[S]) -> None:
-    from shared.messaging.kafka import KafkaLog  # aiokafka costs a third of a second, which settings errors need not wait for
+    from shared.messaging.kafka.log import KafkaLog  # aiokafka costs a third of a second, which settings errors need not wait for
 
     clock = SystemClock()
     proofs = proofs_of(name, settings, clock)

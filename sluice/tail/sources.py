@@ -9,10 +9,10 @@ from shared.contracts.topics import TOPICS
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import SluiceError
 from shared.kernel.settings import CommonSettings
-from shared.messaging.kafka_brokers import Brokers
+from shared.messaging.embedded.sqlite_reader import LogFile
+from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.log import ReadableLog, Record, Refused, TopicPartition
 from shared.messaging.proved import ProvedLog
-from shared.messaging.sqlite_reader import LogFile
 from shared.runtime.proving import reading_proofs
 from sluice.data_folder import DataFolder
 
@@ -33,7 +33,7 @@ async def opened(settings: CommonSettings, topic: str) -> AsyncIterator[Readable
     if topic not in TOPICS:
         raise NothingToRead(f"there is no topic {topic}; there are: {', '.join(sorted(TOPICS))}")
     if (brokers := Brokers.of(settings)) is not None:
-        from shared.messaging.kafka import KafkaLog
+        from shared.messaging.kafka.log import KafkaLog
 
         proofs = reading_proofs(topic, settings, SystemClock())
         kafka = await KafkaLog.open(brokers, TOPICS)

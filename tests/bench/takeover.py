@@ -15,7 +15,7 @@ from typing import Final
 from unittest.mock import patch
 
 from deploy.cluster import Cluster
-from services.executor.domain.session import ends_us
+from services.executor.sessions.session import ends_us
 from services.executor.settings import Settings
 from shared.contracts import topics
 from shared.contracts.codec import encode
@@ -28,9 +28,9 @@ from shared.contracts.steps import View
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import new_session_id, partition_of, random_id
 from shared.kernel.settings import load
-from shared.messaging.embedded import EmbeddedLog
-from shared.messaging.kafka import KafkaLog
-from shared.messaging.kafka_brokers import Brokers
+from shared.messaging.embedded.log import EmbeddedLog
+from shared.messaging.kafka.brokers import Brokers
+from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.log import LogUnavailable, Message
 from shared.messaging.proved import ProvedLog
 from shared.runtime.proving import proofs_of

@@ -9,16 +9,16 @@ from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack, suppress
 from typing import Any, ClassVar
 
-from services.executor.adapters.directory.tokens import digest_of
-from services.executor.adapters.edge.facts import Facts
-from services.executor.adapters.edge.replies import Replies
-from services.executor.adapters.edge.revocations import RevocationTail
-from services.executor.adapters.edge.sealing_keys import SealingKeys
-from services.executor.adapters.worker.asking import Asking
-from services.executor.adapters.worker.retirements import Retirements
-from services.executor.application.journal import Journal
-from services.executor.application.states import SessionStates
-from services.executor.application.takeover import take_over
+from services.executor.directory.tokens import digest_of
+from services.executor.edge.facts import Facts
+from services.executor.edge.replies import Replies
+from services.executor.edge.revocations import RevocationTail
+from services.executor.edge.sealing_keys import SealingKeys
+from services.executor.sessions.asking import Asking
+from services.executor.sessions.journal import Journal
+from services.executor.sessions.retirements import Retirements
+from services.executor.sessions.states import SessionStates
+from services.executor.sessions.takeover import take_over
 from services.policy.bootstrap import build as build_policy
 from services.policy.settings import Settings as PolicySettings
 from shared.contracts import topics
@@ -38,7 +38,7 @@ from shared.contracts.steps import StepReplied
 from shared.flows.definitions import Definitions
 from shared.kernel.clock import SystemClock
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Message, TopicPartition
 from shared.messaging.offsets import LowWater
 from shared.messaging.projection import Projection

@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from services.executor.adapters.edge.edge import Edge
-from services.executor.adapters.edge.settings import EdgeSettings
-from services.executor.application import sealing
+from services.executor import sealing
+from services.executor.edge.edge import Edge
+from services.executor.edge.settings import EdgeSettings
 from shared.contracts.errors import BadSeal
 from shared.contracts.planner import PlannedStage
 from shared.contracts.steps import Sealed

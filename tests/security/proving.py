@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.executor.application.ports import AskKey, OrderKey, OrderResult
+from services.executor.ports import AskKey, OrderKey, OrderResult
 from shared.contracts.model import Value
 from shared.contracts.people import UserFacts
 from shared.contracts.planner import PlannedStage

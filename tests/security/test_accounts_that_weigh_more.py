@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from services.executor.application.ports import AskKey
+from services.executor.ports import AskKey
 from shared.contracts.model import Value
 from shared.flows import asks
 from shared.flows.asks import Ask

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from services.executor.application import finishing
+from services.executor.sessions import finishing
 from shared.contracts.people import LoginClaims, UserFacts
 from shared.contracts.sessions import LoggedIn, RunDenied
 from shared.flows.effects import Effects

@@ -13,9 +13,9 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
-from services.executor.adapters.edge.cookies import Cookies, Jar, SessionCookie
-from services.executor.adapters.edge.csrf import Csrf
-from services.executor.adapters.edge.settings import EdgeSettings
+from services.executor.edge.cookies import Cookies, Jar, SessionCookie
+from services.executor.edge.csrf import Csrf
+from services.executor.edge.settings import EdgeSettings
 from shared.contracts import wire
 from shared.contracts.people import LoginClaims
 from shared.contracts.steps import Shown

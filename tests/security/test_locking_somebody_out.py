@@ -9,16 +9,16 @@ from dataclasses import replace
 
 import pytest
 
-from services.executor.adapters.directory import upkeep
-from services.executor.adapters.directory.directory import PostgresDirectory, open_directory
-from services.executor.adapters.directory.hashing import HashPool
-from services.executor.adapters.directory.slots import unpacked
-from services.executor.adapters.directory.unlocking import Unlocked, Unlocking
-from services.executor.adapters.directory.upkeep import Upkeep
-from services.executor.application.ports import Busy
-from services.executor.domain.limits import GuessLimits
-from services.executor.domain.login_life import LoginLife
-from services.executor.domain.passwords import TEST_TARGET
+from services.executor.directory import upkeep
+from services.executor.directory.directory import PostgresDirectory, open_directory
+from services.executor.directory.hashing import HashPool
+from services.executor.directory.rules.limits import GuessLimits
+from services.executor.directory.rules.passwords import TEST_TARGET
+from services.executor.directory.slots import unpacked
+from services.executor.directory.unlocking import Unlocked, Unlocking
+from services.executor.directory.upkeep import Upkeep
+from services.executor.login_life import LoginLife
+from services.executor.ports import Busy
 from shared.contracts.directory import UserChanged
 from shared.flows.asks import PasswordVerified
 from shared.kernel.clock import FixedClock

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.executor.adapters.worker.worker import Worker
+from services.executor.sessions.worker import Worker
 from shared.contracts.planner import PlannedStage
 from shared.contracts.sessions import LoggedIn, RunDenied, StagePassed
 from shared.contracts.steps import StepReplied
@@ -205,7 +205,7 @@ async def test_an_administrator_may_waive_the_proof_knowingly() -> None:
 
 async def test_an_order_that_a_record_holds_without_grounds_is_not_carried_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.flows.stage.lacking", lambda *_: "")
-    monkeypatch.setattr("services.executor.application.effects.LiveEffects.order", _careless)
+    monkeypatch.setattr("services.executor.sessions.effects.LiveEffects.order", _careless)
     world, _ = in_world(named(), LOGIN)
     async with world:
         reply = await walk(world.browser(), NAME)

@@ -7,7 +7,7 @@ import pytest
 from shared.contracts.messages import MESSAGES
 from shared.contracts.topics import CATALOG_EVENTS, DEAD_LETTERS, DIRECTORY_EVENTS, REVOCATIONS, TOPICS
 from shared.contracts.writers import WRITERS
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Message, TopicPartition
 from sluice.tail.entries import UNREADABLE, Entries
 from tests.contract.golden_files import example_of

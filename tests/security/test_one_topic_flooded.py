@@ -5,8 +5,8 @@ from contextlib import suppress
 
 import pytest
 
-from services.executor.adapters.edge.replies import Replies
-from services.executor.adapters.worker.asking import Asking
+from services.executor.edge.replies import Replies
+from services.executor.sessions.asking import Asking
 from services.planner.adapters.stream.member import PlannerMember
 from shared.contracts.codec import encode
 from shared.contracts.envelope import Envelope

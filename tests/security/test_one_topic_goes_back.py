@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.executor.adapters.edge.sealing_keys import SealingKeys
+from services.executor.edge.sealing_keys import SealingKeys
 from shared.contracts import topics
 from shared.contracts.codec import encode
 from shared.contracts.definitions import BodyPublished, BrandBody, ObjectRemoved, PointerMoved, body_key, content_hash, pointer_key
@@ -16,7 +16,7 @@ from shared.contracts.model import Contract
 from shared.flows.definitions import Definitions
 from shared.kernel.clock import Clock, FixedClock, SystemClock
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Message
 from shared.messaging.projection import Projection
 from shared.web.tokens import TokenProjection, _digest

@@ -3,7 +3,7 @@ cookie is answered with "One moment" for 30 s after it was superseded, and not f
 
 import pytest
 
-from services.executor.domain.session import REMEMBERED_ROTATIONS, new_session, superseded_us
+from services.executor.sessions.session import REMEMBERED_ROTATIONS, new_session, superseded_us
 from tests.integration.edge.conftest import Browser
 from tests.security.attacked import API, PAGE, SESSION, Whole, followed, send
 from tests.unit.executor.world import PASSWORD, stage

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from services.executor.adapters.directory import hashing
-from services.executor.adapters.edge import csrf
-from services.executor.application import repeats
+from services.executor.directory import hashing
+from services.executor.edge import csrf
+from services.executor.sessions import repeats
 from shared.messaging.proof import Proofs
 from shared.web.keyring import KeyRing
 

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from services.executor.domain.session import OPEN_RUNS, REMEMBERED_ENDS
+from services.executor.sessions.session import OPEN_RUNS, REMEMBERED_ENDS
 from tests.integration.edge.conftest import Answer, Browser, onward
 from tests.security.attacked import PAGE, Whole, action, followed, send
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from services.executor.application.views import LONGEST_TITLE, denied_view, title_of
-from services.executor.domain.session import MAX_BYTES
+from services.executor.sessions.session import MAX_BYTES
+from services.executor.sessions.views import LONGEST_TITLE, denied_view, title_of
 from tests.unit.executor.world import flow
 
 GROWING = [

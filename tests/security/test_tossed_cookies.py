@@ -5,9 +5,9 @@ import secrets
 
 import pytest
 
-from services.executor.adapters.edge.cookies import Cookies
-from services.executor.adapters.edge.csrf import Csrf
-from services.executor.adapters.edge.settings import EdgeSettings
+from services.executor.edge.cookies import Cookies
+from services.executor.edge.csrf import Csrf
+from services.executor.edge.settings import EdgeSettings
 from shared.web.client import Clients
 from tests.integration.edge.conftest import Browser, Rig
 from tests.integration.edge.scripted_worker import AUTH

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from shared.contracts.topics import TOPICS
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import TopicPartition
 from sluice import __main__ as sluice
 

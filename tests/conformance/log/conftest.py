@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from shared.contracts.topics import Topic
-from shared.messaging.embedded import EmbeddedLog
-from shared.messaging.kafka import KafkaLog
-from shared.messaging.kafka_admin import create_topics
-from shared.messaging.kafka_brokers import Brokers
+from shared.messaging.embedded.log import EmbeddedLog
+from shared.messaging.kafka.admin import create_topics
+from shared.messaging.kafka.brokers import Brokers
+from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.log import Log
 from tests.conformance.log.support import Bench
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from shared.kernel.clock import FixedClock
-from shared.messaging import embedded_journal
-from shared.messaging import embedded_upkeep as upkeep
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded import journal as embedded_journal
+from shared.messaging.embedded import upkeep
+from shared.messaging.embedded.log import EmbeddedLog
+from shared.messaging.embedded.sqlite_reader import LogFile
+from shared.messaging.embedded.sqlite_store import LogInUse
 from shared.messaging.log import LogUnavailable, Message, Record, Refused, TopicPartition
-from shared.messaging.sqlite_reader import LogFile
-from shared.messaging.sqlite_store import LogInUse
 from tests.conformance.log.conftest import DAY, topics
 from tests.conformance.log.support import WAIT_S, joined, taken, until
 
@@ -75,7 +75,7 @@ async def test_a_reopened_log_goes_on_where_it_was(log: EmbeddedLog, path: Path)
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from tests.conformance.log.conftest import topics
 from tests.conformance.log.test_durability import message
 

@@ -12,11 +12,13 @@ import pytest
 from deploy.kafka.broker import Broker, missing
 from shared.contracts.topics import Topic
 from shared.kernel.clock import SystemClock
-from shared.messaging import kafka, kafka_client, kafka_producer
-from shared.messaging.kafka import KafkaLog
-from shared.messaging.kafka_admin import create_topics, describe_topics
-from shared.messaging.kafka_brokers import Brokers
-from shared.messaging.kafka_check import KafkaRefused
+from shared.messaging.kafka import client as kafka_client
+from shared.messaging.kafka import log as kafka
+from shared.messaging.kafka import producer as kafka_producer
+from shared.messaging.kafka.admin import create_topics, describe_topics
+from shared.messaging.kafka.brokers import Brokers
+from shared.messaging.kafka.check import KafkaRefused
+from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.log import LogUnavailable, Message, Mismatched, Record, TopicPartition
 from tests.conformance.log.conftest import topics
 from tests.conformance.log.support import WAIT_S, Bench, Recorder, joined, until

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from shared.messaging.kafka_records import UNREADABLE
+from shared.messaging.kafka.records import UNREADABLE
 from shared.messaging.log import Record, TopicPartition
 from tests.conformance.log import poison
 from tests.conformance.log.support import Bench, joined, until

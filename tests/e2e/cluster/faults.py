@@ -16,8 +16,8 @@ from shared.contracts.codec import Codec
 from shared.contracts.errors import BadRecord
 from shared.contracts.model import Contract
 from shared.contracts.topics import TOPICS
-from shared.messaging.kafka import KafkaLog
-from shared.messaging.kafka_brokers import Brokers
+from shared.messaging.kafka.brokers import Brokers
+from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.log import Record, TopicPartition
 from tests.e2e.cluster.seeing import PATIENCE_S, eventually
 

@@ -8,8 +8,8 @@ from shared.contracts import topics
 from shared.contracts.acceptance import AcceptedTransitions
 from shared.contracts.sessions import CODEC, SessionAdvanced
 from shared.contracts.topics import TOPICS
-from shared.messaging.kafka import KafkaLog
-from shared.messaging.kafka_brokers import Brokers
+from shared.messaging.kafka.brokers import Brokers
+from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.log import TopicPartition
 
 

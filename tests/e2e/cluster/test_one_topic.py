@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from deploy.cluster import Cluster
-from services.executor.adapters.directory.tokens import digest_of
-from services.executor.application.sealing import new_private_key, public_half
+from services.executor.directory.tokens import digest_of
+from services.executor.sealing import new_private_key, public_half
 from shared.contracts import policy, topics
 from shared.contracts.codec import encode
 from shared.contracts.directory import KeyPublished, TokenChanged
@@ -18,8 +18,8 @@ from shared.contracts.errors import BadRecord
 from shared.contracts.model import Contract
 from shared.contracts.policy import VerdictReached, VerdictRequested
 from shared.kernel.clock import SystemClock
-from shared.messaging.kafka import KafkaLog
-from shared.messaging.kafka_brokers import Brokers
+from shared.messaging.kafka.brokers import Brokers
+from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.log import Message, Tail, TopicPartition
 from tests.e2e.visitor import Visitor
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from shared.contracts.topics import SESSIONS
-from shared.messaging.sqlite_schema import connect_reader
+from shared.messaging.embedded.sqlite_schema import connect_reader
 from tests.e2e.sluice_process import SluiceUp
 from tests.e2e.visitor import Visitor
 from tests.integration.edge.conftest import (  # noqa: F401 - fixtures are found by name

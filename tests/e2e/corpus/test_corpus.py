@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 
-from services.executor.adapters.edge.unknown_flows import MISSES
+from services.executor.edge.unknown_flows import MISSES
 from tests.e2e.corpus.conftest import Target
 from tests.fixtures_patience import PATIENT_S
 from tests.integration.edge.raw import RawAnswer, send

@@ -21,7 +21,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.settings import Misconfigured
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Log, LogUnavailable, Message, TopicPartition
 from shared.messaging.projection import Projection
 from shared.postgres.pool import open_pool

@@ -11,7 +11,7 @@ from shared.contracts.topics import DEFINITIONS, TOPICS
 from shared.flows.definitions import Definitions
 from shared.kernel.clock import SystemClock
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Message, Record, TopicPartition
 from shared.messaging.projection import Projection
 from tests.fixtures_patience import PATIENT_S

@@ -7,16 +7,16 @@ from typing import Any, TypeVar
 
 import pytest
 
-from services.executor.adapters.directory.directory import PostgresDirectory, open_directory
-from services.executor.adapters.directory.hashing import HashPool
-from services.executor.adapters.directory.logins import PostgresLogins
-from services.executor.adapters.directory.naming import NewUser
-from services.executor.adapters.directory.stored import StoredUser
-from services.executor.adapters.directory.users import Users
-from services.executor.application.ports import AskKey, OrderKey
-from services.executor.domain.limits import GuessLimits
-from services.executor.domain.login_life import LoginLife
-from services.executor.domain.passwords import TEST_TARGET
+from services.executor.directory.directory import PostgresDirectory, open_directory
+from services.executor.directory.hashing import HashPool
+from services.executor.directory.logins import PostgresLogins
+from services.executor.directory.naming import NewUser
+from services.executor.directory.rules.limits import GuessLimits
+from services.executor.directory.rules.passwords import TEST_TARGET
+from services.executor.directory.stored import StoredUser
+from services.executor.directory.users import Users
+from services.executor.login_life import LoginLife
+from services.executor.ports import AskKey, OrderKey
 from shared.contracts.directory import EVENTS_CODEC, KEYS_CODEC, REVOCATIONS_CODEC, TOKENS_CODEC, TokenChanged
 from shared.contracts.evidence import Evidence, Grounds
 from shared.contracts.model import Contract

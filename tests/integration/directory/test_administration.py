@@ -8,9 +8,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from services.executor.adapters.directory.naming import UserRefused
-from services.executor.adapters.directory.tokens import digest_of
 from services.executor.administration import Administration, NewUser, administration
+from services.executor.directory.naming import UserRefused
+from services.executor.directory.tokens import digest_of
 from services.executor.settings import Settings
 from shared.contracts.directory import LoginRevoked, TokenChanged, UserChanged
 from shared.postgres.pool import TIMEOUT

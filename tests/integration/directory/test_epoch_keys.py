@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.executor.adapters.directory.epoch_keys import EpochKeys
-from services.executor.adapters.edge.revocations import RevocationTail
-from services.executor.adapters.edge.sealing_keys import SealingKeys
-from services.executor.application.sealing import seal
+from services.executor.directory.epoch_keys import EpochKeys
+from services.executor.edge.revocations import RevocationTail
+from services.executor.edge.sealing_keys import SealingKeys
+from services.executor.sealing import seal
 from shared.contracts.directory import KeyPublished
 from shared.contracts.errors import BadSeal
 from shared.contracts.people import LoginClaims
@@ -16,7 +16,7 @@ from shared.contracts.steps import Sealed
 from shared.contracts.topics import TOPICS
 from shared.kernel.clock import SystemClock
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.postgres.relay import Relay
 from tests.fixtures_patience import PATIENT_S
 from tests.integration.directory.conftest import People

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from services.executor.adapters.directory.last_administrator import LastAdministrator, keeping_an_administrator
-from services.executor.adapters.directory.stored import StoredUser
-from services.executor.adapters.directory.tokens import create_token
+from services.executor.directory.last_administrator import LastAdministrator, keeping_an_administrator
+from services.executor.directory.stored import StoredUser
+from services.executor.directory.tokens import create_token
 from tests.integration.directory.conftest import People
 
 

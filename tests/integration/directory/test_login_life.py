@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.executor.adapters.directory.logins import PostgresLogins
-from services.executor.adapters.directory.upkeep import Upkeep
-from services.executor.domain.limits import GuessLimits
-from services.executor.domain.login_life import LoginLife
+from services.executor.directory.logins import PostgresLogins
+from services.executor.directory.rules.limits import GuessLimits
+from services.executor.directory.upkeep import Upkeep
+from services.executor.login_life import LoginLife
 from shared.contracts.directory import LoginRevoked, UserChanged
 from tests.integration.directory.conftest import People
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from services.executor.adapters.directory.epoch_keys import EpochKeys
-from services.executor.adapters.directory.secret_check import accept_secret, keep_to_one_secret
+from services.executor.directory.epoch_keys import EpochKeys
+from services.executor.directory.secret_check import accept_secret, keep_to_one_secret
 from shared.contracts.directory import KEY_SKEW_US, KeyPublished
 from shared.contracts.errors import BadSeal
 from shared.kernel.settings import Misconfigured

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.executor.application.ports import LogDiverged, OrderKey
+from services.executor.ports import LogDiverged, OrderKey
 from shared.contracts.directory import LoginRevoked, UserChanged
 from shared.contracts.evidence import Grounds
 from shared.flows.orders import LogOut

@@ -10,14 +10,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
-from services.executor.adapters.directory.naming import NewUser
-from services.executor.adapters.directory.rest import UsersApi
-from services.executor.adapters.directory.tokens import create_token, revoke_token
+from services.executor.directory.naming import NewUser
+from services.executor.directory.rest import UsersApi
+from services.executor.directory.tokens import create_token, revoke_token
 from shared.contracts.topics import TOPICS
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.postgres.relay import Relay
 from shared.web.app import make_app
 from shared.web.limits import Limits

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.executor.adapters.directory import finding
-from services.executor.adapters.directory.naming import UserRefused
-from services.executor.adapters.directory.rows import facts_of
+from services.executor.directory import finding
+from services.executor.directory.naming import UserRefused
+from services.executor.directory.rows import facts_of
 from shared.contracts.directory import UserChanged
 from shared.contracts.people import UserFacts
 from shared.flows.asks import FindUser, UserFound

@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from services.executor.adapters.directory.tokens import create_token, digest_of, revoke_token, tell_again, version_of
-from services.executor.adapters.directory.upkeep import TOKENS_KEPT_US, Upkeep
-from services.executor.domain.limits import GuessLimits
-from services.executor.domain.login_life import LoginLife
+from services.executor.directory.rules.limits import GuessLimits
+from services.executor.directory.tokens import create_token, digest_of, revoke_token, tell_again, version_of
+from services.executor.directory.upkeep import TOKENS_KEPT_US, Upkeep
+from services.executor.login_life import LoginLife
 from shared.contracts.directory import TOKENS_CODEC, TokenChanged
 from shared.contracts.topics import TOKENS, TOPICS
 from shared.kernel.clock import SystemClock
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Log, Message, Record, TopicPartition
 from shared.messaging.proof import Proofs, SigningKey
 from shared.messaging.proved import ProvedLog

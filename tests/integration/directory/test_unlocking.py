@@ -8,12 +8,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from services.executor.adapters.directory.directory import PostgresDirectory
-from services.executor.adapters.directory.naming import UserRefused
-from services.executor.adapters.directory.unlock_api import UnlockApi
-from services.executor.adapters.directory.unlocking import Unlocked, Unlocking
 from services.executor.administration import Administration
-from services.executor.domain.limits import GuessLimits
+from services.executor.directory.directory import PostgresDirectory
+from services.executor.directory.naming import UserRefused
+from services.executor.directory.rules.limits import GuessLimits
+from services.executor.directory.unlock_api import UnlockApi
+from services.executor.directory.unlocking import Unlocked, Unlocking
 from shared.contracts.directory import TokenChanged, UserChanged
 from shared.web.app import make_app
 from shared.web.limits import Limits

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from services.executor.adapters.directory.bootstrap_admin import ensure_admin
-from services.executor.adapters.directory.importing import ImportRefused, import_users
-from services.executor.adapters.directory.naming import NewUser, UserRefused
-from services.executor.adapters.directory.tokens import create_token, digest_of, put_token, revoke_token
+from services.executor.directory.bootstrap_admin import ensure_admin
+from services.executor.directory.importing import ImportRefused, import_users
+from services.executor.directory.naming import NewUser, UserRefused
+from services.executor.directory.tokens import create_token, digest_of, put_token, revoke_token
 from shared.contracts.directory import LoginRevoked, TokenChanged, UserChanged
 from tests.integration.directory.conftest import People
 

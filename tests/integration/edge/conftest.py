@@ -12,13 +12,13 @@ import pytest
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from services.executor.adapters.edge.edge import Edge
-from services.executor.adapters.edge.settings import EdgeSettings
+from services.executor.edge.edge import Edge
+from services.executor.edge.settings import EdgeSettings
 from shared.contracts.people import LoginClaims, UserFacts
 from shared.contracts.topics import TOPICS
 from shared.kernel.clock import FixedClock, SystemClock
 from shared.kernel.errors import Unavailable
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.web import health
 from shared.web.app import make_app
 from shared.web.client import Clients

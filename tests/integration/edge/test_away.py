@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from services.executor.adapters.edge.settings import EdgeSettings
+from services.executor.edge.settings import EdgeSettings
 from shared.contracts.codec import encode
 from shared.contracts.directory import UserChanged
 from shared.contracts.envelope import Envelope

@@ -3,8 +3,8 @@
 import aiohttp
 import pytest
 
-from services.executor.adapters.edge.cookies import Cookies
-from services.executor.adapters.edge.unknown_flows import MISSES
+from services.executor.edge.cookies import Cookies
+from services.executor.edge.unknown_flows import MISSES
 from shared.web.security_log import PER_WINDOW
 from tests.integration.edge.conftest import Browser, Rig
 from tests.integration.edge.scripted_worker import AUTH, DUMMY

@@ -10,10 +10,10 @@ import pytest
 from shared.contracts.topics import Topic
 from shared.kernel.clock import SystemClock
 from shared.kernel.settings import CommonSettings, load
-from shared.messaging.kafka import KafkaLog
-from shared.messaging.kafka_admin import create_topics, describe_topics
-from shared.messaging.kafka_brokers import Brokers
-from shared.messaging.kafka_check import KafkaRefused, check
+from shared.messaging.kafka.admin import create_topics, describe_topics
+from shared.messaging.kafka.brokers import Brokers
+from shared.messaging.kafka.check import KafkaRefused, check
+from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.log import LogUnavailable, Message, TopicPartition
 from tests.conformance.log.support import joined, until
 from tests.integration.kafka_security.conftest import STRANGER, Secured

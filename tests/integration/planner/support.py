@@ -19,7 +19,7 @@ from shared.contracts.policy import VerdictReached, VerdictRequested
 from shared.contracts.topics import DEAD_LETTERS, PLAN_REQUESTS, PLANS, POLICY_REQUESTS, VERDICTS
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import partition_of
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Membership, Message, Record, TopicPartition
 from shared.runtime.answering import AnsweringService
 from tests.signing import opened

@@ -8,7 +8,7 @@ from services.policy.adapters.sandbox.workers import Limits, Workers
 from services.policy.bootstrap import PolicyService, build
 from services.policy.settings import Settings
 from shared.kernel.clock import SystemClock
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from tests.signing import opened, signing
 
 # A minute, because a shared machine takes time away; what ends by its time is given little of it by its test.

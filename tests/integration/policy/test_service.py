@@ -16,7 +16,7 @@ from shared.contracts.failures import RecordRefused
 from shared.contracts.policy import CODEC, VerdictReached, VerdictRequested
 from shared.contracts.topics import DEAD_LETTERS, POLICY_REQUESTS, VERDICTS
 from shared.kernel.clock import SystemClock
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import LogUnavailable, Message, Record
 from tests.unit.flows.test_expression import PASSWORD_STAGE
 from tests.unit.policy.questions import SESSION, policy_body, published, question

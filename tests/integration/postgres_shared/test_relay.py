@@ -9,7 +9,7 @@ import pytest
 
 from shared.contracts.topics import Topic
 from shared.kernel.clock import SystemClock
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import LogUnavailable, Message, TopicPartition
 from shared.postgres.outbox import OUTBOX, append, message_of, waves
 from shared.postgres.pool import Database, open_pool

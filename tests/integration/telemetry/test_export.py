@@ -162,7 +162,9 @@ async def test_an_outage_that_begins_at_the_stop_is_told_once(monkeypatch: pytes
 def test_the_exporter_is_not_even_imported_where_no_collector_is_named(off: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in off.items():
         monkeypatch.setenv(name, value)
-    loaded = modules_after("import sluice.together, shared.runtime.kafka, shared.messaging.kafka", "CommonSettings(metrics_listen=None)")
+    loaded = modules_after(
+        "import sluice.together, shared.runtime.kafka, shared.messaging.kafka.log", "CommonSettings(metrics_listen=None)"
+    )
     assert "opentelemetry.sdk.trace" in loaded
     assert [name for name in loaded if name.startswith(("opentelemetry.exporter.otlp", "opentelemetry.proto", "google", "requests"))] == []
 

@@ -5,7 +5,7 @@ import shlex
 import pytest
 from typer.testing import CliRunner
 
-from services.executor.application.owner import GROUP as EXECUTOR
+from services.executor.sessions.owner import GROUP as EXECUTOR
 from services.planner.adapters.stream.member import GROUP as PLANNER
 from services.policy.adapters.stream.member import GROUP as POLICY
 from shared.contracts.asyncapi import READERS

@@ -9,7 +9,7 @@ from shared.contracts.topics import DEFINITIONS, POLICY_REQUESTS, TOPICS
 from shared.kernel.clock import SystemClock
 from shared.messaging.answering import AnsweringMember, Work
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Record
 from shared.messaging.projection import Projection
 from shared.runtime.answering import AnsweringService

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 
 from shared.kernel.guessable import why_guessable
 from shared.kernel.settings import Address, CommonSettings, Misconfigured, load, unknown_variables
-from shared.messaging.kafka_brokers import Brokers
+from shared.messaging.kafka.brokers import Brokers
 from sluice.configuration import models, read
 from sluice.settings import table
 from tests.certificates import Authority

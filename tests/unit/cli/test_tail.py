@@ -17,7 +17,7 @@ from shared.contracts.model import Contract
 from shared.contracts.sessions import CounterSet, Given, RunCancelled, SessionAdvanced, SessionStarted, StagePassed
 from shared.contracts.topics import DIRECTORY_EVENTS, PLAN_REQUESTS, SESSIONS, TOPICS
 from shared.kernel.ids import new_session_id
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Message
 from sluice.cli import app
 from sluice.data_folder import DataFolder
@@ -120,7 +120,7 @@ def test_what_cannot_be_read_is_shown_as_such_and_control_characters_do_not_pass
 
 
 def test_what_comes_is_followed_while_it_is_written(folder: DataFolder, capsys: pytest.CaptureFixture[str]) -> None:
-    from shared.messaging.sqlite_reader import LogFile
+    from shared.messaging.embedded.sqlite_reader import LogFile
     from sluice.tail import sources
     from sluice.tail.entries import Entries
 

@@ -12,11 +12,10 @@ from argon2.low_level import Type, hash_secret
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.adapters.directory import hashing
-from services.executor.adapters.directory.hashing import HashPool, hash_password, verify_password
-from services.executor.application.ports import Busy
-from services.executor.domain.imported_hashes import HashRefused, hash_in, is_unusable
-from services.executor.domain.passwords import (
+from services.executor.directory import hashing
+from services.executor.directory.hashing import HashPool, hash_password, verify_password
+from services.executor.directory.rules.imported_hashes import HashRefused, hash_in, is_unusable
+from services.executor.directory.rules.passwords import (  # fmt: skip
     TARGET,
     TEST_TARGET,
     Argon2Hash,
@@ -29,7 +28,8 @@ from services.executor.domain.passwords import (
     kind_of,
     normalised,
     parse_hash,
-)  # fmt: skip
+)
+from services.executor.ports import Busy
 from shared.kernel.clock import FixedClock, SystemClock
 
 SALT = "c2FsdHNhbHQ"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.executor.adapters.directory import importing
-from services.executor.adapters.directory.importing import ImportRefused, read_table
+from services.executor.directory import importing
+from services.executor.directory.importing import ImportRefused, read_table
 from tests.e2e.sluice_process import SluiceUp
 
 HEADER = "username,email,name,password\n"

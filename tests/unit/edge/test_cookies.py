@@ -4,9 +4,9 @@ import base64
 
 import pytest
 
-from services.executor.adapters.edge.cookies import PAGE_AGE_US, Cookies, SessionCookie
-from services.executor.adapters.edge.csrf import Csrf
-from services.executor.adapters.edge.settings import EdgeSettings
+from services.executor.edge.cookies import PAGE_AGE_US, Cookies, SessionCookie
+from services.executor.edge.csrf import Csrf
+from services.executor.edge.settings import EdgeSettings
 from shared.contracts import wire
 from shared.contracts.people import LoginClaims
 from shared.contracts.steps import Page, Shown

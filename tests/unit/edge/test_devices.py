@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.adapters.edge.devices import DeviceCookies
-from services.executor.adapters.edge.text import raw_of, text_of
+from services.executor.edge.devices import DeviceCookies
+from services.executor.edge.text import raw_of, text_of
 from shared.contracts.people import LoginClaims
 from shared.contracts.steps import MAX_DEVICES
 

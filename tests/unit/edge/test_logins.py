@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from services.executor.adapters.edge.logins import LoginCheck
-from services.executor.domain.login_life import LoginLife
+from services.executor.edge.logins import LoginCheck
+from services.executor.login_life import LoginLife
 from shared.contracts.people import LoginClaims, UserFacts
 from shared.kernel.clock import FixedClock
 from shared.kernel.errors import Unavailable

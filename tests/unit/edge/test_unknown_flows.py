@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.executor.adapters.edge.unknown_flows import MISSES, WINDOW_S, UnknownFlows
+from services.executor.edge.unknown_flows import MISSES, WINDOW_S, UnknownFlows
 from shared.kernel.clock import FixedClock
 from shared.web.errors import Refusal
 

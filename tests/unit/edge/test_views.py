@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.executor.adapters.edge.replies import Arrived
-from services.executor.adapters.edge.views import Views
+from services.executor.edge.replies import Arrived
+from services.executor.edge.views import Views
 from shared.contracts.definitions import FlowFacts
 from shared.contracts.steps import Shown, StepReplied, View
 from shared.kernel.clock import FixedClock

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.executor.application import owner
-from services.executor.domain.session import MAX_BYTES, obligation, obliged
+from services.executor.sessions import owner
+from services.executor.sessions.session import MAX_BYTES, obligation, obliged
 from shared.contracts import topics
 from shared.messaging.log import Message, Refused
 from tests.unit.executor.test_steps import log_in

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.executor.domain.run import evolve_run, left
+from services.executor.sessions.run import evolve_run, left
 from shared.contracts.evidence import Evidence
 from shared.contracts.people import Visitor
 from shared.contracts.planner import Plan

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from services.executor.application.replay import decided_again
-from services.executor.domain.session import evolve, new_session
+from services.executor.sessions.replay import decided_again
+from services.executor.sessions.session import evolve, new_session
 from shared.contracts import wire
 from shared.contracts.acceptance import AcceptedTransitions
 from shared.contracts.sessions import LoggedOut, RunCancelled

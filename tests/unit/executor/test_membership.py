@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.executor.application.ports import LogDiverged
+from services.executor.ports import LogDiverged
 from shared.contracts import topics
 from shared.kernel.ids import new_session_id
 from shared.messaging.log import LogUnavailable, Record, TopicPartition

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from services.executor.adapters.worker.asking import Asking
-from services.executor.application.replay import decided_again
-from services.executor.domain.session import evolve, new_session
+from services.executor.sessions.asking import Asking
+from services.executor.sessions.replay import decided_again
+from services.executor.sessions.session import evolve, new_session
 from shared.contracts import topics, wire
 from shared.contracts.codec import encode
 from shared.contracts.envelope import Envelope
@@ -18,7 +18,7 @@ from shared.contracts.policy import VerdictReached
 from shared.contracts.sessions import StageGuarded
 from shared.flows.registry import registry
 from shared.kernel.clock import FixedClock
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Record
 from tests.unit.executor.test_steps import events
 from tests.unit.executor.world import ALICE, LOGIN_STAGES, PASSWORD, SECRET, FixedPlanner, World, stage

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from services.executor.application.effects import ReplayDiffers
-from services.executor.application.replay import decided_again
-from services.executor.domain.session import evolve, new_session
+from services.executor.sessions.effects import ReplayDiffers
+from services.executor.sessions.replay import decided_again
+from services.executor.sessions.session import evolve, new_session
 from shared.contracts import wire
 from shared.flows.registry import registry
 from tests.unit.executor.test_steps import log_in

@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.executor.adapters.worker.retirements import DefinitionsUnread, Retirements
+from services.executor.sessions.retirements import DefinitionsUnread, Retirements
 from shared.contracts.codec import encode
 from shared.contracts.definitions import ObjectRemoved, PointerMoved, pointer_key
 from shared.contracts.envelope import Envelope
 from shared.contracts.topics import DEFINITIONS, TOPICS
 from shared.kernel.clock import FixedClock
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Message
 
 

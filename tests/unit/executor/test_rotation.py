@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.executor.application.decision import Decision
-from services.executor.application.effects import LiveEffects
-from services.executor.application.rotation import rotates
-from services.executor.domain.session import new_session
+from services.executor.sessions.decision import Decision
+from services.executor.sessions.effects import LiveEffects
+from services.executor.sessions.rotation import rotates
+from services.executor.sessions.session import new_session
 from shared.contracts.sessions import Event, LoggedIn, LoggedOut, StagePassed
 from shared.contracts.steps import StepRequested
 from tests.unit.executor.test_evidence import evidence

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.executor.application.replay import decided_again
-from services.executor.domain.session import evolve, new_session
+from services.executor.sessions.replay import decided_again
+from services.executor.sessions.session import evolve, new_session
 from shared.contracts import wire
 from shared.contracts.planner import PlanRefused
 from shared.flows.registry import registry

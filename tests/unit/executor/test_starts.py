@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from services.executor.application.replay import decided_again
-from services.executor.application.starts import MAX_AGE_US, Starts
-from services.executor.domain.session import OPEN_RUNS, evolve, new_session
+from services.executor.sessions.replay import decided_again
+from services.executor.sessions.session import OPEN_RUNS, evolve, new_session
+from services.executor.sessions.starts import MAX_AGE_US, Starts
 from shared.contracts import topics, wire
 from shared.contracts.people import LoginClaims
 from shared.contracts.planner import PlannedStage, PlanRefused

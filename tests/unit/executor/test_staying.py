@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from services.executor.adapters.worker import staying
-from services.executor.adapters.worker.staying import StayingWorker
-from services.executor.application.ports import LogDiverged
+from services.executor.ports import LogDiverged
+from services.executor.sessions import staying
+from services.executor.sessions.staying import StayingWorker
 from shared.messaging.log import LogClosed, LogUnavailable, TopicPartition
 from tests.fixtures_patience import PATIENT_S
 

@@ -7,7 +7,7 @@ from unittest.mock import patch
 import pytest
 from opentelemetry.metrics import NoOpMeter
 
-from services.executor.application.ports import Busy
+from services.executor.ports import Busy
 from shared.contracts.acceptance import AcceptedTransitions
 from shared.contracts.people import LoginClaims
 from shared.contracts.sessions import Event, RunCancelled
@@ -305,7 +305,7 @@ async def test_a_step_is_measured_by_the_stage_that_it_met() -> None:
 
     noting = Noting(NoOpMeter("test"))
     async with World() as world:
-        with patch("services.executor.application.owner.metrics", lambda: noting):
+        with patch("services.executor.sessions.owner.metrics", lambda: noting):
             await log_in(world.browser())
     assert noting.steps == [("", "offered"), ("", "accepted"), ("password", "accepted")]
 

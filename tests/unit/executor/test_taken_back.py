@@ -3,8 +3,8 @@
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from services.executor.application.replay import decided_again
-from services.executor.domain.session import evolve, new_session
+from services.executor.sessions.replay import decided_again
+from services.executor.sessions.session import evolve, new_session
 from shared.contracts import wire
 from shared.flows.registry import registry
 from shared.kernel.errors import Unavailable

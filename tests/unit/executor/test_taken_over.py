@@ -5,8 +5,8 @@ from unittest.mock import patch
 
 import pytest
 
-from services.executor.application.crowd import Crowd
-from services.executor.application.states import SessionStates
+from services.executor.sessions.crowd import Crowd
+from services.executor.sessions.states import SessionStates
 from shared.contracts import topics, wire
 from shared.contracts.errors import BadRecord
 from shared.contracts.states import SessionState

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from services.executor.application.ports import OrderKey, OrderResult
+from services.executor.ports import OrderKey, OrderResult
 from shared.contracts import topics
 from shared.kernel.ids import new_session_id
 from shared.messaging.log import TopicPartition

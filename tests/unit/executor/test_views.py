@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.executor.application.views import NO_REASON, denied_view, title_of
+from services.executor.sessions.views import NO_REASON, denied_view, title_of
 from tests.unit.executor.world import flow
 
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from services.executor.adapters.worker.worker import Worker
-from services.executor.application.advance import Cursor
-from services.executor.application.crowd import Crowd
-from services.executor.application.owner import Parts
-from services.executor.application.ports import AskKey, OrderKey, OrderResult, SealOpener
-from services.executor.application.starts import Starts
+from services.executor.ports import AskKey, OrderKey, OrderResult, SealOpener
+from services.executor.sessions.advance import Cursor
+from services.executor.sessions.crowd import Crowd
+from services.executor.sessions.owner import Parts
+from services.executor.sessions.starts import Starts
+from services.executor.sessions.worker import Worker
 from shared.contracts import topics
 from shared.contracts.codec import Received, encode
 from shared.contracts.definitions import FlowFacts, Guard, PolicyBinding

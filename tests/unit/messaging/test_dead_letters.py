@@ -12,7 +12,7 @@ from shared.contracts.topics import DEAD_LETTERS, STEPS, TOPICS
 from shared.kernel.clock import FixedClock
 from shared.kernel.errors import Unavailable
 from shared.messaging.dead_letters import FLOOD, DeadLetters, guarded
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import LogUnavailable, Record, TopicPartition
 
 

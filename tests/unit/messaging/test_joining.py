@@ -7,7 +7,7 @@ import pytest
 
 from shared.contracts.topics import TOPICS, VERDICTS
 from shared.messaging import joining
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import LogClosed, Membership, Message, Record, TopicPartition
 from tests.fixtures_patience import PATIENT_S
 

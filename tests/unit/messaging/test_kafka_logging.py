@@ -5,8 +5,8 @@ import logging
 import pytest
 from aiokafka.protocol.admin import SaslAuthenticateRequest_v1
 
-from shared.messaging import kafka_logging
-from shared.messaging.kafka_logging import EVERY_S, LOGGERS, OnceInAWhile
+from shared.messaging.kafka import logging as kafka_logging
+from shared.messaging.kafka.logging import EVERY_S, LOGGERS, OnceInAWhile
 
 
 def complaint(at: float, text: str = "Unable connect to %s", level: int = logging.ERROR) -> logging.LogRecord:

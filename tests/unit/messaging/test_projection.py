@@ -9,8 +9,8 @@ from shared.contracts.errors import BadSyntax
 from shared.contracts.topics import DEAD_LETTERS, STATE, TOKENS, TOPICS
 from shared.kernel.clock import SystemClock
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.embedded import EmbeddedLog
-from shared.messaging.embedded_subscription import EmbeddedTail
+from shared.messaging.embedded.log import EmbeddedLog
+from shared.messaging.embedded.subscription import EmbeddedTail
 from shared.messaging.log import LogUnavailable, Message, Record, TopicPartition
 from shared.messaging.projection import Projection
 from tests.fixtures_patience import PATIENT_S

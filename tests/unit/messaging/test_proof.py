@@ -12,7 +12,7 @@ from shared.contracts.errors import BadProof
 from shared.contracts.topics import STATE, STEPS, TOKENS, TOPICS, VERDICTS
 from shared.contracts.writers import SERVICES, WRITERS
 from shared.kernel.clock import FixedClock
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Message, Record, Refused, TopicPartition
 from shared.messaging.proof import Proofs, SigningKey, mac_keys
 from shared.messaging.proved import ProvedLog

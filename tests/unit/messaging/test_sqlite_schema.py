@@ -5,8 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.messaging.embedded.sqlite_schema import from_row, to_row
 from shared.messaging.log import Record
-from shared.messaging.sqlite_schema import from_row, to_row
 
 HEADERS = st.lists(st.tuples(st.text(st.characters(codec="utf-8")), st.binary())).map(tuple)
 

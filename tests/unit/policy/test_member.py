@@ -16,7 +16,7 @@ from shared.flows.policy import Decision
 from shared.kernel.clock import FixedClock
 from shared.messaging import answering
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Record, TopicPartition
 from tests.unit.policy.questions import NOW_US, SESSION, FakeSandbox, publish, question
 

@@ -4,7 +4,7 @@ import asyncio
 import io
 
 from shared.contracts.topics import STEPS, TOPICS
-from shared.messaging.embedded import EmbeddedLog
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import LogUnavailable, Message, TopicPartition
 from shared.telemetry.lag import watch_lag
 from shared.telemetry.metrics import metrics

@@ -1,1 +1,0 @@
-"""How the executor service meets the world."""

@@ -1,1 +1,0 @@
-"""Sessions on the log: reads steps, writes transitions, takes over."""

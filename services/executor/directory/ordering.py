@@ -1,0 +1,186 @@
+"""Carrying out the orders of a transition: all of them in one PostgreSQL transaction, once (architecture §4.4).
+
+The results are kept under (session, version). The same transition gets them again; another transition under that key
+means that the log has lost its tail.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import asyncpg
+
+from services.executor.directory.events import Cause, login_revoked, user_changed
+from services.executor.directory.rows import UID
+from services.executor.directory.rules.limits import bucket
+from services.executor.ports import LogDiverged, OrderKey, OrderResult
+from shared.contracts import wire
+from shared.contracts.people import LoginClaims
+from shared.flows.orders import LogIn, LogOut, Order
+from shared.kernel.clock import Clock
+from shared.messaging.log import Message
+from shared.postgres.outbox import channel, columns
+from shared.postgres.pool import Connection, Database
+
+RESULTS_MAX: Final = 64 * 1024
+_DONE: Final = (OrderResult(n=1, done=True),)
+
+_KNOWN: Final = "SELECT transition, results FROM order_results WHERE session = $1 AND version = $2"
+_KEEP: Final = """
+WITH said AS (
+    INSERT INTO outbox (topic, partition, key, value, headers)
+    SELECT * FROM unnest($6::text[], $7::integer[], $8::bytea[], $9::bytea[], $10::bytea[])
+), kept AS (
+    INSERT INTO order_results (session, version, transition, results, at_us) VALUES ($1, $2, $3, $4, $5)
+) SELECT CASE WHEN $11 THEN pg_notify($12, '') END"""
+
+# The user's row is locked by its own update, and everything else hangs on that.
+# $1 user, $2 epoch, $3 time, $4 login, $5 methods, $6 session, $7 address, $8 user agent, $9 expiry, $10 uid, $11 network
+_BEGIN: Final = f"""
+WITH person AS (
+    UPDATE users SET last_login_us = $3 WHERE pk = $1 AND is_active AND epoch = $2 AND {UID} = $10 RETURNING pk
+), begun AS (
+    INSERT INTO logins (id, user_pk, at_us, epoch, methods, session, address, network, user_agent, expires_us)
+    SELECT $4, pk, $3, $2, $5, $6, $7, $11, $8, $9 FROM person
+    ON CONFLICT (id) DO NOTHING RETURNING id
+)"""  # noqa: S608 -- constants only
+
+# $12 the login that goes
+_LOG_IN: Final = f"""{_BEGIN}, gone AS (
+    UPDATE logins SET ended_us = $3, end_reason = 'replaced'
+    WHERE id = $12 AND id <> $4 AND ended_us IS NULL AND EXISTS (SELECT FROM person) RETURNING id, user_pk
+) SELECT EXISTS (SELECT FROM person) AS done, (SELECT user_pk FROM gone) AS replaced"""  # noqa: S608 -- constants only
+
+# $12-$16 what the outbox is to say, $17-$21 key, results and time
+_LOG_IN_ONLY: Final = f"""{_BEGIN}, said AS (
+    INSERT INTO outbox (topic, partition, key, value, headers)
+    SELECT told.* FROM person, unnest($12::text[], $13::integer[], $14::bytea[], $15::bytea[], $16::bytea[]) AS told
+), kept AS (
+    INSERT INTO order_results (session, version, transition, results, at_us) SELECT $17, $18, $19, $20, $21 FROM person
+) SELECT EXISTS (SELECT FROM person) AS done"""  # noqa: S608 -- constants only
+
+_WHY_NOT: Final = f"SELECT is_active FROM users WHERE pk = $1 AND {UID} = $2"  # noqa: S608 -- constants only
+_END_OTHERS: Final = """
+UPDATE logins SET ended_us = $3, end_reason = 'terminated' WHERE user_pk = $1 AND id <> $2 AND ended_us IS NULL RETURNING id"""
+_LOG_OUT: Final = "UPDATE logins SET ended_us = $3, end_reason = $4 WHERE id = $1 AND user_pk = $2 AND ended_us IS NULL RETURNING id"
+
+
+class Orders:
+    """Performs orders; what they say in the log goes through the outbox, in the same transaction."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def perform(self, key: OrderKey, orders: Sequence[Order]) -> Sequence[OrderResult]:
+        """See `Directory.perform`."""
+        try:
+            match orders:
+                case [LogIn(replaces=None, terminate_others=False) as only] if not only.lacks(key.session, key.version):
+                    if await self._log_in_only(key, only):
+                        return _DONE
+                case _:
+                    pass
+            async with self._database.transaction() as connection:
+                return await self._perform(connection, key, orders)
+        except asyncpg.UniqueViolationError:  # it was done before, or by somebody else just now; ours is rolled back
+            known = await self._database.fetchrow(_KNOWN, key.session, key.version)
+            if known is None:
+                raise
+        if known["transition"] != key.transition:
+            raise LogDiverged(f"{key.session} {key.version}")
+        return _unpacked(known["results"])
+
+    async def _log_in_only(self, key: OrderKey, order: LogIn) -> bool:
+        """What nearly all transitions with orders want, in one round trip instead of four; nothing is done if it is refused."""
+        told = columns([_logged_in(key, order)])
+        kept = (key.session, key.version, key.transition, _packed(_DONE), self._clock.now_us())
+        row = await self._database.fetchrow(_LOG_IN_ONLY, *_login_values(order), *told, *kept)
+        return row is not None and bool(row["done"])
+
+    async def _perform(self, connection: Connection, key: OrderKey, orders: Sequence[Order]) -> Sequence[OrderResult]:
+        results: list[OrderResult] = []
+        said: list[Message] = []
+        revokes = False  # somebody waits for these; a log-in is told within a second, without the lock that NOTIFY takes
+        for n, order in enumerate(orders, 1):
+            reason, told = await _one(connection, key, order)
+            results.append(OrderResult(n=n, done=not reason, reason=reason))
+            revokes = revokes or isinstance(order, LogOut) or len(told) > 1
+            said += told
+        await connection.execute(
+            _KEEP, key.session, key.version, key.transition, _packed(results), self._clock.now_us(), *columns(said), revokes,
+            channel(self._database.schema),
+        )  # fmt: skip
+        return results
+
+
+async def _one(connection: Connection, key: OrderKey, order: Order) -> tuple[str, list[Message]]:
+    """Why not (empty: done), and what to say. Its grounds are looked at again: nothing is done because a record says so."""
+    if lack := order.lacks(key.session, key.version):
+        return lack, []
+    match order:
+        case LogIn():
+            return await _log_in(connection, key, order)
+        case LogOut():
+            return await _log_out(connection, key, order)
+        case _:
+            raise TypeError(f"no such order: {order.kind}")
+
+
+async def _log_in(connection: Connection, key: OrderKey, order: LogIn) -> tuple[str, list[Message]]:
+    """Why not (empty: done), and what to say."""
+    login, cause = order.login, Cause(key.session, key.transition)
+    row = await connection.fetchrow(_LOG_IN, *_login_values(order), order.replaces)
+    if row is None or not row["done"]:
+        return await _why_not(connection, login), []
+    said = [_logged_in(key, order)]
+    if row["replaced"] is not None:
+        said.append(login_revoked(order.replaces or "", row["replaced"], login.at_us, "replaced", cause))
+    if order.terminate_others:
+        others = await connection.fetch(_END_OTHERS, login.user, login.login, login.at_us)
+        said += [login_revoked(other["id"], login.user, login.at_us, "terminated", cause) for other in others]
+    return "", said
+
+
+def _login_values(order: LogIn) -> tuple[Any, ...]:
+    login = order.login
+    return (
+        login.user, login.epoch, login.at_us, login.login, list(login.methods), order.session, order.address, order.user_agent,
+        login.expires_us, login.uid, bucket(order.address),
+    )  # fmt: skip
+
+
+def _logged_in(key: OrderKey, order: LogIn) -> Message:
+    login = order.login
+    facts = {
+        "username": login.username,
+        "login": login.login,
+        "methods": login.methods,
+        "address": order.address,
+        "user_agent": order.user_agent,
+    }
+    return user_changed(login.user, "logged_in", login.at_us, epoch=login.epoch, cause=Cause(key.session, key.transition), facts=facts)
+
+
+async def _why_not(connection: Connection, login: LoginClaims) -> str:
+    row = await connection.fetchrow(_WHY_NOT, login.user, login.uid)
+    if row is None:
+        return "user_gone"
+    return "epoch_over" if row["is_active"] else "user_disabled"
+
+
+async def _log_out(connection: Connection, key: OrderKey, order: LogOut) -> tuple[str, list[Message]]:
+    """A login that is over already, or was never known here, is revoked as well: the wish counts."""
+    cause = Cause(key.session, key.transition)
+    said = [login_revoked(order.login, order.user, order.at_us, order.reason, cause)]
+    if await connection.fetchrow(_LOG_OUT, order.login, order.user, order.at_us, order.reason):
+        facts = {"login": order.login, "reason": order.reason}
+        said.append(user_changed(order.user, "logged_out", order.at_us, cause=cause, facts=facts))
+    return "", said
+
+
+def _packed(results: Sequence[OrderResult]) -> bytes:
+    return wire.pack([result.model_dump() for result in results])
+
+
+def _unpacked(raw: bytes) -> Sequence[OrderResult]:
+    return [OrderResult.model_validate(item) for item in wire.unpack(raw, RESULTS_MAX)]

@@ -1,0 +1,311 @@
+"""How a run goes on: start it, reach its next stage, take an answer, end it (architecture §5).
+
+The cursor moves through stages that ask nothing until one has to ask the visitor or the flow ends; all of that is one
+transition.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, assert_never
+
+from services.executor.destinations import Failed, Redirect, destination, inner_destination, outer_destination
+from services.executor.destinations import Refused as BadDestination
+from services.executor.ports import Retirements
+from services.executor.sessions import views
+from services.executor.sessions.decision import Decision
+from services.executor.sessions.obligations import is_founded, kept_for, oblige_planned, oblige_reached, subject_of
+from services.executor.sessions.proving import came_of, evidence_of
+from services.executor.sessions.questions import Planner, Policy, plan_question, reach_question
+from services.executor.sessions.session import obligation
+from shared.contracts import sessions as s
+from shared.contracts.people import Visitor
+from shared.contracts.planner import PlanMade, PlanRefused
+from shared.contracts.policy import VerdictReached, VerdictRequested
+from shared.contracts.states import RunState
+from shared.flows.effects import Answer
+from shared.flows.fields import Cleaned, Field, Problem
+from shared.flows.registry import Registry
+from shared.flows.shown import person_of
+from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage, StageConfig, StageFailed
+from shared.kernel.errors import Unavailable
+
+SECOND: Final = 1_000_000
+AUTHENTICATION: Final = "authentication"
+Reading = Callable[[Mapping[str, Field]], Cleaned | dict[str, tuple[Problem, ...]]]
+
+
+class UnknownFlow(Exception):
+    """There is no flow of this slug."""
+
+
+class PlanningFailed(Unavailable):
+    """The planner could not decide whether this visitor may enter (an error is not false, and not true either)."""
+
+    code = "E_PLANNING_FAILED"
+
+
+class Cursor:
+    """Moves runs. Holds no run: one serves all sessions."""
+
+    def __init__(self, registry: Registry, planner: Planner, policy: Policy, retirements: Retirements) -> None:
+        self._types = registry.stages
+        self._retirements = retirements
+        self._planner = planner
+        self._policy = policy
+
+    def is_retired(self, run: RunState) -> bool:
+        """Whether the definitions that the run is pinned to were taken back (architecture §4.11)."""
+        return run.plan is not None and self._retirements.is_retired(run.plan.flow.pk, run.plan.version)
+
+    async def start(self, decision: Decision, visitor: Visitor, run: str, asked_us: int, *, arrives: bool = False) -> None:
+        """Plan a flow for this visitor and go to its first challenge; `UnknownFlow` if there is none.
+
+        `arrives`: the page was drawn for nobody, and its visitor is somebody by now. What would log them in is at its end.
+        """
+        decision.run, decision.beginning = run, True
+        made = await self._plan(decision, run, visitor, {})
+        if isinstance(made, PlanMade) and self._retirements.is_retired(made.plan.flow.pk, made.plan.version):
+            decision.replies.clear()  # taken back since it was asked for
+            made = await self._plan(decision, run, visitor, {})
+        if isinstance(made, PlanRefused):
+            self._refuse(decision, run, made, visitor.user.username if visitor.user else "", arrives=arrives)
+        else:
+            step = decision.step
+            login = step.login.login if visitor.user and step.login else None
+            decision.record(
+                s.RunStarted(
+                    run=run, plan=made.plan, visitor=visitor, login=login, query=step.query, api=step.api, asked_us=asked_us,
+                    verdicts=made.verdicts,
+                )
+            )  # fmt: skip
+            oblige_planned(decision, made)
+            if arrives and made.plan.flow.designation == AUTHENTICATION:
+                self.finish(decision)
+            else:
+                await self.reach(decision)
+        decision.beginning = False
+
+    async def reach(self, decision: Decision, errors: Mapping[str, tuple[Problem, ...]] | None = None) -> None:
+        """Go on to the next challenge, or to the end."""
+        while not decision.current.over:
+            if not decision.current.stages:
+                return self.finish(decision)
+            if not await self._wanted(decision):
+                continue
+            type_, config, run = self._stage(decision)
+            try:
+                came = await came_of(decision, type_, type_.challenge(run, config, decision.do))
+            except StageFailed as failure:
+                return self._challenged(decision, views.error_view(run.plan.flow, str(failure)))
+            match came:
+                case Challenge():
+                    return self._challenged(decision, views.challenge_view(run, came, errors or {}))
+                case Passed():
+                    self._pass(decision, came)
+                case Denied():
+                    await self._deny(decision, came)
+                case _:
+                    assert_never(came)
+        return None
+
+    async def answer(self, decision: Decision, read: Reading) -> None:
+        """Give an answer to the current stage and go on as far as it leads. `read` checks it against the stage's fields."""
+        type_, config, run = self._stage(decision)
+        decision.answer = cleaned = read(type_.fields)
+        decision.taken = True
+        try:
+            if isinstance(cleaned, Cleaned):
+                given = Answer(cleaned.clear, frozenset(cleaned.secret))
+                came = await came_of(decision, type_, type_.answer(run, config, given, decision.do))
+                if isinstance(came, Passed):
+                    decision.accepted = tuple(sorted(given.taken))
+            else:
+                came = type_.missing(run, config, cleaned)
+                decision.taken = _counts(came, run)
+        except StageFailed as failure:
+            return self._challenged(decision, views.error_view(run.plan.flow, str(failure)))
+        match came:
+            case Passed():
+                self._pass(decision, came)
+                await self.reach(decision)
+            case Refused():
+                await self._retry(decision, came)
+            case Denied():
+                await self._deny(decision, came)
+            case _:
+                assert_never(came)
+        return None
+
+    # --- stages ---
+
+    def _stage(self, decision: Decision) -> tuple[Stage[Any], StageConfig, Run]:
+        run = decision.seen_by_stage()
+        type_ = self._types.get(run.stage.type)
+        if type_ is None:
+            raise PlanningFailed(f"no stage type {run.stage.type} here")
+        return type_, type_.config.model_validate(run.stage.config), run
+
+    async def _wanted(self, decision: Decision) -> bool:
+        """Ask the guard of the stage that was reached; False if it was skipped. An error keeps the stage (rule 9)."""
+        run, stage = decision.current, decision.current.stages[0]
+        if not (stage.re_evaluate and stage.guard.bindings):
+            oblige_reached(decision, stage)
+            return True
+        subject = subject_of(run)
+        deadline = decision.at_us + 2 * SECOND
+        verdict = await self._verdict(decision, reach_question(decision.question("verdict"), decision.state.session, run, stage, deadline))
+        bound = obligation(stage.binding, subject) in decision.state.obligations
+        if verdict.outcome == "fail" and not bound:
+            decision.record(s.StageSkipped(run=run.run, binding=stage.binding, verdict=verdict))
+            return False
+        decision.record(s.StageGuarded(run=run.run, binding=stage.binding, subject=subject, verdict=verdict))
+        return True
+
+    async def _verdict(self, decision: Decision, question: VerdictRequested) -> VerdictReached:
+        known = decision.replies.get(question.digest) if decision.beginning else None
+        reached = known if isinstance(known, VerdictReached) else await self._policy.decide(question)
+        if decision.beginning:
+            decision.replies[question.digest] = reached
+        return reached
+
+    @staticmethod
+    def _challenged(decision: Decision, view: Any) -> None:
+        run = decision.current
+        decision.record(s.StageChallenged(run=run.run, binding=run.stages[0].binding, view=view))
+
+    @staticmethod
+    def _pass(decision: Decision, passed: Passed) -> None:
+        run = decision.current
+        binding = run.stages[0].binding
+        evidence = evidence_of(decision, binding, passed)
+        _count(decision, passed.counters)
+        decision.record(
+            s.StagePassed(run=run.run, binding=binding, evidence=evidence, context=dict(passed.context), inserted=passed.inserted)
+        )
+        had = decision.login.login if decision.login else None
+        if passed.login:
+            decision.record(s.LoggedIn(login=passed.login, replaced=had))
+        if passed.logged_out and had:
+            decision.record(s.LoggedOut(login=had, run=run.run))
+
+    async def _retry(self, decision: Decision, refused: Refused) -> None:
+        run, stage = decision.current, decision.current.stages[0]
+        _count(decision, refused.counters)
+        problems = {name: tuple(found) for name, found in refused.problems.items()}
+        decision.record(s.AnswerRefused(run=run.run, binding=stage.binding, errors=problems, context=dict(refused.context)))
+        if stage.invalid_response_action != "retry":
+            return await self._restart(decision)
+        type_, config, seen = self._stage(decision)
+        try:
+            came = await came_of(decision, type_, type_.challenge(seen, config, decision.do))
+        except StageFailed as failure:
+            return self._challenged(decision, views.error_view(seen.plan.flow, str(failure)))
+        match came:
+            case Challenge():
+                return self._challenged(decision, views.challenge_view(seen, came, problems, refused.told))
+            case Denied():
+                return await self._deny(decision, came)
+            case Passed():
+                raise PlanningFailed(f"{stage.type} asked, and asks no more")
+            case _:
+                assert_never(came)
+
+    async def _deny(self, decision: Decision, denied: Denied) -> None:
+        run = decision.current
+        _count(decision, denied.counters)
+        again = run.stages and run.stages[0].invalid_response_action != "retry"
+        # One restart a step: a deny stage that restarts would go round for ever, as it does in authentik.
+        if again and not denied.final and not decision.restarted:
+            return await self._restart(decision)
+        assert run.plan is not None  # noqa: S101 - an open run has one
+        view = views.denied_view(run.plan.flow, _person(run), denied.message, denied.told)
+        decision.record(s.RunDenied(run=run.run, reason=denied.reason, view=view))
+        return None
+
+    async def _restart(self, decision: Decision) -> None:
+        """Plan again, within the run, with or without its context; what guarded this subject stays (rule 9)."""
+        run = decision.current
+        decision.restarted = True
+        context = run.context if run.stages[0].invalid_response_action == "restart_with_context" else {}
+        made = await self._plan(decision, run.run, run.visitor, context, run.context)
+        if isinstance(made, PlanRefused):
+            return self._refuse(decision, run.run, made, _person(run))
+        decision.record(s.RunReplanned(run=run.run, plan=made.plan, context=context, verdicts=made.verdicts))
+        oblige_planned(decision, made)
+        return await self.reach(decision)
+
+    # --- plans and ends ---
+
+    async def _plan(
+        self, decision: Decision, run: str, visitor: Visitor, context: dict[str, Any], before: Mapping[str, Any] | None = None
+    ) -> PlanMade | PlanRefused:
+        """`before` is the context until now, of a run that starts over."""
+        kept = kept_for(decision.state, visitor, context, before or {})
+        question = plan_question(
+            decision.question("plan"), decision.state.session, run, decision.step.flow, visitor, context, kept, decision.at_us + 2 * SECOND
+        )
+        known = decision.replies.get(question.digest) if decision.beginning else None
+        made = known if isinstance(known, PlanMade | PlanRefused) else await self._planner.plan(question)
+        if decision.beginning:
+            decision.replies[question.digest] = made
+        if isinstance(made, PlanRefused) and made.reason == "unknown_flow":
+            raise UnknownFlow(decision.step.flow)
+        if isinstance(made, PlanRefused) and made.reason == "error":
+            raise PlanningFailed("the planner could not decide")
+        if isinstance(made, PlanMade) and not is_founded(made, kept):
+            raise PlanningFailed("a plan without the verdicts that it goes by")
+        return made
+
+    @staticmethod
+    def _refuse(decision: Decision, run: str, refusal: PlanRefused, person: str, *, arrives: bool = False) -> None:
+        """What a visitor sees whose flow has no plan, at its start or when it starts over (docs/compat.md, A flow without a plan)."""
+        flow = refusal.flow
+        if flow is None:
+            raise PlanningFailed("a refusal without its flow")
+        decision.record(s.RunRefused(run=run, flow=decision.step.flow, api=decision.step.api, refusal=refusal))
+        if refusal.reason == "empty" or (arrives and flow.designation == AUTHENTICATION):
+            return _arrive(decision, run, flow)
+        if refusal.reason == "too_long":
+            view = views.error_view(flow, "the flow has more than 64 stages")
+            return decision.record(s.RunDenied(run=run, reason=refusal.reason, view=view))
+        onward = outer_destination(decision.step.outer_next)
+        if flow.denied_action == "continue":
+            onward = onward or inner_destination(decision.step.query) or "/"
+        if onward and flow.denied_action != "message":
+            return decision.record(s.RunFinished(run=run, view=views.redirect_view(flow, onward)))
+        view = views.denied_view(flow, person, "\n".join(refusal.messages))
+        return decision.record(s.RunDenied(run=run, reason=refusal.reason, view=view))
+
+    @staticmethod
+    def finish(decision: Decision) -> None:
+        """The run is at its end: nothing is left to ask, or whom it was to log in is somebody already."""
+        run = decision.current
+        assert run.plan is not None  # noqa: S101 - an open run has one
+        _arrive(decision, run.run, run.plan.flow)
+
+
+def _arrive(decision: Decision, run: str, flow: Any) -> None:
+    """The flow is done: go where the inner `next` says, after a log-out too."""
+    to = destination(decision.step.query)
+    match to:
+        case Redirect():
+            decision.record(s.RunFinished(run=run, view=views.redirect_view(flow, to.to, refused=to.refused)))
+        case BadDestination():
+            person = _person(decision.current)
+            decision.record(s.RunDenied(run=run, reason="bad_next", view=views.denied_view(flow, person, to.message)))
+        case Failed():
+            decision.record(s.RunDenied(run=run, reason="bad_next", view=views.error_view(flow, "next leads nowhere")))
+        case _:
+            assert_never(to)
+
+
+def _counts(came: Refused | Denied, run: Run) -> bool:
+    """Whether an answer whose fields were not in order came to more than being asked again."""
+    return isinstance(came, Denied) or bool(came.counters or came.context) or run.stage.invalid_response_action != "retry"
+
+
+def _count(decision: Decision, counters: Mapping[str, int]) -> None:
+    decision.record(*(s.CounterSet(name=name, value=value) for name, value in counters.items()))
+
+
+def _person(run: RunState) -> str:
+    return person_of(run.context, run.visitor.user)

@@ -1,0 +1,100 @@
+"""`do`, live: asks go out through the directory at once and are recorded, orders are noted for after the transition.
+
+`Recorded` is its twin for a replay: it hands back what the transition recorded, so that the decision comes out the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, cast
+
+from services.executor.ports import AskKey, Directory
+from shared.contracts.model import Value
+from shared.contracts.sessions import AskRecord, OrderRecord
+from shared.flows.asks import Ask
+from shared.flows.effects import Effects, SecretField
+from shared.flows.evidence import Unfounded
+from shared.flows.orders import Order
+from shared.kernel.ids import derived_id
+
+R = TypeVar("R", bound=Value)
+
+
+class Noted(Effects, Protocol):
+    """Effects that note what went through them, for the transition."""
+
+    secret_key: bytes
+    asks: list[AskRecord]
+    orders: list[OrderRecord]
+
+
+@dataclass(slots=True)
+class LiveEffects:
+    """The effects of one step. `secrets` are the secret fields of the visitor's answer, by name, as the stage's fields took
+    them (`Cleaned.secret`); they stay in here, and so do `devices`, the logins that were made in the browser before."""
+
+    directory: Directory
+    secret_key: bytes
+    session: str
+    version: int
+    command: str
+    at_us: int
+    devices: Sequence[str] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    asks: list[AskRecord] = field(default_factory=list)
+    orders: list[OrderRecord] = field(default_factory=list)
+    _drawn: int = 0
+
+    async def ask(self, ask: Ask[R], secret: SecretField | None = None) -> R:
+        """See `Effects.ask`."""
+        n = len(self.asks) + 1
+        key = AskKey(self.session, self.version, self.command, n, ask.kind)
+        result = await self.directory.answer(ask, key, self.secrets[secret.name] if secret else None, self.devices)
+        self.asks.append(AskRecord(n=n, kind=ask.kind, ask=ask.model_dump(), result=result.model_dump()))
+        return cast("R", result)
+
+    def order(self, order: Order) -> None:
+        """See `Effects.order`."""
+        if lack := order.lacks(self.session, self.version):
+            raise Unfounded(lack)
+        self.orders.append(OrderRecord(n=len(self.orders) + 1, kind=order.kind, order=order.model_dump()))
+
+    def new_id(self, purpose: str) -> str:
+        """See `Effects.new_id`: an HMAC over the step's key, so that a second run draws the same."""
+        self._drawn += 1
+        return derived_id(self.secret_key, self.session, self.version, self.command, self._drawn, purpose)
+
+    def now_us(self) -> int:
+        """See `Effects.now_us`."""
+        return self.at_us
+
+
+class ReplayDiffers(Exception):
+    """A replay asked something else than what was recorded: the code decides differently now."""
+
+
+@dataclass(slots=True)
+class RecordedEffects:
+    """The effects of a recorded transition: no adapter, no clock; ids come from the same key."""
+
+    recorded: Sequence[AskRecord]
+    secret_key: bytes
+    session: str
+    version: int
+    command: str
+    at_us: int
+    asks: list[AskRecord] = field(default_factory=list)
+    orders: list[OrderRecord] = field(default_factory=list)
+    _drawn: int = 0
+
+    async def ask(self, ask: Ask[R], secret: SecretField | None = None) -> R:
+        """The recorded result; `ReplayDiffers` if this is not what was asked."""
+        n = len(self.asks)
+        if n >= len(self.recorded) or (self.recorded[n].kind, self.recorded[n].ask) != (ask.kind, ask.model_dump()):
+            raise ReplayDiffers(ask.kind)
+        self.asks.append(self.recorded[n])
+        model: type[Any] = type(ask).result
+        return cast("R", model.model_validate(self.recorded[n].result))
+
+    order = LiveEffects.order
+    new_id = LiveEffects.new_id
+    now_us = LiveEffects.now_us

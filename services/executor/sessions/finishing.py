@@ -1,0 +1,153 @@
+"""What follows an accepted transition: its orders are done, then the session's state is written (architecture §4.4, §4.6)."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.executor.ports import Directory, LogDiverged, OrderKey, OrderResult
+from services.executor.sessions.session import run_of
+from services.executor.sessions.states import SessionStates
+from services.executor.sessions.views import denied_view
+from shared.contracts import sessions as s
+from shared.contracts import topics
+from shared.contracts.envelope import Envelope, to_headers
+from shared.contracts.states import SessionState
+from shared.flows.orders import ORDERS, Order
+from shared.kernel.errors import Unavailable
+from shared.messaging.log import Log, LogUnavailable, Message
+
+logger = logging.getLogger(__name__)
+_KINDS: Final = {order.kind: order for order in ORDERS}
+_FIRST_WAIT_S: Final = 0.05
+_LONGEST_WAIT_S: Final = 2.0
+
+
+def denial(state: SessionState, body: s.SessionAdvanced, refused: Sequence[OrderResult], now_us: int) -> s.SessionAdvanced:
+    """The transition after one whose order was refused: no login, the run is denied, the session over."""
+    events: list[s.Event] = [s.LoggedOut(login=e.login.login) for e in body.events if isinstance(e, s.LoggedIn)]
+    if events:
+        events.append(s.SessionRotated(why="logout"))
+    for event in body.events:
+        run = run_of(state, event.run) if isinstance(event, s.RunFinished | s.RunDenied | s.StageChallenged) else None
+        if run and run.view:
+            events.append(s.RunDenied(run=run.run, reason=refused[0].reason, view=denied_view(run.view.flow, "", "")))
+            break
+    events.append(s.SessionEnded(reason="order_refused"))
+    return s.SessionAdvanced(
+        session=body.session, command=body.command, kind="order_refused", at_us=max(state.last_us, now_us),
+        events=tuple(events),
+    )  # fmt: skip
+
+
+def over(state: SessionState, reason: str, now_us: int) -> s.SessionAdvanced:
+    """The transition that ends a session which nobody ends by themselves: it is too old, or one of too many."""
+    cancelled = [s.RunCancelled(run=run.run, reason=reason) for run in state.runs if not run.over]
+    return s.SessionAdvanced(
+        session=state.session, command=f"{reason}.{state.version}", kind="expire", at_us=max(state.last_us, now_us),
+        events=(*cancelled, s.SessionEnded(reason=reason)),
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Unwritten:
+    """The newest state of a session all of whose orders are done, and the transitions (version, offset) that wait for it."""
+
+    version: int = 0
+    message: Message | None = None
+    waiting: list[tuple[int, int]] = field(default_factory=list)
+    writing: bool = False
+
+
+class Finisher:
+    """Has orders done and states written, for one partition. `failed` is told of a state that the log will never take."""
+
+    def __init__(
+        self, log: Log, directory: Directory, states: SessionStates, partition: int, done: Callable[[int], None],
+        failed: Callable[[Exception], None],
+    ) -> None:  # fmt: skip
+        self._log = log
+        self._directory = directory
+        self._states = states
+        self._partition = partition
+        self._done = done
+        self._failed = failed
+        self._unwritten: dict[str, _Unwritten] = {}
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def orders(self, envelope: Envelope, body: s.SessionAdvanced) -> Sequence[OrderResult]:
+        """Have the transition's orders done; those that were refused. Tries until PostgreSQL answers: the session waits.
+
+        Orders that cannot be carried out at all count as refused: what a session says must be true.
+        """
+        if not body.orders:
+            return ()
+        key = OrderKey(body.session, envelope.subject_version or 0, envelope.id)
+        wait_s = _FIRST_WAIT_S
+        while True:
+            try:
+                orders: list[Order] = [_KINDS[record.kind].model_validate(record.order) for record in body.orders]
+                return [result for result in await self._directory.perform(key, orders) if not result.done]
+            except Unavailable:
+                logger.warning("orders wait for PostgreSQL")
+            except LogDiverged:
+                raise
+            except Exception:
+                logger.exception("orders cannot be carried out", extra={"transition": envelope.id})
+                return [OrderResult(n=record.n, done=False, reason="failed") for record in body.orders]
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+    def publish(self, envelope: Envelope, offset: int) -> None:
+        """Write the session's state after this transition, whose orders are done; it is done once that is acknowledged.
+
+        If the session has gone on already, the orders of what it went on with are not done yet and its state would hide
+        them from the next owner: then that one's state, written in its turn, does for both.
+        """
+        unwritten = self._unwritten.setdefault(envelope.subject, _Unwritten())
+        unwritten.waiting.append((envelope.subject_version or 0, offset))
+        state = self._states.get(envelope.subject)
+        if state.head != envelope.id:
+            return
+        unwritten.version, unwritten.message = state.version, self._message(state)
+        if not unwritten.writing:
+            unwritten.writing = True
+            task = asyncio.create_task(self._write(envelope.subject, unwritten))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+
+    async def _write(self, session: str, unwritten: "_Unwritten") -> None:
+        """One state of a session after the other: an older one that came late would outlive a newer one in compaction."""
+        wait_s, written = _FIRST_WAIT_S, 0
+        while unwritten.message and written < unwritten.version:
+            version = unwritten.version
+            try:
+                await self._log.append(unwritten.message)
+            except LogUnavailable:
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+            except Exception as error:  # noqa: BLE001 - told to the worker, which ends with it: the next owner folds it anew
+                return self._failed(error)
+            else:
+                written = version
+                for done in [one for one in unwritten.waiting if one[0] <= written]:
+                    unwritten.waiting.remove(done)
+                    self._done(done[1])
+        unwritten.writing = False
+        if not unwritten.waiting:
+            del self._unwritten[session]
+        return None
+
+    def _message(self, state: SessionState) -> Message:
+        envelope = Envelope(
+            id=f"{state.head}.{state.version}", type=state.wire_type, version=state.wire_version, source="executor", subject=state.session,
+            time_us=state.last_us, subject_version=state.version, causation=state.head, correlation=state.session,
+        )  # fmt: skip
+        return Message(topics.STATE, self._partition, state.session.encode(), self._states.packed(state.session), to_headers(envelope))
+
+    async def stop(self) -> None:
+        """Stop writing; what is not acknowledged, the next owner folds anew."""
+        for task in list(self._writing):
+            task.cancel()
+        await asyncio.gather(*self._writing, return_exceptions=True)

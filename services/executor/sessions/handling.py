@@ -1,0 +1,288 @@
+"""What a step comes to: which run it is for, whether it is new, old, foreign or doubled (architecture §3).
+
+Pure but for the effects: state in, decision or reply out. The log's side of it is `owner.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from services.executor.sessions.advance import AUTHENTICATION, Cursor, Reading
+from services.executor.sessions.decision import Decision
+from services.executor.sessions.rotation import rotates
+from services.executor.sessions.run import pending_uid
+from services.executor.sessions.session import MAX_TRANSITIONS, SAME_REPLY, expired, run_named, run_of, superseded_us, surplus_runs
+from shared.contracts import sessions as s
+from shared.contracts.people import Visitor
+from shared.contracts.states import Answered, RunState, SessionState
+from shared.contracts.steps import Outcome, Page, StepRequested, challenge_digest
+from shared.flows.asks import WITH_EFFECT, GetUser
+from shared.flows.evidence import KINDS
+
+RETIRED: Final = "retired"
+"""Why a run was cancelled whose definitions the catalog took back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What was sent was answered before: the same reply, from what that transition left."""
+
+    before: Answered
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """Nothing is to be done: show the run as it is (None: there is nothing to show)."""
+
+    run: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The step is not taken. `superseded`: its cookie's rotation is over; `session_over`: a fresh session is needed."""
+
+    outcome: Outcome
+    reason: str
+    session_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A transition is to be written; `goes_on`: it says that a run is over, and the step is then handled as if there were none."""
+
+    decision: Decision
+    goes_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """What the step came to is shown, and nothing of it is written: a start that nobody has answered, an answer of the wrong shape."""
+
+    decision: Decision
+
+
+Handled = Again | Current | Stopped | Decided | Unwritten
+
+
+class StateBehind(Exception):
+    """The step knows a newer session than we do: read again before refusing it (architecture §4.6)."""
+
+
+def precheck(state: SessionState, step: StepRequested, now_us: int, *, begins: bool, caught_up: bool) -> Handled | None:
+    """What can be said without a decision; None if there is something to decide. `StateBehind` unless `caught_up`.
+
+    `begins`: a session that is not known may begin with this step; it is not one that ended long ago.
+    """
+    newer = step.rotation > state.rotation or (step.shown is not None and step.shown.version > state.version)
+    if newer and not caught_up:
+        raise StateBehind
+    if not state.version and not newer:
+        # Nobody has answered anything in it: to begin it takes a young cookie, to look needs none (architecture §3).
+        return None if begins or step.kind != "answer" else Stopped("refused", "session_over", session_over=True)
+    if not state.version or state.ended or expired(state, now_us):
+        return Stopped("refused", "session_over", session_over=True)
+    if step.rotation != state.rotation:
+        recent = now_us - superseded_us(state, step.rotation) <= SAME_REPLY
+        return Stopped("superseded", "rotation", session_over=not recent)
+    if state.transitions >= MAX_TRANSITIONS - 2:
+        return Stopped("refused", "session_full", session_over=True)
+    return None
+
+
+async def handle(decision: Decision, cursor: Cursor, read: Reading, *, begins: bool = True) -> Handled:
+    """Decide a start, an answer or a cancel; `read` reads the visitor's answer, if there is one. `begins`: see `precheck`."""
+    step, state = decision.step, decision.state
+    match step.kind:
+        case "cancel":
+            handled = _cancel(decision)
+        case "start":
+            handled = await _start(decision, cursor)
+        case "answer" if step.page:
+            handled = await _first_answer(decision, cursor, step.page, read)
+        case "answer":
+            handled = await _answer(decision, cursor, read)
+        case "state":
+            run = run_named(state, step)
+            return Current(run.run if run else None)
+        case other:
+            return Stopped("refused", f"no_{other}_here")
+    if isinstance(handled, Decided) and not state.version and not begins:
+        return Stopped("refused", "session_over", session_over=True)
+    return handled
+
+
+def _cancel(decision: Decision) -> Handled:
+    open_runs = [r for r in decision.state.runs if not r.over]
+    decision.record(*(s.RunCancelled(run=r.run, reason="cancelled") for r in open_runs))
+    return Decided(decision) if open_runs else Current(None)
+
+
+async def _start(decision: Decision, cursor: Cursor) -> Handled:
+    run = _continued(decision, cursor)
+    if decision.events:
+        return Decided(decision, goes_on=True)
+    if run is None:
+        return await _begun(decision, cursor)
+    if _is_there(decision, run):
+        return _finished(decision, cursor, run)
+    decision.run = run.run
+    if run.view is None or run.view.kind == "error":
+        # The stage failed before: a reload tries it again.
+        await cursor.reach(decision)
+        return Decided(decision)
+    return Current(run.run)
+
+
+async def _first_answer(decision: Decision, cursor: Cursor, page: Page, read: Reading) -> Handled:
+    """The answer to a page that belonged to no session: its run begins here, if it comes to the challenge that was answered."""
+    state, step = decision.state, decision.step
+    if page.run in state.began:
+        run = run_of(state, page.run)
+        if run and not run.over and _is_there(decision, run):
+            return _finished(decision, cursor, run)
+        return Current(run.run) if run and run.view else await _begun(decision, cursor)
+    login = step.login.login if step.login else ""
+    await _begin(decision, cursor, page, arrives=bool(login) and not page.login)
+    run = decision.current
+    if page.login in ("", login) and _is_same(run, page):
+        await cursor.answer(decision, read)
+    return _settled(decision)
+
+
+def _is_same(run: RunState, page: Page) -> bool:
+    """Whether a start, decided again, has come to the challenge that the page shows."""
+    if run.over or run.view is None or run.view.kind != "challenge":
+        return False
+    return (run.stages[0].binding, challenge_digest(run.view)) == (page.binding, page.challenge)
+
+
+async def _answer(decision: Decision, cursor: Cursor, read: Reading) -> Handled:
+    step, shown = decision.step, decision.step.shown
+    addressed = run_named(decision.state, step) if shown else None
+    older = addressed is not None and shown is not None and shown.transition != addressed.head and shown.version < addressed.version
+    if addressed and older and addressed.view:
+        # Shows what there is now, counts nothing. A cancelled run has none: its flow begins anew.
+        return Current(addressed.run)
+    run = _continued(decision, cursor)
+    if decision.events:
+        return Decided(decision, goes_on=True)
+    deliver = shown is None or (addressed is not None and shown.transition == addressed.head)
+    if run is None and not deliver:
+        return await _begun(decision, cursor)
+    if run is None:
+        await _begin(decision, cursor)
+    else:
+        if _is_there(decision, run):
+            return _finished(decision, cursor, run)
+        decision.run = run.run
+    run = decision.current
+    if deliver and not run.over and run.view and run.view.kind == "challenge":
+        await cursor.answer(decision, read)
+    elif deliver and not run.over and run.view and run.view.kind == "error":
+        await cursor.reach(decision)
+        return Decided(decision)
+    return _settled(decision) if decision.events else Current(run.run)
+
+
+def _continued(decision: Decision, cursor: Cursor) -> RunState | None:
+    """The open run that the step goes on with. One planned for a login goes on only with that login (rule 13), and none
+    from definitions that were taken back (architecture §4.11)."""
+    step = decision.step
+    run = run_named(decision.state, step)
+    if run is None or run.over:
+        return None
+    if cursor.is_retired(run):
+        decision.record(s.RunCancelled(run=run.run, reason=RETIRED))
+        return None
+    if run.login is None or (step.login and step.login.login == run.login):
+        return run
+    decision.record(s.RunCancelled(run=run.run, reason="login_over"))
+    return None
+
+
+def _is_there(decision: Decision, run: RunState) -> bool:
+    """Whether a run that is to log nobody in particular in has a visitor who has logged in in another tab meanwhile. One that is
+    about somebody else goes on: two people at two tabs are not each other."""
+    login, mine = decision.state.login, decision.step.login
+    logs_in = run.plan is not None and run.plan.flow.designation == AUTHENTICATION
+    if not logs_in or run.login is not None or login is None or mine is None or login.login != mine.login:
+        return False
+    return pending_uid(run) in (None, mine.uid)
+
+
+def _finished(decision: Decision, cursor: Cursor, run: RunState) -> Handled:
+    decision.run = run.run
+    cursor.finish(decision)
+    return Decided(decision)
+
+
+async def _begun(decision: Decision, cursor: Cursor) -> Handled:
+    """Show the first challenge of a run that nobody has answered yet."""
+    await _begin(decision, cursor, arrives=_is_left_behind(decision))
+    return _settled(decision)
+
+
+def _is_left_behind(decision: Decision) -> bool:
+    """Whether the page is of a run of this session that was given up, came to its end, or is not held any more, and its visitor
+    has logged in there meanwhile: what would log them in is at its end."""
+    state, step = decision.state, decision.step
+    if step.api or not (state.login and step.login and state.login.login == step.login.login):
+        return False
+    name = step.page.run if step.page else step.shown.run if step.shown else step.named
+    run = run_of(state, name)
+    return name in state.began and (run is None or (run.flow == step.flow and run.over in ("cancelled", "finished")))
+
+
+async def _begin(decision: Decision, cursor: Cursor, page: Page | None = None, *, arrives: bool = False) -> None:
+    step = decision.step
+    if not decision.state.version:
+        decision.record(s.SessionStarted())
+    user = None
+    if step.login:
+        found = (await decision.do.ask(GetUser(user=step.login.user))).user
+        user = found if found and found.is_active and found.epoch == step.login.epoch else None
+    at = page or Page(
+        run=step.run, login="", binding="", challenge="", at_us=decision.at_us, address=step.address, user_agent=step.user_agent
+    )  # where and when the page was asked for that is answered here; else that is now
+    visitor = Visitor(user=user, address=at.address, user_agent=at.user_agent, host=step.host, secure=step.secure)
+    await cursor.start(decision, visitor, at.run, min(at.at_us, decision.at_us), arrives=arrives and user is not None)
+
+
+def _settled(decision: Decision) -> Handled:
+    """What was decided, to be written only if it has to stand in the log (architecture §3)."""
+    return Decided(decision) if _has_effect(decision) else Unwritten(decision)
+
+
+def _has_effect(decision: Decision) -> bool:
+    """Whether an answer was taken, or what a start came to orders, asks with effect, proves something or is somebody's end."""
+    if decision.taken or decision.do.orders or any(ask.kind in WITH_EFFECT for ask in decision.do.asks):
+        return True
+    if decision.step.login and decision.current.over:
+        return True
+    return any(_is_effect(event) for event in decision.events)
+
+
+def _is_effect(event: s.Event) -> bool:
+    match event:
+        case s.StagePassed():
+            return event.evidence.proves in KINDS
+        case s.CounterSet() | s.LoggedIn() | s.LoggedOut() | s.RunCancelled() | s.SessionEnded():
+            return True
+        case _:
+            return False
+
+
+def close(decision: Decision) -> None:
+    """What follows from a step at its end: privilege that changed rotates the session; of more than eight open runs the one that was
+    left alone longest is given up; a log-out by somebody ends all other runs at once, and the session once the run that
+    logged out is over (architecture §3)."""
+    why = rotates(decision)
+    if why:
+        decision.record(s.SessionRotated(why=why))
+    leaving = run_of(decision.state, decision.state.logged_out)
+    over = leaving is not None and bool(leaving.over)
+    if over or any(isinstance(e, s.LoggedOut) for e in decision.events):
+        others = [r for r in decision.state.runs if not r.over and r.run != decision.run]
+        decision.record(*(s.RunCancelled(run=r.run, reason="logged_out") for r in others))
+    decision.record(*(s.RunCancelled(run=r.run, reason="too_many") for r in surplus_runs(decision.state)))
+    if over:
+        decision.record(s.SessionEnded(reason="logged_out"))

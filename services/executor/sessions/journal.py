@@ -1,0 +1,151 @@
+"""The sessions topic of one partition: append transitions, and learn which are accepted (architecture §4.2).
+
+The owner folds only what it knows to be in the log in this order. If the acknowledged offset is the
+very next one that is so; if it is not, the record has to be read back first.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from services.executor.sessions.session import evolve
+from services.executor.sessions.states import SessionStates
+from shared.contracts import wire
+from shared.contracts.acceptance import follows
+from shared.contracts.envelope import Envelope, to_headers
+from shared.contracts.sessions import CODEC, SessionAdvanced
+from shared.contracts.states import SessionState
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import derived_id
+from shared.messaging.log import Log, Message, Record, TopicPartition
+from shared.messaging.offsets import LowWater
+from shared.telemetry.propagation import current_traceparent
+
+READ_BACK_S: Final = 2.0
+Unawaited = Callable[[Envelope, SessionAdvanced, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A transition ready to be written: who says it, what, and the bytes of that, made once."""
+
+    envelope: Envelope
+    body: SessionAdvanced
+    value: bytes
+
+
+def written(secret_key: bytes, on: SessionState, body: SessionAdvanced) -> Transition:
+    """The transition that this content makes of a session. Its id covers its content, so that one id never stands for two
+    decisions (ADR 3)."""
+    value = wire.pack(body.model_dump())
+    version, content = on.version + 1, hashlib.sha256(value).hexdigest()
+    envelope = Envelope(
+        id=derived_id(secret_key, body.session, version, on.head, content), type=body.wire_type, version=body.wire_version,
+        source="executor", subject=body.session, time_us=body.at_us, subject_version=version, parent=on.head or None,
+        causation=body.command, correlation=body.session, traceparent=current_traceparent(),
+    )  # fmt: skip
+    return Transition(envelope, body, value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    transition: Transition
+    settled: asyncio.Future[tuple[bool, int]]
+
+
+class Journal:
+    """One partition of `executor.sessions`, as its owner writes and reads it.
+
+    `unawaited` is called for an accepted transition that nobody here waits for: a former owner's, or our own after its
+    acknowledgement got lost; its orders may still have to be done. Every offset is begun in `marks`; those that lead to
+    nothing are done at once, the others when `done` is called.
+    """
+
+    def __init__(self, log: Log, place: TopicPartition, states: SessionStates, unawaited: Unawaited, marks: LowWater) -> None:
+        self._log = log
+        self._place = place
+        self._states = states
+        self._unawaited = unawaited
+        self._marks = marks
+        self._acked: dict[int, Transition] = {}
+        self._waiting: dict[str, _Waiting] = {}
+        self.known = 0
+
+    async def append(self, transition: Transition) -> tuple[bool, int]:
+        """Write a transition; whether it was accepted, and its offset.
+
+        `Unavailable` if that cannot be said now; should the record be in the log all the same, reading it back folds it.
+        """
+        envelope = transition.envelope
+        settled: asyncio.Future[tuple[bool, int]] = asyncio.get_running_loop().create_future()
+        self._waiting[envelope.id] = _Waiting(transition, settled)
+        try:
+            message = Message(*self._place, envelope.subject.encode(), transition.value, to_headers(envelope))
+            offset = await self._log.append(message)
+            if offset >= self.known:
+                self._acked[offset] = transition
+                self._fold_own()
+            async with asyncio.timeout(READ_BACK_S):
+                return await settled
+        except (TimeoutError, Unavailable) as away:
+            if settled.done():
+                # Read back before its acknowledgement got lost: whoever waits has to know, for nobody else finishes it.
+                return settled.result()
+            if isinstance(away, TimeoutError):
+                raise Unavailable("the transition was not read back in time") from None
+            raise
+        finally:
+            self._waiting.pop(envelope.id, None)
+
+    def read(self, record: Record) -> None:
+        """A record of the partition, read back in order. Raises `BadRecord` for one that is none of ours."""
+        if record.offset < self.known:
+            return
+        try:
+            own = self._own(record)
+            received = None if own else CODEC.decode(record)
+            if own:
+                self._fold(own.envelope, own.body, record.offset)
+            elif received and isinstance(received.body, SessionAdvanced):
+                self._fold(received.envelope, received.body, record.offset)
+        finally:
+            self._acked.pop(record.offset, None)
+            self.known = record.offset + 1
+            self._fold_own()
+
+    def _own(self, record: Record) -> Transition | None:
+        """What we wrote and wait for, if this record is that to the byte: it need not be decoded."""
+        ident = next((value for name, value in record.headers if name == "ce_id"), b"")
+        waiting = self._waiting.get(ident.decode(errors="replace"))
+        return waiting.transition if waiting and waiting.transition.value == record.value else None
+
+    def _fold_own(self) -> None:
+        while self.known in self._acked:
+            own = self._acked.pop(self.known)
+            self._fold(own.envelope, own.body, self.known)
+            self.known += 1
+
+    def _fold(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
+        self._marks.begin(self._at(offset))
+        state = self._states.get(envelope.subject)
+        accepted = follows(state.version, state.head, envelope)
+        if accepted:
+            self._states.put(evolve(state, envelope, body))
+        waiting = self._waiting.get(envelope.id)
+        if waiting and not waiting.settled.done():
+            waiting.settled.set_result((accepted, offset))
+            if not accepted:
+                self.done(offset)
+        elif accepted:
+            self._unawaited(envelope, body, offset)
+        else:
+            self.done(offset)
+
+    def done(self, offset: int) -> None:
+        """All that the transition at this offset led to is in the log."""
+        self._marks.done(self._at(offset))
+
+    def _at(self, offset: int) -> Record:
+        return Record(*self._place, offset, 0, None, None)

@@ -1,0 +1,359 @@
+"""The owner of one partition of sessions: takes steps, decides, writes transitions, has their orders done, replies.
+
+Sessions run concurrently, the steps of one session in order. Everything here may come twice: a step counts as done only
+with its consequences in the log, and one that has its transition already gets the same answer and does not run (architecture §4).
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.executor.ports import Busy, Directory, LogDiverged, SealOpener
+from services.executor.sessions import finishing, replying
+from services.executor.sessions.advance import Cursor, UnknownFlow
+from services.executor.sessions.crowd import Crowd
+from services.executor.sessions.decision import Decision
+from services.executor.sessions.effects import LiveEffects
+from services.executor.sessions.finishing import Finisher, over
+from services.executor.sessions.handling import Again, Decided, Handled, StateBehind, Stopped, Unwritten, close, handle, precheck
+from services.executor.sessions.journal import Journal, Transition, written
+from services.executor.sessions.opening import Opened, opened
+from services.executor.sessions.questions import Planner
+from services.executor.sessions.repeats import Body, repeated
+from services.executor.sessions.session import is_unproven, run_of, stage_met, too_large
+from services.executor.sessions.starts import Starts
+from services.executor.sessions.states import SessionStates
+from shared.contracts import topics
+from shared.contracts.codec import Received
+from shared.contracts.envelope import Envelope
+from shared.contracts.errors import BadSeal
+from shared.contracts.people import Visitor
+from shared.contracts.planner import FlowRequested, location_digest
+from shared.contracts.sessions import SessionAdvanced
+from shared.contracts.states import SessionState
+from shared.contracts.steps import StepReplied, StepRequested
+from shared.flows.fields import Cleaned, Field, Problems, clean
+from shared.kernel.clock import Clock
+from shared.kernel.errors import SluiceError, Unavailable
+from shared.kernel.ids import derived_id
+from shared.messaging.dead_letters import UNEXPECTED, DeadLetters
+from shared.messaging.log import Log, Record, TopicPartition
+from shared.messaging.offsets import LowWater
+from shared.telemetry.metrics import metrics
+from shared.telemetry.propagation import processing
+
+logger = logging.getLogger(__name__)
+GROUP: Final = "executor"
+ATTEMPTS: Final = 3
+CATCH_UP_S: Final = 1.0
+RETRY_S: Final = 0.2
+IN_HAND: Final = 256
+"""Steps of one partition that may wait at a time; each can hold an answer of 64 KiB. To pause the group instead would also hold
+back the plans and verdicts that these steps wait for."""
+IN_HAND_OF_SESSION: Final = 32
+"""As many of one session, a browser's tabs: they go one after the other, so one visitor could keep all others waiting."""
+Job = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an owner works with. `alive` is false once the group may have given our partitions to somebody else; `failed`
+    is told why a partition cannot go on."""
+
+    log: Log
+    directory: Directory
+    opener: SealOpener
+    cursor: Cursor
+    planner: Planner
+    clock: Clock
+    secret_key: bytes
+    starts: Starts
+    crowd: Crowd
+    alive: Callable[[], bool]
+    failed: Callable[[int, Exception], None]
+
+
+class _Once:
+    """Opens a step's body when it is wanted first."""
+
+    def __init__(self, opener: SealOpener, step: StepRequested) -> None:
+        self._opener = opener
+        self._step = step
+        self._opened: Opened | None = None
+
+    async def __call__(self) -> Opened:
+        """What the visitor sent; `BadSeal` if it cannot be opened."""
+        if self._opened is None:
+            self._opened = await opened(self._opener, self._step)
+        return self._opened
+
+
+class Owner:
+    """Owns one partition from `take_over` to `stop`."""
+
+    def __init__(self, partition: int, parts: Parts, marks: LowWater, dead_letters: DeadLetters) -> None:
+        self.partition = partition
+        self._parts = parts
+        self._marks = marks
+        self._dead_letters = dead_letters
+        self.states = SessionStates(parts.crowd, self._give_up)
+        self.journal = Journal(parts.log, TopicPartition(topics.SESSIONS, partition), self.states, self._unawaited, marks)
+        self._finisher = Finisher(parts.log, parts.directory, self.states, partition, self.journal.done, self._failed)
+        self._queues: dict[str, deque[Job]] = {}
+        self._unfinished: dict[str, deque[tuple[Envelope, SessionAdvanced, int]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_hand = 0
+        self._stopped = False
+
+    # --- taking work ---
+
+    def take_step(self, record: Record, received: Received[Any]) -> None:
+        """Queue a step behind what its session is doing; one too many is told to come back, and nothing of it is kept."""
+        step = received.body
+        if self._stopped:
+            return None
+        if self._in_hand >= IN_HAND or len(self._queues.get(step.session, ())) >= IN_HAND_OF_SESSION:
+            reply = replying.stopped(step, "busy", "worker_full", retry_after_s=1)
+            metrics().step("", reply.outcome, 0.0)
+            self._spawn(self._send(step.model_copy(update={"sealed": None}), reply))
+            return self._marks.done(record)
+
+        async def work() -> None:
+            try:
+                with processing(record, received.envelope, GROUP):
+                    await self._step(record, step)
+            finally:
+                self._in_hand -= 1
+            self._marks.done(record)
+
+        self._in_hand += 1
+        return self.submit(step.session, work)
+
+    async def stop(self) -> None:
+        """Drop what is held, take nothing more: unfinished steps are somebody else's now."""
+        self._stopped = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._finisher.stop()
+        self.states.close()
+
+    def submit(self, session: str, job: Job) -> None:
+        """Queue work of a session behind what it is doing."""
+        if self._stopped:
+            return
+        queue = self._queues.get(session)
+        if queue is not None:
+            queue.append(job)
+            return
+        self._queues[session] = deque((job,))
+        self._spawn(self._drain(session))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _drain(self, session: str) -> None:
+        queue = self._queues[session]
+        try:
+            while queue:
+                await queue.popleft()()
+        except Exception as error:  # noqa: BLE001 - told to the worker, which ends with it: what is queued comes again
+            self._failed(error)
+        finally:
+            del self._queues[session]
+
+    def _failed(self, error: Exception) -> None:
+        self._parts.failed(self.partition, error)
+
+    # --- one step ---
+
+    async def _step(self, record: Record, step: StepRequested) -> None:
+        await self._owned()
+        now_us = self._parts.clock.now_us()
+        metrics().queue_wait(topics.STEPS, (now_us - step.received_us) / 1e6)
+        if now_us > step.deadline_us:
+            logger.info("dropped a step past its deadline", extra={"command": step.command})
+            return
+        began = self._parts.clock.monotonic()
+        met = stage_met(self.states.get(step.session), step)
+        try:
+            reply = await self._reply_to(step)
+        except UnknownFlow:
+            reply = replying.stopped(step, "unknown_flow", "unknown_flow")
+        except Busy as busy:
+            reply = replying.stopped(step, "busy", "busy", retry_after_s=busy.retry_after_s)
+        except BadSeal as bad:
+            reply = replying.stopped(step, "refused", bad.code)
+        except Unavailable as away:
+            logger.warning("a step could not be decided: %s %s", away.code, away.detail)
+            reply = replying.stopped(step, "unavailable", away.code, retry_after_s=1)
+        except LogDiverged:
+            raise
+        except Exception as defect:  # noqa: BLE001 - kept with its traceback; a step must not stop its session
+            await self._keep(record, defect)
+            reply = replying.stopped(step, "unavailable", UNEXPECTED, retry_after_s=1)
+        metrics().step(met, reply.outcome, self._parts.clock.monotonic() - began)
+        await self._send(step, reply)
+
+    async def _reply_to(self, step: StepRequested) -> StepReplied:
+        if step.kind == "locate":
+            return await self._locate(step)
+        caught_up, given = False, _Once(self._parts.opener, step)
+        for _ in range(ATTEMPTS):
+            await self._owned()
+            await self._finish_all(step.session)
+            state = self.states.get(step.session)
+            now_us = max(state.last_us, self._parts.clock.now_us())
+            begins = self.states.may_begin(step.made_us, now_us)
+            before = await repeated(state, step, now_us, self._parts.opener, given)
+            try:
+                handled = Again(before) if before else precheck(state, step, now_us, begins=begins, caught_up=caught_up)
+            except StateBehind:
+                await self._catch_up()
+                caught_up = True
+                continue
+            if handled is None:
+                handled = await self._decide(state, step, now_us, given, begins=begins)
+            if not isinstance(handled, Decided):
+                return replying.unchanged(step, self.states.get(step.session), handled)
+            if await self._written(handled) and not handled.goes_on:
+                return replying.accepted(step, self.states.get(step.session))
+        raise Unavailable("others write this session")
+
+    def _give_up(self, session: str) -> None:
+        self.submit(session, lambda: self.end(session, "too_many"))
+
+    async def end(self, session: str, reason: str) -> None:
+        """End a session that nobody ends by themselves: a transition under a derived id, like any other (architecture §4.7)."""
+        await self._finish_all(session)
+        state = self.states.get(session)
+        if state.ended or not state.version or (reason == "too_many" and not is_unproven(state)):
+            return
+        try:
+            await self.write(state, over(state, reason, self._parts.clock.now_us()))
+        except Unavailable as away:
+            self.states.put(state)  # it counts again
+            logger.warning("the end of a session is put off: %s", away.code)
+
+    async def _written(self, handled: Decided) -> bool:
+        body = handled.decision.transition()
+        if handled.goes_on:  # the step is not answered by it
+            body = body.model_copy(update={"command": f"{body.command}.over"})
+        return await self.write(handled.decision.state, body)
+
+    async def _decide(self, state: SessionState, step: StepRequested, now_us: int, body: Body, *, begins: bool) -> Handled:
+        parts = self._parts
+        given = await body() if step.kind == "answer" else Opened(None)
+        do = LiveEffects(parts.directory, parts.secret_key, step.session, state.version + 1, step.command, now_us, step.devices)
+        decision = Decision(state, step, do, now_us, given.mark)
+        if step.page:
+            decision.replies = parts.starts.of(step.session, step.page.run, now_us)
+
+        def read(fields: Mapping[str, Field]) -> Cleaned | Problems:
+            cleaned = clean(fields, given.body)
+            if isinstance(cleaned, Cleaned):
+                do.secrets = cleaned.secret
+            return cleaned
+
+        handled = await handle(decision, parts.cursor, read, begins=begins)
+        if isinstance(handled, Unwritten) and not run_of(state, decision.run or ""):
+            parts.starts.keep(step.session, decision.run or "", decision.replies, now_us)
+        if isinstance(handled, Decided):
+            if step.page:
+                parts.starts.drop(step.session, step.page.run)
+            close(handled.decision)
+            if too_large(handled.decision.state):
+                return Stopped("refused", "session_full", session_over=True)
+        return handled
+
+    async def write(self, on: SessionState, body: SessionAdvanced) -> bool:
+        """Write a transition that was decided on this state, and have done what it orders; false if it was not accepted.
+
+        The session may have gone on meanwhile: the parent says so, and another one stands in its place.
+        """
+        await self._owned()
+        transition = written(self._parts.secret_key, on, body)
+        accepted, offset = await self.journal.append(transition)
+        if accepted:
+            await self._finish(transition.envelope, body, offset)
+        self._parts.crowd.thin_out()
+        return accepted
+
+    async def _finish(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
+        refused = await self._finisher.orders(envelope, body)
+        while refused and self.states.get(body.session).head == envelope.id:
+            state = self.states.get(body.session)
+            denial = finishing.denial(state, body, refused, self._parts.clock.now_us())
+            follow_up = written(self._parts.secret_key, state, denial)
+            accepted, at = await self._insisted(follow_up)
+            if accepted:
+                self._finisher.publish(follow_up.envelope, at)
+        self._finisher.publish(envelope, offset)
+
+    async def _insisted(self, transition: Transition) -> tuple[bool, int]:
+        """Write what has to follow, however long the log is away: a refused login may not stand in a session."""
+        while True:
+            try:
+                return await self.journal.append(transition)
+            except Unavailable:
+                await asyncio.sleep(RETRY_S)
+                await self._owned()
+                if self.states.get(transition.body.session).version >= (transition.envelope.subject_version or 0):
+                    return False, 0
+
+    def _unawaited(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
+        self._unfinished.setdefault(body.session, deque()).append((envelope, body, offset))
+        self.submit(body.session, lambda: self._finish_all(body.session))
+
+    async def _finish_all(self, session: str) -> None:
+        """Have done what accepted transitions order that nobody waited for: no step is answered on top of them before."""
+        left = self._unfinished.get(session, ())
+        while left:
+            await self._finish(*left[0])
+            left.popleft()
+        self._unfinished.pop(session, None)
+
+    async def _owned(self) -> None:
+        """Wait as long as somebody else may own this partition: we are told so, which ends the wait, or the group hears of
+        us again and it was ours all the time (architecture §4.1)."""
+        while not self._parts.alive():  # noqa: ASYNC110 - the group tells of heartbeats by their age only
+            await asyncio.sleep(RETRY_S)
+
+    async def _keep(self, record: Record, defect: Exception) -> None:
+        try:
+            await self._dead_letters.put(record, UNEXPECTED, type(defect).__name__, defect)
+        except Unavailable:
+            logger.error("a step that cannot be decided is not kept either", exc_info=defect)  # noqa: TRY400 - the defect is what is told, not the log that is away
+
+    async def _catch_up(self) -> None:
+        try:
+            async with asyncio.timeout(CATCH_UP_S):
+                _, end = await self._parts.log.bounds(TopicPartition(topics.SESSIONS, self.partition))
+                while self.journal.known < end:  # noqa: ASYNC110 - offsets are read by many, awaited by few
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            raise Unavailable("this session's state is behind") from None
+
+    # --- replies ---
+
+    async def _locate(self, step: StepRequested) -> StepReplied:
+        visitor = Visitor(address=step.address, user_agent=step.user_agent, host=step.host, secure=step.secure)
+        question = FlowRequested(
+            request=derived_id(self._parts.secret_key, step.session, "locate", step.command), session=step.session,
+            designation=step.designation, visitor=visitor, digest=location_digest(step.designation, "", visitor),
+            deadline_us=step.deadline_us,
+        )  # fmt: skip
+        return replying.located(step, (await self._parts.planner.locate(question)).slug)
+
+    async def _send(self, step: StepRequested, reply: StepReplied) -> None:
+        ident = derived_id(self._parts.secret_key, step.command, step.edge, "reply")
+        try:
+            await self._parts.log.append(replying.message(step, reply, ident, self._parts.clock.now_us()))
+        except SluiceError as error:
+            # The visitor asks again with the same command, or for the state; the transition is in the log.
+            logger.warning("a reply could not be written: %s", error, extra={"command": step.command})

@@ -1,0 +1,43 @@
+"""What a stage comes to, held to what its type may prove, order and log in (architecture §4.8): a careless type lets in nobody."""
+
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from services.executor.sessions.decision import Decision
+from shared.contracts.evidence import Evidence
+from shared.flows.evidence import Unfounded
+from shared.flows.stage import Challenge, Denied, Passed, Refused, Stage, StageFailed, denied_for
+
+Came = TypeVar("Came", Challenge | Passed | Denied, Passed | Refused | Denied)
+
+
+async def came_of(decision: Decision, type_: Stage[Any], doing: Awaitable[Came]) -> Came | Denied:
+    """What a stage comes to. One that orders without the grounds for it is denied; one that fails orders nothing (architecture §4.8)."""
+    before = len(decision.do.orders)
+    try:
+        came = await doing
+    except Unfounded as unfounded:
+        del decision.do.orders[before:]
+        return denied_for(unfounded.lack)
+    except StageFailed:
+        del decision.do.orders[before:]
+        raise
+    if isinstance(came, Passed) and came.proof and came.proof.kind not in type_.proves:
+        raise TypeError(f"{type_.name} does not say that it proves {came.proof.kind}")
+    if (
+        isinstance(came, Passed)
+        and came.login
+        and came.login.model_dump() not in [o.order.get("login") for o in decision.do.orders[before:]]
+    ):
+        raise TypeError(f"{type_.name} logs in and orders no such login")
+    return came
+
+
+def evidence_of(decision: Decision, binding: str, passed: Passed) -> Evidence:
+    """The evidence of a stage that passed: what it says, bound to where and when it was shown."""
+    proof, state = passed.proof, decision.state
+    return Evidence(
+        session=state.session, run=decision.current.run, binding=binding, version=state.version + 1,
+        subject=proof.user.uid if proof else passed.subject, method=passed.method, at_us=decision.at_us,
+        proves=proof.kind if proof else "", user=proof.user.pk if proof else None, epoch=proof.user.epoch if proof else 0,
+    )  # fmt: skip

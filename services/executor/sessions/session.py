@@ -1,0 +1,253 @@
+"""A session, folded from its transitions: a pure function of what was accepted (architecture §3, §4.2).
+
+The version-and-parent rule that decides what is accepted is `shared.contracts.acceptance.follows`.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar, assert_never
+
+from services.executor.sessions.run import RunEvent, begin, evolve_run, left
+from shared.contracts import sessions as s
+from shared.contracts import wire
+from shared.contracts.envelope import Envelope
+from shared.contracts.states import Answered, RunState, SessionState
+from shared.contracts.steps import Shown, StepRequested
+
+MAX_TRANSITIONS: Final = 200
+MAX_BYTES: Final = 64 * 1024
+REMEMBERED_COMMANDS: Final = 64
+REMEMBERED_ENDS: Final = 4
+REMEMBERED_RUNS: Final = 200
+REMEMBERED_ROTATIONS: Final = 8
+OPEN_RUNS: Final = 8
+"""Of one session: a browser's tabs. One more, and the one that was left alone longest is given up."""
+SECOND: Final = 1_000_000
+HOUR: Final = 3600 * SECOND
+DAY: Final = 24 * HOUR
+BEGINS_FOR: Final = HOUR
+"""How long after its first cookie was made a session may begin."""
+HELD_SINCE_START: Final = BEGINS_FOR + 300 * SECOND
+HELD_SINCE_END: Final = 600 * SECOND
+UNPROVEN: Final = HOUR // 2
+"""How long a session in which nobody has proved anything may be left alone."""
+SAME_REPLY: Final = 30 * SECOND
+S = TypeVar("S", SessionState, RunState)
+
+
+def new_session(session: str) -> SessionState:
+    """A session before its first transition."""
+    return SessionState(session=session)
+
+
+def evolve(state: SessionState, envelope: Envelope, body: s.SessionAdvanced) -> SessionState:
+    """The session after an accepted transition."""
+    after, run = state, ""
+    for event in body.events:
+        after = apply(after, event, body.at_us)
+        if isinstance(event, RunEvent):
+            run = event.run
+        elif isinstance(event, s.LoggedIn):
+            # The run that logged in goes on with its own login (architecture §4.13).
+            after = _with(after, runs=tuple(_with(r, login=event.login.login) if r.run == run else r for r in after.runs))
+    touched = {event.run for event in body.events if isinstance(event, RunEvent)}
+    version = state.version + 1
+    after = after.model_copy(
+        update={
+            "version": version,
+            "head": envelope.id,
+            "transitions": state.transitions + 1,
+            "last_us": max(state.last_us, body.at_us),
+            "answered": (*_recent(after.answered, body.at_us), _answered(envelope, body, after.rotation))[-REMEMBERED_COMMANDS:],
+            "runs": _forget_old_ends(
+                tuple(r.model_copy(update={"head": envelope.id, "version": version}) if r.run in touched else r for r in after.runs)
+            ),
+        }
+    )
+    return _marked(after)
+
+
+def _marked(state: SessionState) -> SessionState:
+    """With what its owner has to know of it without opening it."""
+    if state.ended:
+        return state.model_copy(update={"due_us": held_until_us(state), "unproven": False, "open": ()})
+    opened = tuple(sorted(run.flow for run in state.runs if not run.over))
+    return state.model_copy(update={"due_us": ends_us(state), "unproven": is_unproven(state), "open": opened})
+
+
+def held_until_us(state: SessionState) -> int:
+    """How long an ended session is held: beyond a step's deadline, and until none of its cookies could begin it anew."""
+    return max(state.started_us + HELD_SINCE_START, state.last_us + HELD_SINCE_END)
+
+
+def apply(state: SessionState, event: s.Event, at_us: int) -> SessionState:
+    """The session after one event of a transition; version and head stay as they are."""
+    match event:
+        case s.SessionStarted():
+            return _with(state, started_us=at_us)
+        case s.RunRefused() if run_of(state, event.run):
+            return state  # it was to start over
+        case s.RunStarted() | s.RunRefused():
+            return _with(state, runs=(*state.runs, begin(event, at_us)), began=(*state.began, event.run)[-REMEMBERED_RUNS:])
+        case s.StageGuarded():
+            return _with(state, obligations=_added(state.obligations, obligation(event.binding, event.subject)))
+        case s.CounterSet():
+            others = {name: value for name, value in state.counters.items() if name != event.name}
+            return _with(state, counters={**others, event.name: event.value} if event.value else others)
+        case s.LoggedIn() | s.LoggedOut() | s.SessionRotated() | s.SessionEnded():
+            return _apply_privilege(state, event, at_us)
+        case (
+            s.RunReplanned() | s.StageSkipped() | s.StageChallenged() | s.AnswerRefused() | s.StagePassed() | s.RunDenied()
+            | s.RunFinished() | s.RunCancelled()
+        ):  # fmt: skip
+            return _with(state, runs=tuple(evolve_run(r, event) if r.run == event.run else r for r in state.runs))
+        case _:
+            assert_never(event)
+
+
+def _apply_privilege(state: SessionState, event: s.LoggedIn | s.LoggedOut | s.SessionRotated | s.SessionEnded, at_us: int) -> SessionState:
+    match event:
+        case s.LoggedIn():
+            return _with(state, login=event.login, logged_out="")
+        case s.SessionRotated():
+            return _with(state, rotation=state.rotation + 1, rotated_us=(*state.rotated_us, at_us)[-REMEMBERED_ROTATIONS:])
+        case s.LoggedOut():
+            runs = tuple(left(r) if r.run == event.run else r for r in state.runs)
+            return _with(state, login=None, logged_out=event.run, runs=runs)
+        case s.SessionEnded():
+            return _with(state, ended=event.reason)
+        case _:
+            assert_never(event)
+
+
+def obligation(binding: str, subject: str) -> str:
+    """What a guard's "yes" leaves behind: this binding has to run for this subject (architecture §4.9).
+
+    A subject may be what somebody typed: it stands here as its hash, so that it fits in whatever its length.
+    """
+    return f"{binding}:{_mark(subject)}"
+
+
+def obliged(obligations: Iterable[str], subject: str) -> tuple[str, ...]:
+    """The bindings that have to run for this subject."""
+    suffix = f":{_mark(subject)}"
+    return tuple(known.removesuffix(suffix) for known in obligations if known.endswith(suffix))
+
+
+def run_named(state: SessionState, step: StepRequested) -> RunState | None:
+    """The run of this session and flow that a step is about, open or recently over (architecture §3): whose transition it
+    shows, which it names, or, through the API without a name, the last that the API began."""
+    name = step.shown.run if step.shown else step.named
+    if name or step.page or not step.api:
+        return next((r for r in state.runs if (r.run, r.flow) == (name, step.flow)), None)
+    return next((r for r in reversed(state.runs) if r.api and r.flow == step.flow), None)
+
+
+def stage_met(state: SessionState, step: StepRequested) -> str:
+    """The type of the stage that a step meets; "" if no run is open."""
+    run = run_named(state, step)
+    return run.stages[0].type if run and run.stages else ""
+
+
+def surplus_runs(state: SessionState) -> list[RunState]:
+    """The open runs above eight, those that were left alone longest."""
+    open_ = sorted((r for r in state.runs if not r.over), key=lambda run: run.version or state.version + 1)
+    return open_[: max(0, len(open_) - OPEN_RUNS)]
+
+
+def is_unproven(state: SessionState) -> bool:
+    """Whether nobody has proved anything in it: its rotation has never risen, and no run of it is somebody's."""
+    return not state.rotation and not any(run.login for run in state.runs)
+
+
+def run_of(state: SessionState, run: str) -> RunState | None:
+    """The run with this id, open or recently over."""
+    return next((r for r in state.runs if r.run == run), None)
+
+
+def ends_us(state: SessionState) -> int:
+    """When it is over by age: an hour after its last step, a day with an open run, half an hour if nobody has proved anything
+    in it, 24 h in any case (architecture §3)."""
+    idle = UNPROVEN if is_unproven(state) else DAY if any(not r.over for r in state.runs) else HOUR
+    return min(state.last_us + idle, state.started_us + DAY)
+
+
+def expired(state: SessionState, now_us: int) -> bool:
+    """Whether it is over by age."""
+    return bool(state.version) and now_us > ends_us(state)
+
+
+def too_large(state: SessionState) -> bool:
+    """Whether a session has outgrown what is held and written of one: 64 KiB beside what its runs know of their pending users.
+
+    That is bounded by the directory (8 KiB of attributes). If it counted, the number of pages that a session takes would tell an account with
+    many attributes from a name that nobody has.
+    """
+    runs = tuple(_with(r, context={name: value for name, value in r.context.items() if name != "pending_user"}) for r in state.runs)
+    return len(wire.pack(_with(state, runs=runs).model_dump())) > MAX_BYTES
+
+
+def superseded_us(state: SessionState, rotation: int) -> int:
+    """When the cookie of this rotation was superseded, by the next one; 0 if that is longer ago than is remembered.
+
+    Later rotations give it no new time, or whoever rotates every 25 s would keep the holder of an old cookie out for ever.
+    """
+    behind = max(1, state.rotation - rotation)
+    return state.rotated_us[-behind] if behind <= len(state.rotated_us) else 0
+
+
+def answered(state: SessionState, command: str, now_us: int) -> Answered | None:
+    """How this very command was answered, if that was within 30 s."""
+    found = next((a for a in reversed(state.answered) if a.command == command), None)
+    return found if found and now_us - found.at_us <= SAME_REPLY else None
+
+
+def _answered(envelope: Envelope, body: s.SessionAdvanced, rotation: int) -> Answered:
+    changed = next((e for e in reversed(body.events) if isinstance(e, s.LoggedIn | s.LoggedOut)), None)
+    # Runs that were given up on the side are not what the command was about.
+    runs = sorted((e for e in body.events if isinstance(e, RunEvent)), key=lambda e: not isinstance(e, s.RunCancelled))
+    went_on = s.StagePassed | s.StageSkipped | s.RunReplanned
+    return Answered(
+        command=body.command,
+        transition=envelope.id,
+        run=runs[-1].run if runs else None,
+        at_us=body.at_us,
+        advanced=any(isinstance(e, went_on) for e in body.events),
+        login=changed.login if isinstance(changed, s.LoggedIn) else None,
+        logged_out=isinstance(changed, s.LoggedOut),
+        rotation=rotation,
+        rotated=any(isinstance(e, s.SessionRotated) for e in body.events),
+        flow=body.given.flow,
+        shown=answers(body.given),
+        epoch=body.given.epoch,
+        mark=body.given.mark,
+        secret=bool(body.given.accepted),
+    )
+
+
+def answers(step: StepRequested | s.Given) -> Shown | None:
+    """The place that an answer is for: a transition that was shown, or the page of a run that it begins."""
+    return Shown(run=step.page.run, transition="", version=0) if step.page else step.shown
+
+
+def _recent(commands: tuple[Answered, ...], now_us: int) -> tuple[Answered, ...]:
+    return tuple(one for one in commands if now_us - one.at_us <= SAME_REPLY)
+
+
+def _forget_old_ends(runs: tuple[RunState, ...]) -> tuple[RunState, ...]:
+    """Without the ends that are oldest. One of this very transition is shown yet, unless its run was given up on the side."""
+    over = sorted((r for r in runs if r.over), key=lambda run: (run.version, run.over != "cancelled"))
+    forgotten = {r.run for r in over[:-REMEMBERED_ENDS]}
+    return tuple(r for r in runs if r.run not in forgotten)
+
+
+def _mark(subject: str) -> str:
+    return hashlib.sha256(subject.encode()).hexdigest()[:32]
+
+
+def _added(known: tuple[str, ...], new: str) -> tuple[str, ...]:
+    return known if new in known else (*known, new)
+
+
+def _with(state: S, **changes: Any) -> S:
+    return state.model_copy(update=changes)

@@ -1,0 +1,55 @@
+"""Taking over a partition: from the written states, then the transitions since the committed offset (architecture §4.6)."""
+
+from services.executor.ports import LogDiverged
+from services.executor.sessions.journal import Journal
+from services.executor.sessions.states import SessionStates
+from shared.contracts import topics
+from shared.contracts.errors import BadRecord
+from shared.contracts.states import CODEC, SessionState
+from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.log import Log, Record, TopicPartition
+
+_STATE_LIMIT = 1024 * 1024
+
+
+async def take_over(
+    log: Log, partition: int, committed: int | None, states: SessionStates, journal: Journal, dead_letters: DeadLetters
+) -> None:
+    """Read what the former owner left. Of states the highest version wins, never the last record.
+
+    Transitions whose orders may not be done yet reach the journal's `unawaited`. Afterwards `journal.known` is the end
+    that was seen; the group delivers what follows. `LogDiverged` if the log ends before what was done.
+    """
+    place = TopicPartition(topics.STATE, partition)
+    async for batch in log.read(place, *await log.bounds(place)):
+        for record in batch:
+            if record.value is None:
+                continue
+            try:
+                _load(record, states)
+            except BadRecord as bad:
+                await dead_letters.put(record, bad.code, bad.detail)
+    sessions = TopicPartition(topics.SESSIONS, partition)
+    first, end = await log.bounds(sessions)
+    start = first if committed is None else max(first, committed)
+    if start > end:
+        raise LogDiverged(f"{sessions}: offset {start} was done, the log ends at {end}")
+    journal.known = start
+    async for batch in log.read(sessions, start, end):
+        for record in batch:
+            try:
+                journal.read(record)
+            except BadRecord as bad:
+                await dead_letters.put(record, bad.code, bad.detail)
+    journal.known = max(journal.known, end)
+
+
+def _load(record: Record, states: SessionStates) -> None:
+    """Hold a state unopened. One of an earlier release is opened, and brought up to this one."""
+    session, version, value = CODEC.unopened(record)
+    if version == SessionState.wire_version:
+        return states.load(session, value)
+    body = CODEC.decode(record, _STATE_LIMIT).body
+    if isinstance(body, SessionState) and body.version > states.get(body.session).version:
+        states.put(body)
+    return None

@@ -1,0 +1,1 @@
+"""The log port on Apache Kafka: what every service runs on in production."""

@@ -1,0 +1,255 @@
+"""A member of a Kafka consumer group, with the rebalance in our hands (architecture §4.1).
+
+aiokafka calls the listener from its coordination task and sends no heartbeat until `on_partitions_assigned` returns.
+So that one only pauses what came, and a task of ours tells the member and lets the records flow: a takeover of
+seconds costs no heartbeat.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
+
+from shared.kernel.clock import Clock
+from shared.messaging.kafka.brokers import Brokers
+from shared.messaging.kafka.client import BATCH, HEARTBEAT_MS, SESSION_TIMEOUT_MS, Heard, know_topics, new_consumer, stop, to_records
+from shared.messaging.log import GroupMember, LogUnavailable, Mismatched
+from shared.messaging.log import TopicPartition as Place
+
+POLL_MS = 1_000
+ANSWER_S = 1.0
+START_S = 10.0
+STOP_S = 5.0
+STALE_S = SESSION_TIMEOUT_MS / 2_000
+# five session time-outs: longer than any rebalance, in which heartbeats are answered too
+FORGOTTEN_S = SESSION_TIMEOUT_MS / 200
+# a member's join request waits for the others' revoking
+REQUEST_TIMEOUT_MS = 12_000
+
+_log = logging.getLogger(__name__)
+
+
+class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types for it
+    """A member's hold on its group; see `log.Membership`."""
+
+    def __init__(self, brokers: Brokers, clock: Clock, group: str, topics: Sequence[str], member: GroupMember) -> None:
+        self._group = group
+        self._topics = frozenset(topics)
+        self._member = member
+        self._consumer = new_consumer(brokers, group, REQUEST_TIMEOUT_MS)
+        self._heard = Heard(clock)
+        self._heard.watch(self._consumer)
+        self._calls = asyncio.Lock()
+        self._held: frozenset[int] = frozenset()
+        self._paused: set[int] = set()
+        self._flowing = False
+        self._epoch = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pump_task: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
+        self._alone_since = asyncio.get_running_loop().time()
+        self.ended = False
+
+    async def start(self) -> None:
+        """Connect and subscribe; the first call to the member comes after the caller's turn of the loop."""
+        try:
+            async with asyncio.timeout(START_S):
+                await self._consumer.start()
+                await know_topics(self._consumer, sorted(self._topics))
+        except BaseException as error:
+            await stop(self._consumer)
+            if isinstance(error, KafkaError | OSError | TimeoutError):
+                raise LogUnavailable(f"group {self._group} cannot be joined: {error!r}") from error
+            raise
+        self._consumer.subscribe(sorted(self._topics), listener=self)
+        self._pump_task = asyncio.create_task(self._pump(), name=f"member of {self._group}")
+
+    # --- what aiokafka calls
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """The group rebalances: take everything from the member before the others may have it."""
+        self._flowing = False
+        self._epoch += 1
+        async with self._calls:
+            await self._release()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """A new share: hold its records back, go on heartbeating, let the member prepare."""
+        places = set(assigned)
+        self._consumer.pause(*places)
+        numbers = frozenset(place.partition for place in places)
+        self._spawn(self._take_over(numbers, places, self._epoch))
+
+    # --- the member's calls, one at a time
+
+    async def _release(self) -> None:
+        held, self._held = self._held, frozenset()
+        self._paused.clear()
+        if held and not self.ended:
+            self._held = held  # still ours until the member has let go, so that it can commit
+            try:
+                await self._member.revoked(held)
+            except Exception as error:  # noqa: BLE001 - whatever a member raises ends its membership
+                self._fail(error)
+            finally:
+                self._held = frozenset()
+
+    async def _take_over(self, numbers: frozenset[int], places: set[TopicPartition], epoch: int) -> None:
+        async with self._calls:
+            if self.ended or epoch != self._epoch:
+                return
+            if len(places) != len(numbers) * len(self._topics):
+                self._fail(Mismatched(f"group {self._group} was given {sorted(places)}"))
+                return
+            self._held = numbers
+            try:
+                await self._member.assigned(numbers)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._fail(error)
+                return
+            if epoch == self._epoch:
+                self._flowing = True
+                self._consumer.resume(*self._places(numbers - self._paused))
+
+    async def _pump(self) -> None:
+        try:
+            while not self.ended:
+                fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
+                # read in the turn in which the records were drained: later they may be somebody else's
+                epoch = self._epoch
+                self._refuse_forgotten()
+                if fetched and self._flowing:
+                    await self._deliver(self._without_paused(fetched), epoch)
+        except ConsumerStoppedError:
+            return
+        except KafkaError as error:
+            away = LogUnavailable(f"group {self._group}: {error!r}")
+            away.__cause__ = error
+            self._fail(away)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(error)
+
+    async def _deliver(self, fetched: dict[TopicPartition, list[object]], epoch: int) -> None:
+        # a process that was stopped for a while holds records that may be somebody else's by now: first the group's word
+        while self._heard.heartbeat_age() > STALE_S and epoch == self._epoch and not self.ended:
+            self._refuse_forgotten()
+            await asyncio.sleep(HEARTBEAT_MS / 10_000)
+        async with self._calls:
+            if fetched and epoch == self._epoch and not self.ended:
+                await self._member.handle(to_records(fetched))
+
+    def _refuse_forgotten(self) -> None:
+        """Seen once after a broker that died thrice in a minute: aiokafka's coordination stood still for ever, its fetching went on."""
+        now = asyncio.get_running_loop().time()
+        if self._heard.heartbeat_age() <= FORGOTTEN_S or self._heard.fetched_age() > STALE_S:
+            self._alone_since = now
+        elif now - self._alone_since > FORGOTTEN_S:
+            raise LogUnavailable(f"group {self._group} has not answered for {FORGOTTEN_S:.0f} s, though its broker does")
+
+    def _without_paused(self, fetched: dict[TopicPartition, list[object]]) -> dict[TopicPartition, list[object]]:
+        """What was prefetched before a pause goes back: `getmany` hands it out in spite of it."""
+        for place in [one for one in fetched if one.partition in self._paused]:
+            self._consumer.seek(place, fetched.pop(place)[0].offset)  # type: ignore[attr-defined]
+        return fetched
+
+    # --- the membership
+
+    async def commit(self, offsets: Mapping[Place, int]) -> None:
+        """See `log.Membership.commit`."""
+        ours = {
+            TopicPartition(*place): offset
+            for place, offset in offsets.items()
+            if place.partition in self._held and place.topic in self._topics
+        }
+        if not ours or self.ended:
+            return
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._consumer.commit(ours)
+        except (CommitFailedError, IllegalStateError) as error:
+            _log.info("group %s: a commit came too late, the records come again elsewhere: %r", self._group, error)
+        except (KafkaError, TimeoutError) as error:
+            raise LogUnavailable(f"group {self._group}: a commit was not acknowledged: {error!r}") from error
+
+    async def committed(self, place: Place) -> int | None:
+        """See `log.Membership.committed`."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                offset: int | None = await self._consumer.committed(TopicPartition(*place))
+        except (KafkaError, TimeoutError) as error:
+            raise LogUnavailable(f"group {self._group}: no answer about its offsets: {error!r}") from error
+        return offset
+
+    def pause(self, partitions: frozenset[int]) -> None:
+        """See `log.Membership.pause`."""
+        self._paused |= partitions & self._held
+        self._consumer.pause(*self._places(partitions & self._held))
+
+    def resume(self, partitions: frozenset[int]) -> None:
+        """See `log.Membership.resume`."""
+        self._paused -= partitions
+        if self._flowing:
+            self._consumer.resume(*self._places(partitions & self._held))
+
+    def heartbeat_age(self) -> float:
+        """See `log.Membership.heartbeat_age`."""
+        return self._heard.heartbeat_age()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """See `log.Membership.failure`."""
+        return self._failure
+
+    async def leave(self) -> None:
+        """See `log.Membership.leave`."""
+        if self.ended:
+            return
+        self._flowing = False
+        self._epoch += 1
+        async with self._calls:
+            await self._release()
+            self.ended = True
+        await self._stop()
+
+    async def stop(self, failure: Exception) -> None:
+        """The log closes under the member."""
+        if not self.ended:
+            self._failure = failure
+            self.ended = True
+        await self._stop()
+
+    # --- ends
+
+    def _fail(self, error: BaseException) -> None:
+        if self.ended:
+            return
+        _log.error("a member of group %s failed", self._group, exc_info=error)
+        self._failure = error
+        self.ended, self._flowing, self._held = True, False, frozenset()
+        self._spawn(self._stop())
+
+    async def _stop(self) -> None:
+        # not cancelled inside a call: whoever holds the lock finishes it first
+        async with self._calls:
+            if self._pump_task is not None:
+                self._pump_task.cancel()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await stop(self._consumer)
+        except (KafkaError, TimeoutError) as error:
+            _log.warning("group %s was not left in order, it will notice by its session time-out: %r", self._group, error)
+            await self._consumer._client.close()
+        if self._pump_task is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pump_task
+
+    def _places(self, numbers: frozenset[int]) -> list[TopicPartition]:
+        return [TopicPartition(topic, number) for topic in self._topics for number in numbers]
+
+    def _spawn(self, coroutine: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(coroutine, name=f"rebalance of {self._group}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
