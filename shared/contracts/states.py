@@ -1,6 +1,10 @@
 """`executor.state`: what a session's history (`shared.contracts.sessions`) folds to. Owned by executor.
 
 A new owner of a partition starts from these. They are derived: the history alone says what happened.
+
+The key of a record is session and owner, a random id of each takeover: what an owner that slept writes late stands beside what its
+successor wrote, and compaction keeps both. Of all owners' records of a session the one with the highest version counts, whichever
+came last. An owner that has written a session removes the records of former ones that it has found of it (architecture §4.6).
 """
 
 from typing import ClassVar, Literal
@@ -91,3 +95,14 @@ class SessionState(Contract):
 
 
 CODEC = Codec((SessionState,))
+
+
+def key_of(session: str, owner: str) -> str:
+    """The key and subject of the states that this owner writes of a session."""
+    return f"{session}/{owner}"
+
+
+def writer_of(key: str) -> tuple[str, str]:
+    """Session and owner in a key; the owner is "" where none is named."""
+    session, _, owner = key.partition("/")
+    return session, owner

@@ -80,7 +80,7 @@ _ALL = (
     ),
     Topic(
         STATE,
-        "session",
+        "session and owner",
         "executor worker",
         "the folded state of a session: a new owner's start",
         cleanup=("compact", "delete"),

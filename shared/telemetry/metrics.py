@@ -16,6 +16,8 @@ class Metrics:
         self._hash_wait = _seconds(meter, names.HASH_WAIT)
         name, unit, text = names.DEAD_LETTERS
         self._dead_letters = meter.create_counter(name, unit, text)
+        name, unit, text = names.LATE_STATES
+        self._late_states = meter.create_counter(name, unit, text)
         name, unit, text = names.OPEN_RUNS
         self._open_runs = meter.create_up_down_counter(name, unit, text)
         name, unit, text = names.CONSUMER_LAG
@@ -37,6 +39,10 @@ class Metrics:
     def dead_letter(self, topic: str, reason: str) -> None:
         """A record of this topic could not be handled; `reason` is an error's code."""
         self._dead_letters.add(1, {names.DESTINATION: topic, names.DEAD_LETTER_REASON: reason})
+
+    def late_state(self) -> None:
+        """A record of a session's state stands behind a newer one."""
+        self._late_states.add(1)
 
     def open_run(self, flow: str, change: int) -> None:
         """So many more runs of this flow (its slug, which administrators chose) are open."""

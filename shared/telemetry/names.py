@@ -45,6 +45,7 @@ QUEUE_WAIT: Final = ("sluice.queue.wait", "s", "From writing a record to working
 HASH_WAIT: Final = ("sluice.hash.wait", "s", "From asking for a password's hash to its start")
 CONSUMER_LAG: Final = ("sluice.consumer.lag", "{record}", "Records of a partition that are not done yet, by group and topic")
 OPEN_RUNS: Final = ("sluice.runs.open", "{run}", "Runs that are open in this worker's sessions, by flow")
+LATE_STATES: Final = ("sluice.states.late", "{record}", "States that an owner wrote after its successor's newer one, found at a takeover")
 DEAD_LETTERS: Final = ("sluice.dead_letters", "{record}", "Records that could not be handled, by topic and reason")
 
 DURATION_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)

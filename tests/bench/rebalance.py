@@ -28,8 +28,8 @@ from shared.contracts.steps import StepRequested
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import new_session_id, random_id
 from shared.kernel.settings import load
-from shared.messaging.kafka import KafkaLog
-from shared.messaging.kafka_brokers import Brokers
+from shared.messaging.kafka.brokers import Brokers
+from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.log import Log, LogUnavailable, Message, TopicPartition
 from shared.messaging.proved import ProvedLog
 from shared.runtime.proving import proofs_of
@@ -112,12 +112,14 @@ async def owners(bootstrap: str) -> dict[int, str]:
 
 
 async def settled(bootstrap: str) -> dict[int, str]:
-    while len(found := await owners(bootstrap)) < topics.SESSION_PARTITIONS:
+    """The owners, once every partition has one."""
+    while len(found := await owners(bootstrap)) < topics.SESSION_PARTITIONS:  # noqa: ASYNC110 -- the broker does not tell
         await asyncio.sleep(0.2)
     return found
 
 
 def log_of(cluster: Cluster) -> Log:
+    """The log as an executor of the cluster has it."""
     with patch.dict(os.environ, cluster.settings_of("executor")):
         settings, clock = load(Settings), SystemClock()
     brokers = Brokers.of(settings)
@@ -126,6 +128,7 @@ def log_of(cluster: Cluster) -> Log:
 
 
 async def measured(cluster: Cluster, rounds: int, sessions: int) -> None:
+    """One worker more and one less, so many times."""
     log = log_of(cluster)
     await fill(log.append, sessions)
     visitors = Visitors(log, SystemClock())
@@ -152,6 +155,7 @@ async def measured(cluster: Cluster, rounds: int, sessions: int) -> None:
 
 
 def told(what: str, waits: Sequence[float]) -> str:
+    """The longest waits of some sessions."""
     if not waits:
         return f"none {what}"
     ranked = sorted(waits)

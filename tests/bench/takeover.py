@@ -23,7 +23,7 @@ from shared.contracts.definitions import FlowFacts, Guard
 from shared.contracts.envelope import Envelope
 from shared.contracts.people import Visitor
 from shared.contracts.planner import BrandFacts, Plan, PlannedStage
-from shared.contracts.states import RunState, SessionState
+from shared.contracts.states import RunState, SessionState, key_of
 from shared.contracts.steps import View
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import new_session_id, partition_of, random_id
@@ -39,6 +39,8 @@ from tests.e2e.sluice_process import SluiceUp
 
 SESSIONS: Final = 100_000
 SIZE: Final = 2048
+OWNER: Final = random_id()
+"""Who has written all of them."""
 AT_ONCE: Final = 200
 FLOW: Final = FlowFacts(
     pk="5b8a", slug="default-authentication-flow", name="Welcome", title="Welcome to authentik!", designation="authentication"
@@ -62,15 +64,16 @@ def state(partition: int, now_us: int) -> Message:
     )  # fmt: skip
     folded = SessionState(session=session, version=1, head=one.head, started_us=now_us, last_us=now_us, runs=(one,), began=(run,))
     folded = folded.model_copy(update={"due_us": ends_us(folded), "unproven": True, "transitions": 1})
+    key = key_of(session, OWNER)
     envelope = Envelope(
-        id=f"{one.head}.1", type=folded.wire_type, version=folded.wire_version, source="executor", subject=session, time_us=now_us,
+        id=f"{one.head}.1", type=folded.wire_type, version=folded.wire_version, source="executor", subject=key, time_us=now_us,
         subject_version=1, causation=one.head, correlation=session,
     )  # fmt: skip
     headers, value = encode(envelope, folded)
     if len(value) < SIZE:
         padded = one.model_copy(update={"context": {"pending_user_identifier": "x" * (SIZE - len(value))}})
         headers, value = encode(envelope, folded.model_copy(update={"runs": (padded,)}))
-    return Message(topics.STATE, partition_of(session), session.encode(), value, headers)
+    return Message(topics.STATE, partition_of(session), key.encode(), value, headers)
 
 
 async def fill(append: Append, count: int) -> None:

@@ -13,9 +13,10 @@ from services.executor.sessions.views import denied_view
 from shared.contracts import sessions as s
 from shared.contracts import topics
 from shared.contracts.envelope import Envelope, to_headers
-from shared.contracts.states import SessionState
+from shared.contracts.states import SessionState, key_of
 from shared.flows.orders import ORDERS, Order
 from shared.kernel.errors import Unavailable
+from shared.kernel.ids import random_id
 from shared.messaging.log import Log, LogUnavailable, Message
 
 logger = logging.getLogger(__name__)
@@ -52,16 +53,20 @@ def over(state: SessionState, reason: str, now_us: int) -> s.SessionAdvanced:
 
 @dataclass(slots=True)
 class _Unwritten:
-    """The newest state of a session all of whose orders are done, and the transitions (version, offset) that wait for it."""
+    """The newest state of a session all of whose orders are done, its bytes, and the transitions (version, offset) that wait for it."""
 
-    version: int = 0
-    message: Message | None = None
+    state: SessionState
+    packed: bytes
     waiting: list[tuple[int, int]] = field(default_factory=list)
     writing: bool = False
 
 
 class Finisher:
-    """Has orders done and states written, for one partition. `failed` is told of a state that the log will never take."""
+    """Has orders done and states written, for one partition. `failed` is told of a state that the log will never take.
+
+    States are written under an id of this takeover, and under another one after each that was not acknowledged: no record that comes
+    to stand in the log late, ours or anybody's, takes the place of a newer one (architecture §4.6).
+    """
 
     def __init__(
         self, log: Log, directory: Directory, states: SessionStates, partition: int, done: Callable[[int], None],
@@ -73,6 +78,7 @@ class Finisher:
         self._partition = partition
         self._done = done
         self._failed = failed
+        self._owner = random_id()
         self._unwritten: dict[str, _Unwritten] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -105,46 +111,69 @@ class Finisher:
         If the session has gone on already, the orders of what it went on with are not done yet and its state would hide
         them from the next owner: then that one's state, written in its turn, does for both.
         """
-        unwritten = self._unwritten.setdefault(envelope.subject, _Unwritten())
-        unwritten.waiting.append((envelope.subject_version or 0, offset))
         state = self._states.get(envelope.subject)
+        unwritten = self._unwritten.setdefault(envelope.subject, _Unwritten(state, b""))
+        unwritten.waiting.append((envelope.subject_version or 0, offset))
         if state.head != envelope.id:
             return
-        unwritten.version, unwritten.message = state.version, self._message(state)
+        unwritten.state, unwritten.packed = state, self._states.packed(state.session)
         if not unwritten.writing:
             unwritten.writing = True
             task = asyncio.create_task(self._write(envelope.subject, unwritten))
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)
 
-    async def _write(self, session: str, unwritten: "_Unwritten") -> None:
-        """One state of a session after the other: an older one that came late would outlive a newer one in compaction."""
-        wait_s, written = _FIRST_WAIT_S, 0
-        while unwritten.message and written < unwritten.version:
-            version = unwritten.version
+    async def _write(self, session: str, unwritten: _Unwritten) -> None:
+        """One state of a session after the other: each is the only one that is under way."""
+        written = 0
+        while written < unwritten.state.version:
+            state = unwritten.state
             try:
-                await self._log.append(unwritten.message)
-            except LogUnavailable:
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
-            except Exception as error:  # noqa: BLE001 - told to the worker, which ends with it: the next owner folds it anew
-                return self._failed(error)
-            else:
-                written = version
+                owner = await self._insisted(state, unwritten.packed)
+                written = state.version
                 for done in [one for one in unwritten.waiting if one[0] <= written]:
                     unwritten.waiting.remove(done)
                     self._done(done[1])
+                await self._remove_superseded(session, owner)
+            except Exception as error:  # noqa: BLE001 - told to the worker, which ends with it: the next owner folds it anew
+                return self._failed(error)
         unwritten.writing = False
         if not unwritten.waiting:
             del self._unwritten[session]
         return None
 
-    def _message(self, state: SessionState) -> Message:
+    async def _insisted(self, state: SessionState, packed: bytes) -> str:
+        """Write a state, however long the log is away; the owner that it is written by."""
+        owner, wait_s = self._owner, _FIRST_WAIT_S
+        message = self._message(state, packed, owner)
+        self._states.written_by(state.session, owner)
+        while True:
+            try:
+                await self._log.append(message)
+            except LogUnavailable:
+                if self._owner == owner:  # this one may come to stand in the log at any later time
+                    self._owner = random_id()
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+            else:
+                return owner
+
+    async def _remove_superseded(self, session: str, owner: str) -> None:
+        """What others wrote of a session is older than what this owner has written, and would stay for as long as the topic keeps records."""
+        for other in self._states.superseded(session, owner):
+            try:
+                await self._log.append(Message(topics.STATE, self._partition, key_of(session, other).encode(), None))
+            except LogUnavailable:
+                return  # after its next state, then
+            self._states.removed(session, other)
+
+    def _message(self, state: SessionState, packed: bytes, owner: str) -> Message:
+        key = key_of(state.session, owner)
         envelope = Envelope(
-            id=f"{state.head}.{state.version}", type=state.wire_type, version=state.wire_version, source="executor", subject=state.session,
+            id=f"{state.head}.{state.version}", type=state.wire_type, version=state.wire_version, source="executor", subject=key,
             time_us=state.last_us, subject_version=state.version, causation=state.head, correlation=state.session,
         )  # fmt: skip
-        return Message(topics.STATE, self._partition, state.session.encode(), self._states.packed(state.session), to_headers(envelope))
+        return Message(topics.STATE, self._partition, key.encode(), packed, to_headers(envelope))
 
     async def stop(self) -> None:
         """Stop writing; what is not acknowledged, the next owner folds anew."""

@@ -1,6 +1,7 @@
 """The folded sessions of one partition: as bytes, because 10^5 live sessions do not fit as objects (architecture §10)."""
 
 import logging
+import sys
 from collections import OrderedDict
 from typing import Final
 
@@ -38,6 +39,7 @@ class SessionStates:
         self._decoded: OrderedDict[str, SessionState] = OrderedDict()
         self._ended: OrderedDict[str, int] = OrderedDict()  # and when they began
         self._open: dict[str, tuple[str, ...]] = {}  # flows of open runs, of sessions that have any
+        self._written: dict[str, tuple[str, ...]] = {}  # by which owners
         self._forgotten_us = 0
 
     def may_begin(self, made_us: int, now_us: int) -> bool:
@@ -65,15 +67,18 @@ class SessionStates:
             logger.error("a session's state cannot be read: %s", type(bad).__name__)  # noqa: TRY400 - values may be what somebody typed
             return SessionState(session=session, version=1, ended="unreadable")
 
-    def load(self, session: str, packed: bytes) -> None:
+    def load(self, session: str, owner: str, packed: bytes) -> None:
         """Hold what a former owner wrote, as it is, unless something newer is held: to open a hundred thousand of them takes longer
         than visitors wait. `BadRecord` for what is no state."""
+        self.written_by(session, owner)
         known = wire.first(packed, len(PEEKED))
         if {name: type(value) for name, value in known.items()} != PEEKED or known["session"] != session:
             raise BadField("not how a state of this session begins")
         ended, due_us, unproven = known["ended"], known["due_us"], known["unproven"]
         held = self._packed.get(session)
-        if held and wire.first(held, len(PEEKED))["version"] >= known["version"]:
+        if held and (version := wire.first(held, len(PEEKED))["version"]) >= known["version"]:
+            if version > known["version"]:
+                metrics().late_state()
             return
         self._packed[session], self._due_us[session] = packed, due_us
         self._count(session, known["open"])
@@ -97,6 +102,20 @@ class SessionStates:
         else:
             self._crowd.left(session)
         return packed
+
+    def written_by(self, session: str, owner: str) -> None:
+        """Note that the log may hold a record of this session by this owner, whatever is in it."""
+        owners = self._written.get(session, ())
+        if owner not in owners:
+            self._written[session] = (*owners, sys.intern(owner))
+
+    def superseded(self, session: str, owner: str) -> tuple[str, ...]:
+        """All other owners whose records of this session the log may hold, once one by this owner is acknowledged."""
+        return tuple(one for one in self._written.get(session, ()) if one != owner)
+
+    def removed(self, session: str, owner: str) -> None:
+        """The record by this owner is gone."""
+        self._written[session] = tuple(one for one in self._written.get(session, ()) if one != owner)
 
     def packed(self, session: str) -> bytes:
         """The bytes of a session that is held."""
@@ -132,6 +151,7 @@ class SessionStates:
         self._due_us.pop(session, None)
         self._decoded.pop(session, None)
         self._ended.pop(session, None)
+        self._written.pop(session, None)
         self._count(session, ())
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from services.executor.sessions.journal import Journal
 from services.executor.sessions.states import SessionStates
 from shared.contracts import topics
 from shared.contracts.errors import BadRecord
-from shared.contracts.states import CODEC, SessionState
+from shared.contracts.states import CODEC, SessionState, writer_of
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log, Record, TopicPartition
 
@@ -46,10 +46,12 @@ async def take_over(
 
 def _load(record: Record, states: SessionStates) -> None:
     """Hold a state unopened. One of an earlier release is opened, and brought up to this one."""
-    session, version, value = CODEC.unopened(record)
+    key, version, value = CODEC.unopened(record)
+    session, owner = writer_of(key)
     if version == SessionState.wire_version:
-        return states.load(session, value)
+        return states.load(session, owner, value)
     body = CODEC.decode(record, _STATE_LIMIT).body
+    states.written_by(session, owner)
     if isinstance(body, SessionState) and body.version > states.get(body.session).version:
         states.put(body)
     return None

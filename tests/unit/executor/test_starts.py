@@ -37,7 +37,7 @@ async def records(world: World, session: str, *names: str) -> int:
     for name in names:
         place = TopicPartition(name, partition_of(session))
         async for batch in world.log.read(place, *await world.log.bounds(place)):
-            found += sum(record.key == session.encode() for record in batch)
+            found += sum((record.key or b"").startswith(session.encode()) for record in batch)
     return found
 
 

@@ -9,7 +9,7 @@ from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.states import SessionStates
 from shared.contracts import topics, wire
 from shared.contracts.errors import BadRecord
-from shared.contracts.states import SessionState
+from shared.contracts.states import SessionState, writer_of
 from shared.kernel.ids import new_session_id
 from shared.messaging.log import Message, TopicPartition
 from tests.unit.executor.test_steps import log_in
@@ -44,7 +44,7 @@ def state(session: str, version: int, **more: Any) -> bytes:
 def test_the_highest_version_is_held_in_whatever_order_they_come() -> None:
     states, session = SessionStates(), new_session_id(3)
     for version in (2, 5, 3, 5, 1):
-        states.load(session, state(session, version, head=f"h{version}"))
+        states.load(session, "o", state(session, version, head=f"h{version}"))
     assert (states.get(session).version, states.get(session).head) == (5, "h5")
 
 
@@ -54,7 +54,7 @@ def test_what_is_due_and_what_is_unproven_is_known_unopened() -> None:
     states = SessionStates(crowd, ended.append)
     ids = [new_session_id(3) for _ in range(4)]
     for n, session in enumerate(ids):
-        states.load(session, state(session, 1, unproven=n < 3))
+        states.load(session, "o", state(session, 1, unproven=n < 3))
     assert sorted(states.due(11)) == sorted(ids) and states.due(10) == []
     crowd.thin_out()
     assert ended == ids[:2]
@@ -65,7 +65,7 @@ def test_what_is_due_and_what_is_unproven_is_known_unopened() -> None:
 )
 def test_what_is_no_state_is_refused(raw: bytes) -> None:
     with pytest.raises(BadRecord):
-        SessionStates().load("x", raw)
+        SessionStates().load("x", "o", raw)
 
 
 async def test_a_state_that_cannot_be_read_costs_its_own_session_only() -> None:
@@ -76,7 +76,7 @@ async def test_a_state_that_cannot_be_read_costs_its_own_session_only() -> None:
         await world.workers.pop().stop()
         place = TopicPartition(topics.STATE, 3)
         records = [record async for batch in world.log.read(place, *await world.log.bounds(place)) for record in batch]
-        good = next(record for record in records if record.key == browser.session.encode())
+        good = next(record for record in records if writer_of((record.key or b"").decode())[0] == browser.session)
         broken = {**wire.unpack(good.value or b"", 2**20), "version": 2, "runs": "none"}
         await world.log.append(Message(*place, good.key, wire.pack(broken), good.headers))
         await world.add_worker()
