@@ -5,6 +5,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 LOCK := $(PY) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
 T ?= tests
+N ?= 2
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
@@ -16,8 +17,8 @@ help: ## list the targets
 up: .venv/installed ## start everything in one process, PostgreSQL too; says where to log in, Ctrl-C stops it
 	@$(PY) -m sluice up
 
-test: .venv/installed-dev ## run the tests; T=tests/unit picks some. What the machine lacks (Java, Chromium, ../shared) is skipped and said
-	$(PY) -m pytest $(T)
+test: .venv/installed-dev ## run the tests; T=tests/unit picks some, N=4 takes four processes. What the machine lacks (Java, Chromium, ../shared) is skipped and said
+	$(PY) -m pytest -n $(N) --no-loadscope-reorder $(T)
 
 lint: .venv/installed-dev ## rules, format, types, and who may import whom
 	$(PY) -m ruff check .

@@ -20,8 +20,6 @@ __all__ = ["RECORDINGS", "kafka_broker", "limits_as_shipped", "patience", "postg
 
 NEVER_SKIPPED_IN_CI = ("kafka", "browser", "front", "shared", "bans")
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared"
-SHARING = frozenset(Path(folder) for folder in ("e2e/browser", "e2e/cluster", "e2e/corpus", "e2e/fronts", "integration/kafka_security"))
-"""Folders whose tests share what is slow to start."""
 IN_CI = os.environ.get("SLUICE_TEST_NO_SKIP") == "1"
 
 # No example fails for having taken long on a slow machine; and CI tries the same examples each time: a change lands by what it
@@ -43,11 +41,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (`make test`), keep together what shares a broker, a cluster or a module's fixtures."""
-    for item in items:
-        folder, file = item.path.parent.relative_to(Path(__file__).parent), item.path.name
-        item.add_marker(pytest.mark.xdist_group(folder.as_posix() if folder in SHARING else (folder / file).as_posix()))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Which tests go together when several processes run them (`make test`)."""
+    from tests.together import Together
+
+    return Together(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
