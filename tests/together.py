@@ -17,7 +17,7 @@ def group_of(test: str) -> str:
     return next((folder for folder in SHARING if file.startswith(f"{folder}/")), file)
 
 
-class Together(LoadScopeScheduling):
+class Together(LoadScopeScheduling):  # type: ignore[misc]
     """Gives out whole groups. (pytest-xdist's own `loadgroup` loses its groups with pytest 9.2.)"""
 
     def _split_scope(self, nodeid: str) -> str:
