@@ -3,7 +3,7 @@
 data/             mode 0700
   secret.key      mode 0600: cookies are proved with it, epoch keys wrapped
   log.sqlite      the log: any SQLite client reads it
-  postgres/       PostgreSQL (`shared.postgres.server`)
+  postgres/       PostgreSQL (`sluice.embedded_postgres.server`)
   lock            held with flock(2), so that a killed process leaves no stale one; its text is the holder's pid
 
 A folder that holds anything, and nothing of these, is somebody else's (`/etc`, a mistyped path): it is refused untouched.

@@ -12,8 +12,8 @@ import asyncpg
 
 from shared.kernel.errors import Unavailable
 from shared.kernel.settings import CommonSettings
-from shared.postgres.server import EmbeddedPostgres
 from sluice.data_folder import DataFolder
+from sluice.embedded_postgres.server import EmbeddedPostgres
 
 STARTING_S: Final = 60.0  # somebody else may be starting or stopping it
 RETRY_S: Final = 0.1

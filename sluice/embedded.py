@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 from importlib import import_module
 
 from shared.kernel.settings import CommonSettings
-from shared.postgres.server import EmbeddedPostgres
 from shared.runtime import process
 from sluice.data_folder import DataFolder
+from sluice.embedded_postgres.server import EmbeddedPostgres
 
 
 async def serve(settings: CommonSettings, folder: DataFolder) -> None:

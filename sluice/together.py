@@ -21,11 +21,11 @@ from shared.kernel.errors import SluiceError
 from shared.kernel.service import Service
 from shared.kernel.settings import CommonSettings, load
 from shared.messaging.embedded.log import EmbeddedLog
-from shared.postgres.server import EmbeddedPostgres
 from shared.runtime import process
 from shared.runtime.listener import Listener, readiness
 from shared.runtime.telemetry import ProcessTelemetry
 from sluice.data_folder import DataFolder
+from sluice.embedded_postgres.server import EmbeddedPostgres
 from sluice.welcome import welcome
 
 READY_S: Final = 120.0  # a part that fails is told at once; a slow machine takes its time

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from shared.postgres.server import EmbeddedPostgres, Role
+from sluice.embedded_postgres.server import EmbeddedPostgres, Role
 
 _NUMBERS: Final = count(1)
 

@@ -26,8 +26,8 @@ from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Message, Record, TopicPartition
 from shared.messaging.proof import Proofs, mac_keys
 from shared.messaging.proved import ProvedLog
-from shared.postgres.server import EmbeddedPostgres
 from shared.runtime.listener import Listener, readiness
+from sluice.embedded_postgres.server import EmbeddedPostgres
 from tests.e2e.visitor import Visitor
 from tests.fixtures_patience import PATIENT_S
 from tests.signing import KEYS, SECRET, trusted

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 from shared.kernel.errors import SluiceError
-from shared.postgres.server import EmbeddedPostgres, Role
+from sluice.embedded_postgres.server import EmbeddedPostgres, Role
 
 
 async def _serve(folder: Path) -> int:

@@ -30,7 +30,7 @@ from shared.postgres.relay import Relay
 from shared.postgres.repeating import Repeating
 from shared.telemetry.metrics import count_dead_letter
 from shared.telemetry.propagation import current_traceparent
-from shared.web.tokens import TokenProjection
+from shared.web.token_projection import TokenProjection
 
 logger = logging.getLogger(__name__)
 

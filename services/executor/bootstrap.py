@@ -26,9 +26,9 @@ from services.executor.edge.edge import Edge
 from services.executor.edge.revocations import RevocationTail
 from services.executor.edge.sealing_keys import SealingKeys
 from services.executor.edge.settings import EdgeSettings
-from services.executor.sessions.advance import Cursor
 from services.executor.sessions.asking import Asking
 from services.executor.sessions.crowd import Crowd
+from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.owner import GROUP, Parts
 from services.executor.sessions.retirements import Retirements
 from services.executor.sessions.starts import Starts
@@ -50,7 +50,7 @@ from shared.postgres.relay import Relay
 from shared.postgres.repeating import Repeating
 from shared.telemetry.lag import watch_lag
 from shared.telemetry.metrics import count_dead_letter, metrics
-from shared.web.tokens import TokenProjection
+from shared.web.token_projection import TokenProjection
 
 logger = logging.getLogger(__name__)
 NAME: Final = "executor"

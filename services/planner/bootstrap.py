@@ -12,7 +12,7 @@ from shared.kernel.clock import Clock
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log
 from shared.messaging.projection import Projection
-from shared.runtime.answering import AnsweringService
+from shared.runtime.answering_service import AnsweringService
 from shared.telemetry.metrics import count_dead_letter
 
 

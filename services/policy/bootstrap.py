@@ -7,12 +7,12 @@ from services.policy.adapters.stream.member import GROUP, PolicyMember
 from services.policy.application.decide import Decide
 from services.policy.settings import Settings
 from shared.contracts.topics import DEFINITIONS
-from shared.flows.definitions import Definitions
 from shared.kernel.clock import Clock
 from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.definitions_projection import Definitions
 from shared.messaging.log import Log
 from shared.messaging.projection import Projection
-from shared.runtime.answering import AnsweringService
+from shared.runtime.answering_service import AnsweringService
 from shared.telemetry.metrics import count_dead_letter
 
 

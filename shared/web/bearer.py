@@ -28,7 +28,7 @@ class Forbidden(SluiceError):
 
 
 class Tokens(Protocol):
-    """Who a bearer token is (`shared.web.tokens.TokenProjection`); `Unavailable` while nobody can know."""
+    """Who a bearer token is (`shared.web.token_projection.TokenProjection`); `Unavailable` while nobody can know."""
 
     def owner(self, token: str) -> TokenChanged | None:
         """The token, if it is good."""

@@ -11,7 +11,7 @@ from services.catalog.application.ids import new_pk
 from services.catalog.domain.blueprints.document import parse
 from services.catalog.domain.blueprints.errors import BlueprintRefused
 from services.catalog.domain.blueprints.importer import events_of
-from services.catalog.domain.definitions import Catalog, evolve
+from services.catalog.domain.objects import Catalog, evolve
 from services.catalog.domain.ways_in import judged
 from tests.conftest import RECORDINGS
 from tests.e2e.sluice_process import SluiceUp

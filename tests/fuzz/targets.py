@@ -10,7 +10,7 @@ from typing import Final
 from services.catalog.domain.blueprints.document import parse
 from services.catalog.domain.blueprints.errors import BlueprintRefused
 from services.catalog.domain.blueprints.importer import events_of
-from services.catalog.domain.definitions import Catalog
+from services.catalog.domain.objects import Catalog
 from services.policy.adapters.sandbox.program import compiled
 from shared.contracts import wire
 from shared.contracts.codec import encode

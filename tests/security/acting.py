@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any, ClassVar
 
 from services.executor.directory.tokens import digest_of
-from services.executor.edge.facts import Facts
 from services.executor.edge.replies import Replies
 from services.executor.edge.revocations import RevocationTail
 from services.executor.edge.sealing_keys import SealingKeys
+from services.executor.edge.user_facts import UserFactsCache
 from services.executor.sessions.asking import Asking
 from services.executor.sessions.journal import Journal
 from services.executor.sessions.retirements import Retirements
@@ -35,15 +35,15 @@ from shared.contracts.policy import VerdictReached
 from shared.contracts.sessions import SessionAdvanced, SessionStarted
 from shared.contracts.states import SessionState
 from shared.contracts.steps import StepReplied
-from shared.flows.definitions import Definitions
 from shared.kernel.clock import SystemClock
 from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.definitions_projection import Definitions
 from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Message, TopicPartition
 from shared.messaging.offsets import LowWater
 from shared.messaging.projection import Projection
 from shared.messaging.proved import ProvedLog
-from shared.web.tokens import TokenProjection
+from shared.web.token_projection import TokenProjection
 from sluice.tail.entries import UNREADABLE, Entries
 from tests.contract.golden_files import example_of
 from tests.integration.planner.support import running
@@ -223,7 +223,7 @@ class OnDirectoryEvents(Acting):
     topic = topics.DIRECTORY_EVENTS
 
     async def read(self, log: ProvedLog) -> None:
-        self.facts = Facts(log, NobodyLooksUp(), CLOCK, 1000)
+        self.facts = UserFactsCache(log, NobodyLooksUp(), CLOCK, 1000)
         await self.follow(self.facts)
         while self.facts._tail is None:  # noqa: ASYNC110 -- it tells nobody
             await asyncio.sleep(0)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from services.executor.sessions import finishing
+from services.executor.sessions import settling
 from shared.contracts.people import LoginClaims, UserFacts
 from shared.contracts.sessions import LoggedIn, RunDenied
 from shared.flows.effects import Effects
@@ -127,7 +127,7 @@ async def test_a_stage_that_fails_orders_nothing() -> None:
 
 @pytest.mark.parametrize(("whom", "done"), [(ALICE, True), (BOB, False)], ids=["alice herself", "bob"])
 async def test_a_proof_is_for_the_account_that_it_names(monkeypatch: pytest.MonkeyPatch, whom: UserFacts, done: bool) -> None:
-    monkeypatch.setitem(finishing._KINDS, Rename.kind, Rename)
+    monkeypatch.setitem(settling._KINDS, Rename.kind, Rename)
     world, people = careless_world(Renames(whom), named(), stage("password", PASSWORD))
     async with world:
         await walk(world.browser(), NAME, RIGHT)
@@ -148,7 +148,7 @@ LOGINS: dict[str, tuple[UserFacts, dict[str, Any], bool]] = {
 async def test_the_login_that_a_run_began_with_is_grounds_for_its_own_account(
     monkeypatch: pytest.MonkeyPatch, whom: UserFacts, changes: dict[str, Any], done: bool
 ) -> None:
-    monkeypatch.setitem(finishing._KINDS, Rename.kind, Rename)
+    monkeypatch.setitem(settling._KINDS, Rename.kind, Rename)
     first = (named(), stage("password", PASSWORD), stage("user_login"))
     world, people = careless_world(Renames(whom), way_in=first)
     async with world:
@@ -161,7 +161,7 @@ async def test_the_login_that_a_run_began_with_is_grounds_for_its_own_account(
 
 
 async def test_a_login_that_came_after_the_run_began_is_no_grounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(finishing._KINDS, Rename.kind, Rename)
+    monkeypatch.setitem(settling._KINDS, Rename.kind, Rename)
     waived = stage("user_login", {"allow_unauthenticated": True})
     world, people = careless_world(Renames(), named(), waived, stage("dummy"))
     async with world:

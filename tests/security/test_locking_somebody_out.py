@@ -23,7 +23,7 @@ from shared.contracts.directory import UserChanged
 from shared.flows.asks import PasswordVerified
 from shared.kernel.clock import FixedClock
 from shared.postgres.pool import Database
-from shared.postgres.server import Role
+from sluice.embedded_postgres.server import Role
 from tests.fixtures_patience import PATIENT_S
 from tests.integration.directory.conftest import SECRET, People, clock, database, hashes, people  # noqa: F401 - fixtures
 

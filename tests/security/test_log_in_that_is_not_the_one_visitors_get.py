@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.catalog.domain.definitions import Catalog, Definition
+from services.catalog.domain.objects import Catalog, Definition
 from services.catalog.domain.ways_in import judged, way_in
 from tests.unit.catalog.test_ways_in import Site
 

@@ -13,13 +13,13 @@ from shared.contracts.definitions import BodyPublished, BrandBody, ObjectRemoved
 from shared.contracts.directory import KEY_OPEN_US, KEY_SEAL_US, KEY_SKEW_US, KeyPublished, TokenChanged
 from shared.contracts.envelope import Envelope
 from shared.contracts.model import Contract
-from shared.flows.definitions import Definitions
 from shared.kernel.clock import Clock, FixedClock, SystemClock
 from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.definitions_projection import Definitions
 from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Message
 from shared.messaging.projection import Projection
-from shared.web.tokens import TokenProjection, _digest
+from shared.web.token_projection import TokenProjection, _digest
 from tests.fixtures_patience import PATIENT_S
 from tests.signing import as_service, proofs
 

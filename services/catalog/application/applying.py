@@ -14,7 +14,7 @@ from services.catalog.domain.blueprints.document import Document, parse
 from services.catalog.domain.blueprints.errors import BlueprintRefused
 from services.catalog.domain.blueprints.importer import events_of
 from services.catalog.domain.decisions import NewPk
-from services.catalog.domain.definitions import Catalog, Definition, Event, Key, evolve
+from services.catalog.domain.objects import Catalog, Definition, Event, Key, evolve
 from services.catalog.domain.problems import Invalid
 from services.catalog.domain.ways_in import WayInLost, weaknesses
 

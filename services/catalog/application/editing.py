@@ -7,7 +7,7 @@ from services.catalog.application.judging import Judge
 from services.catalog.application.ports import Store
 from services.catalog.domain import decisions
 from services.catalog.domain.decisions import NewPk
-from services.catalog.domain.definitions import Catalog, Created, Definition, Event
+from services.catalog.domain.objects import Catalog, Created, Definition, Event
 from shared.contracts.catalog import ObjectKind
 
 _READ_ONLY: Final[Mapping[ObjectKind, frozenset[str]]] = {"flow": frozenset({"background"})}

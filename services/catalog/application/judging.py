@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from services.catalog.application.ports import Decide
-from services.catalog.domain.definitions import Catalog, Event, evolve
+from services.catalog.domain.objects import Catalog, Event, evolve
 from services.catalog.domain.ways_in import WayInLost, judged
 
 

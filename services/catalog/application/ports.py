@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.catalog.domain.definitions import Catalog, Event
+from services.catalog.domain.objects import Catalog, Event
 
 Decide = Callable[[Catalog], Sequence[Event]]
 

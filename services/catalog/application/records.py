@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from services.catalog.domain.definitions import Catalog, Changed, Created, Definition, Deleted, Event
+from services.catalog.domain.objects import Catalog, Changed, Created, Definition, Deleted, Event
 from services.catalog.domain.problems import non_field
 from services.catalog.domain.publication import News, PointerKey, Publication, publication
 from shared.contracts import wire

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from services.catalog.domain.definitions import Catalog, Changed, Created, Definition, Deleted, Event, evolve, links
+from services.catalog.domain.objects import Catalog, Changed, Created, Definition, Deleted, Event, evolve, links
 from services.catalog.domain.validation import checked
 from shared.contracts.catalog import ObjectKind
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
-from services.catalog.domain.definitions import Catalog, Definition
+from services.catalog.domain.objects import Catalog, Definition
 from shared.flows.evidence import Need
 from shared.flows.references import references
 from shared.flows.registry import registry

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from services.catalog.domain.definitions import Catalog, Definition, links
+from services.catalog.domain.objects import Catalog, Definition, links
 from shared.contracts import definitions as published
 from shared.contracts.definitions import Kind, content_hash
 from shared.contracts.model import Plain

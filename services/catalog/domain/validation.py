@@ -6,7 +6,7 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from services.catalog.domain.definitions import Catalog, Definition, Key, Link, links
+from services.catalog.domain.objects import Catalog, Definition, Key, Link, links
 from services.catalog.domain.problems import NON_FIELD, NOT_BOOLEAN, NOT_INTEGER, NOT_UNIQUE_TOGETHER, Invalid, problems_of
 from services.catalog.domain.settings import settings_model
 from shared.contracts.catalog import ObjectKind

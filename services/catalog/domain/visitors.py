@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import NamedTuple
 
-from services.catalog.domain.definitions import Catalog, Definition, links
+from services.catalog.domain.objects import Catalog, Definition, links
 from services.catalog.domain.proofs import Proofs
 from shared.contracts.definitions import BrandBody, Designation
 from shared.flows.brands import FALLBACK, brand_for

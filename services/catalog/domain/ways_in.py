@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from services.catalog.domain.definitions import Catalog
+from services.catalog.domain.objects import Catalog
 from services.catalog.domain.proofs import Proofs
 from services.catalog.domain.visitors import Visitors
 from shared.flows.brands import FALLBACK

@@ -14,8 +14,8 @@ from aiohttp import web
 from services.executor.edge import challenges, queries
 from services.executor.edge.csrf import HEADER, Csrf, same
 from services.executor.edge.dialogue import AnotherBody, Dialogue, Exchange, Superseded, UnknownFlow
-from services.executor.edge.facts import Facts
 from services.executor.edge.steps import StillWorking
+from services.executor.edge.user_facts import UserFactsCache
 from services.executor.edge.visits import Visit, Visits
 from shared.kernel.errors import Unavailable
 from shared.web import query_tokens, strict_json
@@ -50,7 +50,7 @@ class FlowError(Exception):
 class ExecutorApi:
     """The handlers of the executor's route."""
 
-    def __init__(self, visits: Visits, dialogue: Dialogue, csrf: Csrf, facts: Facts, user_of_token: UserOfToken) -> None:
+    def __init__(self, visits: Visits, dialogue: Dialogue, csrf: Csrf, facts: UserFactsCache, user_of_token: UserOfToken) -> None:
         self._visits = visits
         self._dialogue = dialogue
         self._csrf = csrf

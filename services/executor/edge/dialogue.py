@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from services.executor.edge.cookies import Cookies
 from services.executor.edge.csrf import Csrf
 from services.executor.edge.replies import Arrived
+from services.executor.edge.reply_cache import ReplyCache
 from services.executor.edge.steps import Asked, Steps, StillWorking, Told
 from services.executor.edge.unknown_flows import UnknownFlows
-from services.executor.edge.views import Views
 from services.executor.edge.visits import Visit
 from shared.contracts.people import LoginClaims
 from shared.contracts.steps import Page, Shown, StepReplied, View, challenge_digest
@@ -50,7 +50,7 @@ class Exchange:
 class Dialogue:
     """Shows runs and takes answers."""
 
-    def __init__(self, steps: Steps, views: Views, cookies: Cookies, csrf: Csrf, unknown: UnknownFlows, clock: Clock) -> None:
+    def __init__(self, steps: Steps, views: ReplyCache, cookies: Cookies, csrf: Csrf, unknown: UnknownFlows, clock: Clock) -> None:
         self._steps = steps
         self._views = views
         self._cookies = cookies

@@ -11,16 +11,16 @@ from services.executor.edge.cookies import Cookies
 from services.executor.edge.csrf import Csrf
 from services.executor.edge.dialogue import Dialogue
 from services.executor.edge.entry import Entry
-from services.executor.edge.facts import Facts
-from services.executor.edge.logins import LoginCheck, Revocations
+from services.executor.edge.login_check import LoginCheck, Revocations
 from services.executor.edge.me import Me
 from services.executor.edge.pages import FlowPages
 from services.executor.edge.replies import Replies
+from services.executor.edge.reply_cache import ReplyCache
 from services.executor.edge.sealer import EpochSealer, Keys
 from services.executor.edge.settings import EdgeSettings
 from services.executor.edge.steps import Steps
 from services.executor.edge.unknown_flows import UnknownFlows
-from services.executor.edge.views import Views
+from services.executor.edge.user_facts import UserFactsCache
 from services.executor.edge.visits import Visits
 from services.executor.ports import Logins
 from shared.contracts.topics import REPLIES, TOPICS
@@ -52,10 +52,10 @@ class Edge:
         self._keys = keys
         self._revocations = revocations
         self._replies = Replies(log, edge, place, settings.waiting_steps)
-        self._facts = Facts(log, logins, clock, settings.cached_facts)
+        self._facts = UserFactsCache(log, logins, clock, settings.cached_facts)
         steps = Steps(log, self._replies, EpochSealer(keys), clock, settings, edge)
         cookies, csrf = Cookies(settings), Csrf(settings.secrets)
-        views = Views(clock, settings.cached_views, settings.cached_views_size)
+        views = ReplyCache(clock, settings.cached_views, settings.cached_views_size)
         visits = Visits(cookies, LoginCheck(logins, revocations, clock, settings.checked_logins, settings.login_life), csrf, clock)
         unknown = UnknownFlows(clock)
         dialogue = Dialogue(steps, views, cookies, csrf, unknown, clock)

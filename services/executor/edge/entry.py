@@ -10,11 +10,11 @@ from services.executor.destinations import AFTER_CANCEL, outer_destination
 from services.executor.edge import queries
 from services.executor.edge.cookies import Cookies
 from services.executor.edge.csrf import Csrf
-from services.executor.edge.facts import Facts
+from services.executor.edge.reply_cache import ReplyCache
 from services.executor.edge.steps import Asked, Steps, StillWorking
 from services.executor.edge.templates import page
 from services.executor.edge.unknown_flows import UnknownFlows
-from services.executor.edge.views import Views
+from services.executor.edge.user_facts import UserFactsCache
 from services.executor.edge.visits import Visit, Visits
 from shared.contracts.definitions import Designation
 from shared.kernel.clock import Clock
@@ -29,7 +29,15 @@ class Entry:
     """The handlers around flows."""
 
     def __init__(
-        self, visits: Visits, steps: Steps, views: Views, cookies: Cookies, csrf: Csrf, facts: Facts, unknown: UnknownFlows, clock: Clock
+        self,
+        visits: Visits,
+        steps: Steps,
+        views: ReplyCache,
+        cookies: Cookies,
+        csrf: Csrf,
+        facts: UserFactsCache,
+        unknown: UnknownFlows,
+        clock: Clock,
     ) -> None:
         self._visits = visits
         self._steps = steps

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from services.executor.avatars import avatar
 from services.executor.edge.cookies import Cookies
-from services.executor.edge.facts import Facts
+from services.executor.edge.user_facts import UserFactsCache
 from services.executor.edge.visits import Visit, Visits
 from shared.contracts.people import UserFacts
 from shared.kernel.clock import Clock
@@ -24,7 +24,7 @@ _BAD_TOKEN: Final = {"detail": BAD_TOKEN}
 class Me:
     """The handler of the route."""
 
-    def __init__(self, visits: Visits, facts: Facts, cookies: Cookies, user_of_token: UserOfToken, clock: Clock) -> None:
+    def __init__(self, visits: Visits, facts: UserFactsCache, cookies: Cookies, user_of_token: UserOfToken, clock: Clock) -> None:
         self._visits = visits
         self._facts = facts
         self._cookies = cookies

@@ -8,7 +8,7 @@ from aiohttp import web
 from services.executor.edge.cookies import Awaited, Cookies, Jar, SessionCookie
 from services.executor.edge.csrf import Csrf
 from services.executor.edge.devices import Devices
-from services.executor.edge.logins import LoginCheck
+from services.executor.edge.login_check import LoginCheck
 from shared.contracts.people import LoginClaims
 from shared.contracts.steps import Page, Shown
 from shared.kernel.clock import Clock

@@ -11,7 +11,7 @@ from shared.contracts.model import Contract
 from shared.kernel.clock import Clock
 from shared.kernel.ids import partition_of
 from shared.messaging.log import Log, Message, Record
-from shared.messaging.questions import Questions
+from shared.messaging.open_questions import OpenQuestions
 from shared.telemetry.propagation import current_traceparent, sending
 
 TIMEOUT_S: Final = 1.5
@@ -20,33 +20,33 @@ PlannerAnswer = p.PlanMade | p.PlanRefused | p.FlowLocated
 
 
 class Asking:
-    """Both ports of `application.questions`, for one worker."""
+    """Both ports of `services.executor.sessions.questions`, for one worker."""
 
     def __init__(self, log: Log, clock: Clock) -> None:
         self._log = log
         self._clock = clock
-        self._plans: Questions[PlannerAnswer] = Questions()
-        self._verdicts: Questions[policy.VerdictReached] = Questions()
+        self._plans: OpenQuestions[PlannerAnswer] = OpenQuestions()
+        self._verdicts: OpenQuestions[policy.VerdictReached] = OpenQuestions()
 
     async def plan(self, question: p.PlanRequested) -> p.PlanMade | p.PlanRefused:
-        """See `questions.Planner.plan`."""
+        """See `services.executor.sessions.questions.Planner.plan`."""
         reply = await self._asked(self._plans, topics.PLAN_REQUESTS, question.request, question.digest, question.session, question)
         if isinstance(reply, p.FlowLocated):
             raise TypeError("a location for a plan")
         return reply
 
     async def locate(self, question: p.FlowRequested) -> p.FlowLocated:
-        """See `questions.Planner.locate`."""
+        """See `services.executor.sessions.questions.Planner.locate`."""
         reply = await self._asked(self._plans, topics.PLAN_REQUESTS, question.request, question.digest, question.session, question)
         if not isinstance(reply, p.FlowLocated):
             raise TypeError("a plan for a location")
         return reply
 
     async def decide(self, question: policy.VerdictRequested) -> policy.VerdictReached:
-        """See `questions.Policy.decide`."""
+        """See `services.executor.sessions.questions.Policy.decide`."""
         return await self._asked(self._verdicts, topics.POLICY_REQUESTS, question.request, question.digest, question.session, question)
 
-    async def _asked(self, open_: Questions[T], topic: str, request: str, digest: str, session: str, question: Contract) -> T:
+    async def _asked(self, open_: OpenQuestions[T], topic: str, request: str, digest: str, session: str, question: Contract) -> T:
         future = open_.open(request, digest)
         with sending(topic, partition_of(session), session):
             envelope = Envelope(
@@ -69,7 +69,7 @@ class Asking:
     def settle(self, record: Record) -> None:
         """An answer of planner or policy. One to a question that is not open here is nothing to us. Raises `BadRecord`."""
         answered = causation_of(record.headers)
-        open_: Questions[Any] = self._plans if record.topic == topics.PLANS else self._verdicts
+        open_: OpenQuestions[Any] = self._plans if record.topic == topics.PLANS else self._verdicts
         if answered is not None and not open_.awaits(answered):
             return
         if record.topic == topics.PLANS:

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.executor.ports import Busy, Directory, LogDiverged, SealOpener
-from services.executor.sessions import finishing, replying
-from services.executor.sessions.advance import Cursor, UnknownFlow
+from services.executor.sessions import replying, settling
 from services.executor.sessions.crowd import Crowd
+from services.executor.sessions.cursor import Cursor, UnknownFlow
+from services.executor.sessions.deciding import Again, Decided, Handled, StateBehind, Stopped, Unwritten, close, handle, precheck
 from services.executor.sessions.decision import Decision
 from services.executor.sessions.effects import LiveEffects
-from services.executor.sessions.finishing import Finisher, over
-from services.executor.sessions.handling import Again, Decided, Handled, StateBehind, Stopped, Unwritten, close, handle, precheck
 from services.executor.sessions.journal import Journal, Transition, written
 from services.executor.sessions.opening import Opened, opened
 from services.executor.sessions.questions import Planner
 from services.executor.sessions.repeats import Body, repeated
 from services.executor.sessions.session import is_unproven, run_of, stage_met, too_large
+from services.executor.sessions.settling import Settler, over
 from services.executor.sessions.starts import Starts
 from services.executor.sessions.states import SessionStates
 from shared.contracts import topics
@@ -101,7 +101,7 @@ class Owner:
         self._dead_letters = dead_letters
         self.states = SessionStates(parts.crowd, self._give_up)
         self.journal = Journal(parts.log, TopicPartition(topics.SESSIONS, partition), self.states, self._unawaited, marks)
-        self._finisher = Finisher(parts.log, parts.directory, self.states, partition, self.journal.done, self._failed)
+        self._settler = Settler(parts.log, parts.directory, self.states, partition, self.journal.done, self._failed)
         self._queues: dict[str, deque[Job]] = {}
         self._unfinished: dict[str, deque[tuple[Envelope, SessionAdvanced, int]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -138,7 +138,7 @@ class Owner:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._finisher.stop()
+        await self._settler.stop()
         self.states.close()
 
     def submit(self, session: str, job: Job) -> None:
@@ -285,15 +285,15 @@ class Owner:
         return accepted
 
     async def _finish(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
-        refused = await self._finisher.orders(envelope, body)
+        refused = await self._settler.orders(envelope, body)
         while refused and self.states.get(body.session).head == envelope.id:
             state = self.states.get(body.session)
-            denial = finishing.denial(state, body, refused, self._parts.clock.now_us())
+            denial = settling.denial(state, body, refused, self._parts.clock.now_us())
             follow_up = written(self._parts.secret_key, state, denial)
             accepted, at = await self._insisted(follow_up)
             if accepted:
-                self._finisher.publish(follow_up.envelope, at)
-        self._finisher.publish(envelope, offset)
+                self._settler.publish(follow_up.envelope, at)
+        self._settler.publish(envelope, offset)
 
     async def _insisted(self, transition: Transition) -> tuple[bool, int]:
         """Write what has to follow, however long the log is away: a refused login may not stand in a session."""

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.flows.definitions import Definitions
+from shared.messaging.definitions_projection import Definitions
 from shared.messaging.log import Record
 
 

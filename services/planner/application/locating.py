@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from services.planner.application.asking_policy import PolicyQuestions
 from services.planner.application.ports import Catalog, Policy
-from services.planner.application.questions import Questions
 from shared.contracts.definitions import BrandBody, Designation, FlowBody
 from shared.contracts.people import Visitor
 from shared.contracts.planner import FlowLocated, FlowRequested
@@ -33,7 +33,7 @@ class Locator:
         if asked.flow:
             flow = definitions.flow_by_slug(asked.flow)
         elif asked.designation is not None:
-            questions = Questions(policy, self.clock, asked.request, asked.session, "", asked.deadline_us)
+            questions = PolicyQuestions(policy, self.clock, asked.request, asked.session, "", asked.deadline_us)
             flow = await self._default(questions, brand, asked.visitor, asked.designation, verdicts)
         slug = None if flow is None else flow.facts.slug
         return FlowLocated(
@@ -41,7 +41,7 @@ class Locator:
         )
 
     async def _default(
-        self, questions: Questions, brand: BrandBody, visitor: Visitor, designation: Designation, verdicts: list[VerdictReached]
+        self, questions: PolicyQuestions, brand: BrandBody, visitor: Visitor, designation: Designation, verdicts: list[VerdictReached]
     ) -> FlowBody | None:
         """The first flow that applies; one whose own policies end in an error does not."""
         known = self.catalog.definitions

@@ -12,8 +12,8 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from services.planner.application.asking_policy import PolicyQuestions
 from services.planner.application.ports import Catalog, Policy
-from services.planner.application.questions import Questions
 from services.planner.domain import requirements, selection
 from services.planner.domain.composition import Composer, Missing, UnknownStageType
 from shared.contracts.definitions import BrandBody, FlowBody, StageBinding
@@ -68,7 +68,7 @@ class Planner:
         user = _about(asked)
         if not requirements.is_met(flow.facts.authentication, asked.visitor, asked.context):
             raise _Refused("not_applicable", (NOT_APPLICABLE,))
-        questions = Questions(policy, self.clock, asked.request, asked.session, asked.run, asked.deadline_us)
+        questions = PolicyQuestions(policy, self.clock, asked.request, asked.session, asked.run, asked.deadline_us)
         verdicts = await self._applies(asked, questions, flow, user)
         bindings, said = await self._selected(asked, questions, flow, user, verdicts)
         verdicts += tuple(said.values())
@@ -80,7 +80,7 @@ class Planner:
         return await self._composed(flow, definition, brand, bindings, evidence, verdicts), verdicts
 
     async def _applies(
-        self, asked: PlanRequested, questions: Questions, flow: FlowBody, user: UserFacts | None
+        self, asked: PlanRequested, questions: PolicyQuestions, flow: FlowBody, user: UserFacts | None
     ) -> tuple[VerdictReached, ...]:
         """The verdict of the flow's own policies, none if it has none; raises if it is not a pass."""
         if not flow.guard.bindings:
@@ -96,7 +96,7 @@ class Planner:
         raise _Refused("not_applicable", verdict.messages or (NOT_APPLICABLE,), (verdict,))
 
     async def _selected(
-        self, asked: PlanRequested, questions: Questions, flow: FlowBody, user: UserFacts | None, before: tuple[VerdictReached, ...]
+        self, asked: PlanRequested, questions: PolicyQuestions, flow: FlowBody, user: UserFacts | None, before: tuple[VerdictReached, ...]
     ) -> tuple[tuple[StageBinding, ...], dict[str, VerdictReached]]:
         """The bindings that are planned, and the verdicts that say so, by binding. Their messages are dropped here."""
         guarded = selection.asked_now(flow)

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from shared.contracts.policy import VerdictReached, VerdictRequested
-from shared.flows.definitions import Definitions
+from shared.messaging.definitions_projection import Definitions
 
 
 class Policy(Protocol):

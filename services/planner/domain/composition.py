@@ -8,9 +8,9 @@ from shared.contracts.definitions import BrandBody, FlowBody, StageBinding, Stag
 from shared.contracts.model import Plain
 from shared.contracts.planner import Plan, PlannedStage
 from shared.flows.brands import facts_of
-from shared.flows.definitions import Definitions
 from shared.flows.references import Reference, references
 from shared.flows.stage import Stage
+from shared.messaging.definitions_projection import Definitions
 
 
 class Missing(Exception):

@@ -14,10 +14,10 @@ from services.policy.application.tools import QuestionTools
 from services.policy.domain.verdicts import bounded, combined, decided, erred, membership
 from shared.contracts.definitions import PolicyBinding
 from shared.contracts.policy import BindingResult, VerdictReached, VerdictRequested
-from shared.flows.definitions import Definitions
 from shared.flows.policy import Decision, Policy, PolicyConfig, PolicyError
 from shared.flows.registry import registry
 from shared.kernel.clock import Clock
+from shared.messaging.definitions_projection import Definitions
 
 BODY_WAIT_S: Final = 1.0
 """How long a policy's body may take to arrive, after which it is an error (architecture §4.11)."""

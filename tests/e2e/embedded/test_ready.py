@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared.postgres.server import EmbeddedPostgres
+from sluice.embedded_postgres.server import EmbeddedPostgres
 from tests.e2e.sluice_process import SluiceUp
 from tests.e2e.visitor import Visitor
 

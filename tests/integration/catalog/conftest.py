@@ -8,7 +8,7 @@ from services.catalog.adapters.postgres.store import MIGRATIONS, PostgresStore
 from shared.kernel.clock import FixedClock
 from shared.kernel.ids import random_id
 from shared.postgres.pool import Database, open_pool
-from shared.postgres.server import Role
+from sluice.embedded_postgres.server import Role
 
 
 @pytest_asyncio.fixture

@@ -16,19 +16,19 @@ from shared.contracts.codec import encode
 from shared.contracts.directory import TokenChanged
 from shared.contracts.envelope import Envelope
 from shared.contracts.topics import DEFINITIONS, TOKENS, TOPICS
-from shared.flows.definitions import Definitions
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.settings import Misconfigured
 from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.definitions_projection import Definitions
 from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Log, LogUnavailable, Message, TopicPartition
 from shared.messaging.projection import Projection
 from shared.postgres.pool import open_pool
-from shared.postgres.server import Role
 from shared.web.app import make_app
 from shared.web.limits import Limits
 from shared.web.security_log import SecurityLog
+from sluice.embedded_postgres.server import Role
 
 TOKEN = "a-token"
 PLACE = TopicPartition(DEFINITIONS, 0)

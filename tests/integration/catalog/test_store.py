@@ -13,15 +13,15 @@ from services.catalog.application.applying import Applying, File, shipped_files
 from services.catalog.application.editing import Editing
 from services.catalog.application.ids import new_pk
 from services.catalog.domain.blueprints.errors import BlueprintRefused
-from services.catalog.domain.definitions import Definition
+from services.catalog.domain.objects import Definition
 from services.catalog.domain.problems import Invalid
 from shared.contracts import catalog as events_contract
 from shared.contracts.catalog import DefinitionChanged
 from shared.contracts.codec import Codec
 from shared.contracts.definitions import CODEC, PointerMoved, body_key
 from shared.contracts.topics import CATALOG_EVENTS, DEFINITIONS
-from shared.flows.definitions import Definitions
 from shared.kernel.clock import FixedClock
+from shared.messaging.definitions_projection import Definitions
 from shared.messaging.log import Message
 from shared.postgres.outbox import message_of
 from shared.postgres.pool import Database

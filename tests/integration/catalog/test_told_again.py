@@ -8,9 +8,9 @@ import pytest
 from services.catalog.bootstrap import build
 from services.catalog.settings import Settings
 from shared.contracts.topics import DEFINITIONS, TOPICS
-from shared.flows.definitions import Definitions
 from shared.kernel.clock import SystemClock
 from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.definitions_projection import Definitions
 from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Message, Record, TopicPartition
 from shared.messaging.projection import Projection

@@ -27,7 +27,7 @@ from shared.flows.orders import LogIn
 from shared.kernel.clock import FixedClock
 from shared.postgres.outbox import message_of
 from shared.postgres.pool import Database
-from shared.postgres.server import Role
+from sluice.embedded_postgres.server import Role
 
 CODECS = {DIRECTORY_EVENTS: EVENTS_CODEC, REVOCATIONS: REVOCATIONS_CODEC, TOKENS: TOKENS_CODEC, KEYS: KEYS_CODEC}
 SECRET = b"k" * 32

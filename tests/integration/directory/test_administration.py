@@ -14,7 +14,7 @@ from services.executor.directory.tokens import digest_of
 from services.executor.settings import Settings
 from shared.contracts.directory import LoginRevoked, TokenChanged, UserChanged
 from shared.postgres.pool import TIMEOUT
-from shared.postgres.server import EmbeddedPostgres
+from sluice.embedded_postgres.server import EmbeddedPostgres
 from tests.integration.directory.conftest import People
 
 DAY_US = 24 * 3600 * 1_000_000

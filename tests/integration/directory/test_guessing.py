@@ -18,7 +18,7 @@ from services.executor.ports import Busy
 from shared.contracts.directory import UserChanged
 from shared.kernel.clock import FixedClock
 from shared.postgres.pool import Database, PostgresUnavailable, open_pool
-from shared.postgres.server import Role
+from sluice.embedded_postgres.server import Role
 from tests.fixtures_patience import PATIENT_S
 from tests.integration.directory.conftest import INBUILT, SECRET, People
 

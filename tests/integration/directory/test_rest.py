@@ -22,7 +22,7 @@ from shared.postgres.relay import Relay
 from shared.web.app import make_app
 from shared.web.limits import Limits
 from shared.web.security_log import SecurityLog
-from shared.web.tokens import TokenProjection
+from shared.web.token_projection import TokenProjection
 from tests.fixtures_patience import PATIENT_S
 from tests.integration.directory.conftest import People
 

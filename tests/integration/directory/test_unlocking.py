@@ -26,7 +26,7 @@ LIMITS = GuessLimits(account=10, address=30)
 
 
 class Tokens:
-    """Two tokens, as `shared.web.tokens.TokenProjection` would know them."""
+    """Two tokens, as `shared.web.token_projection.TokenProjection` would know them."""
 
     def owner(self, token: str) -> TokenChanged | None:
         users = {"root-token": (71, "root", True), "plain-token": (72, "plain", False)}

@@ -21,7 +21,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.ids import partition_of
 from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Membership, Message, Record, TopicPartition
-from shared.runtime.answering import AnsweringService
+from shared.runtime.answering_service import AnsweringService
 from tests.signing import opened
 from tests.unit.planner.support import SESSION, ScriptedPolicy, records
 

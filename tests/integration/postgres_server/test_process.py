@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 
 from deploy.child import Child
-from shared.postgres.account import servers_in
+from sluice.embedded_postgres.account import servers_in
 
 
 def postgres_process(folder: Path) -> Child:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import asyncpg
 
-from shared.postgres.server import EmbeddedPostgres
+from sluice.embedded_postgres.server import EmbeddedPostgres
 
 SCRIPT = files("shared.postgres").joinpath("roles.sql").read_text()
 OWNERS = "SELECT nspname, nspowner::regrole::text FROM pg_namespace WHERE nspname IN ('catalog', 'executor') ORDER BY 1"

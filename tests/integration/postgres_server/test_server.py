@@ -15,9 +15,9 @@ import asyncpg
 import psutil
 import pytest
 
-from shared.postgres import server
-from shared.postgres.account import PostgresFailed, installed_binaries, servers_in
-from shared.postgres.server import EmbeddedPostgres, PostgresInUse, Role
+from sluice.embedded_postgres import server
+from sluice.embedded_postgres.account import PostgresFailed, installed_binaries, servers_in
+from sluice.embedded_postgres.server import EmbeddedPostgres, PostgresInUse, Role
 
 ROOT = os.geteuid() == 0
 REPOSITORY = Path(__file__).parents[3]
@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).parents[3]
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from shared.postgres.server import EmbeddedPostgres
+from sluice.embedded_postgres.server import EmbeddedPostgres
 
 async def main():
     postgres = EmbeddedPostgres(Path(sys.argv[1]))

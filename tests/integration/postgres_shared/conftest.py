@@ -6,7 +6,7 @@ import pytest
 
 from shared.postgres.outbox import OUTBOX
 from shared.postgres.pool import Database, open_pool
-from shared.postgres.server import Role
+from sluice.embedded_postgres.server import Role
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pytest
 from shared.postgres.migrations import Migration, MigrationRefused, MigrationSet
 from shared.postgres.outbox import OUTBOX
 from shared.postgres.pool import Database, PostgresRefused, PostgresUnavailable, open_pool
-from shared.postgres.server import EmbeddedPostgres, Role
 from shared.postgres.uri import place_of
+from sluice.embedded_postgres.server import EmbeddedPostgres, Role
 from tests.certificates import Authority
 from tests.fixtures_patience import PATIENT_S
 

@@ -10,7 +10,7 @@ from shared.kernel.clock import FixedClock, SystemClock
 from shared.postgres.outbox import OUTBOX
 from shared.postgres.pool import Database, PostgresReadOnly, PostgresUnavailable, open_pool
 from shared.postgres.probe import KEPT_S, WriteProbe
-from shared.postgres.server import EmbeddedPostgres
+from sluice.embedded_postgres.server import EmbeddedPostgres
 
 
 async def set_read_only(server: EmbeddedPostgres, value: str) -> None:

@@ -14,7 +14,7 @@ from shared.messaging.log import LogUnavailable, Message, TopicPartition
 from shared.postgres.outbox import OUTBOX, append, message_of, waves
 from shared.postgres.pool import Database, open_pool
 from shared.postgres.relay import Relay
-from shared.postgres.server import Role
+from sluice.embedded_postgres.server import Role
 from tests.fixtures_patience import PATIENT_S
 
 TOPICS = {"latest": Topic("latest", "k", "test", "records", partitions=1, cleanup=("compact",))}

@@ -15,7 +15,7 @@ from services.catalog.domain.blueprints.document import parse
 from services.catalog.domain.blueprints.errors import BlueprintRefused
 from services.catalog.domain.blueprints.importer import events_of
 from services.catalog.domain.blueprints.reader import MAX_BYTES, read
-from services.catalog.domain.definitions import Catalog, Changed, evolve
+from services.catalog.domain.objects import Catalog, Changed, evolve
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "blueprints" / "default"
 EXPORTS = SHARED.parents[1] / "exports"

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from services.catalog.domain.decisions import change, create, delete
-from services.catalog.domain.definitions import Catalog, Changed, Created, Definition, Deleted, evolve
+from services.catalog.domain.objects import Catalog, Changed, Created, Definition, Deleted, evolve
 from services.catalog.domain.problems import Invalid
 from shared.contracts.catalog import ObjectKind
 

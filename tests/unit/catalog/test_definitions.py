@@ -10,7 +10,7 @@ from shared.contracts.codec import encode
 from shared.contracts.envelope import Envelope, Headers
 from shared.contracts.errors import BadField, BadKey, BadRecord
 from shared.contracts.model import Contract
-from shared.flows.definitions import Definitions
+from shared.messaging.definitions_projection import Definitions
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from services.catalog.application.records import Occasion, definition_records
 from services.catalog.domain.decisions import change, create, delete
-from services.catalog.domain.definitions import Catalog, Definition, evolve
+from services.catalog.domain.objects import Catalog, Definition, evolve
 from services.catalog.domain.publication import Held, News, news, publication
 from shared.contracts.catalog import ObjectKind
-from shared.flows.definitions import Definitions
+from shared.messaging.definitions_projection import Definitions
 from shared.messaging.log import Message
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from services.catalog.application.judging import Judge
 from services.catalog.domain import decisions
-from services.catalog.domain.definitions import Catalog, Changed, Definition, Deleted, Event, evolve
+from services.catalog.domain.objects import Catalog, Changed, Definition, Deleted, Event, evolve
 from services.catalog.domain.ways_in import WayInLost, judged, way_in, weaknesses
 from shared.flows.registry import registry
 from tests.unit.catalog.test_decisions import Given

@@ -12,7 +12,7 @@ from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Record
 from shared.messaging.projection import Projection
-from shared.runtime.answering import AnsweringService
+from shared.runtime.answering_service import AnsweringService
 
 WAIT_S = 30.0
 

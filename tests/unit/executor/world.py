@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from services.executor.ports import AskKey, OrderKey, OrderResult, SealOpener
-from services.executor.sessions.advance import Cursor
 from services.executor.sessions.crowd import Crowd
+from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.owner import Parts
 from services.executor.sessions.starts import Starts
 from services.executor.sessions.worker import Worker

@@ -30,10 +30,10 @@ from shared.contracts.people import UserFacts, Visitor
 from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlanRefused, PlanRequested, location_digest, plan_digest
 from shared.contracts.policy import BindingResult, Outcome, VerdictReached, VerdictRequested, facts_digest
 from shared.contracts.topics import DEFINITIONS
-from shared.flows.definitions import Definitions
 from shared.flows.registry import registry
 from shared.kernel.clock import FixedClock
 from shared.kernel.errors import Unavailable
+from shared.messaging.definitions_projection import Definitions
 from shared.messaging.log import Record
 
 SESSION = "03.AAAAAAAAAAAAAAAAAAAAAA"

@@ -12,8 +12,8 @@ from shared.contracts.envelope import Envelope
 from shared.contracts.people import Visitor
 from shared.contracts.policy import Facts, Purpose, VerdictRequested, facts_digest
 from shared.contracts.topics import DEFINITIONS
-from shared.flows.definitions import Definitions
 from shared.flows.policy import Decision, PolicyError
+from shared.messaging.definitions_projection import Definitions
 from shared.messaging.log import Message, Record
 
 NOW_US = 1_700_000_000_000_000

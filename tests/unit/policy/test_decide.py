@@ -8,9 +8,9 @@ import pytest
 from services.policy.application.decide import Decide
 from services.policy.application.ports import Moment
 from shared.contracts.definitions import PolicyBinding
-from shared.flows.definitions import Definitions
 from shared.flows.policy import Decision
 from shared.kernel.clock import FixedClock
+from shared.messaging.definitions_projection import Definitions
 from tests.unit.flows.stories import ALICE
 from tests.unit.policy.questions import NOBODY_ASKED, NOW_US, FakeSandbox, publish, question, raising
 

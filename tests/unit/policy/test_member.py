@@ -11,11 +11,11 @@ from shared.contracts.codec import encode
 from shared.contracts.definitions import PolicyBinding
 from shared.contracts.envelope import Envelope
 from shared.contracts.topics import POLICY_REQUESTS, TOPICS, VERDICTS
-from shared.flows.definitions import Definitions
 from shared.flows.policy import Decision
 from shared.kernel.clock import FixedClock
 from shared.messaging import answering
 from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.definitions_projection import Definitions
 from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import Record, TopicPartition
 from tests.unit.policy.questions import NOW_US, SESSION, FakeSandbox, publish, question

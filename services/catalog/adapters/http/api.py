@@ -12,7 +12,7 @@ from services.catalog.adapters.http.endpoint import Endpoint, Method
 from services.catalog.adapters.http.listing import Listing, page, selected
 from services.catalog.application.editing import Editing
 from services.catalog.application.judging import Judge
-from services.catalog.domain.definitions import Catalog, Definition
+from services.catalog.domain.objects import Catalog, Definition
 from services.catalog.domain.settings import settings_model
 from services.catalog.domain.validation import is_uuid
 from shared.contracts.catalog import ObjectKind

@@ -9,7 +9,7 @@ from multidict import MultiMapping
 from pydantic import BaseModel
 
 from services.catalog.adapters.http.bodies import Stopped, check_single
-from services.catalog.domain.definitions import Catalog, Definition
+from services.catalog.domain.objects import Catalog, Definition
 from services.catalog.domain.problems import Invalid
 from services.catalog.domain.validation import is_uuid
 from shared.contracts.catalog import ObjectKind

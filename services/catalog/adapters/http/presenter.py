@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from services.catalog.domain.definitions import Catalog, Definition
+from services.catalog.domain.objects import Catalog, Definition
 from shared.flows.registry import registry
 from shared.web.base import linked, ours
 

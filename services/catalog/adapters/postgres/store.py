@@ -15,7 +15,7 @@ from services.catalog.adapters.postgres import published
 from services.catalog.application import records
 from services.catalog.application.ports import Decide, ShippedFile
 from services.catalog.application.records import Occasion
-from services.catalog.domain.definitions import Catalog, Definition, Deleted, Event, Key, evolve
+from services.catalog.domain.objects import Catalog, Definition, Deleted, Event, Key, evolve
 from services.catalog.domain.publication import news
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable

@@ -14,7 +14,7 @@ from services.catalog.domain.blueprints.document import Document, Entry
 from services.catalog.domain.blueprints.errors import BlueprintRefused
 from services.catalog.domain.blueprints.tags import Scope, resolved
 from services.catalog.domain.decisions import NewPk
-from services.catalog.domain.definitions import Catalog, Definition, Event, evolve
+from services.catalog.domain.objects import Catalog, Definition, Event, evolve
 from services.catalog.domain.problems import Invalid
 from services.catalog.domain.settings import settings_model
 from services.catalog.domain.validation import is_uuid

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from services.planner.application.questions import ID_DOMAIN
+from services.planner.application.asking_policy import ID_DOMAIN
 from shared.contracts.codec import Received
 from shared.contracts.model import Contract
 from shared.contracts.policy import VerdictReached, VerdictRequested
@@ -11,7 +11,7 @@ from shared.contracts.topics import PLANS, POLICY_REQUESTS
 from shared.kernel.clock import Clock
 from shared.kernel.ids import derived_id
 from shared.messaging.log import Log, TopicPartition
-from shared.messaging.questions import NoReply, Questions
+from shared.messaging.open_questions import NoReply, OpenQuestions
 from shared.messaging.saying import say
 from shared.telemetry.propagation import sending
 
@@ -27,7 +27,7 @@ class Conversation:
 
     log: Log
     clock: Clock
-    open: Questions[VerdictReached]
+    open: OpenQuestions[VerdictReached]
     asked: Received[Contract]
     partition: int
 

@@ -26,7 +26,7 @@ from shared.kernel.clock import Clock
 from shared.messaging.answering import AnsweringMember, Work
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log, LogUnavailable, Record, Refused
-from shared.messaging.questions import Questions
+from shared.messaging.open_questions import OpenQuestions
 from shared.telemetry.logs import security
 from shared.telemetry.metrics import metrics
 from shared.telemetry.propagation import processing
@@ -49,7 +49,7 @@ class PlannerMember(AnsweringMember):
         self._planner = planner
         self._locator = locator
         self._clock = clock
-        self._open: Questions[VerdictReached] = Questions(OPEN_LIMIT)
+        self._open: OpenQuestions[VerdictReached] = OpenQuestions(OPEN_LIMIT)
 
     def work(self, record: Record) -> Work | None:
         """See `AnsweringMember.work`."""

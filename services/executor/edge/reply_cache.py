@@ -19,7 +19,7 @@ class _Cached:
     at: float
 
 
-class Views:
+class ReplyCache:
     """Replies by session and run. Only challenges of open runs are kept: what is over, or has not begun, is never shown from here."""
 
     def __init__(self, clock: Clock, entries: int, size: int) -> None:

@@ -13,7 +13,7 @@ from services.executor.ports import Retirements
 from services.executor.sessions import views
 from services.executor.sessions.decision import Decision
 from services.executor.sessions.obligations import is_founded, kept_for, oblige_planned, oblige_reached, subject_of
-from services.executor.sessions.proving import came_of, evidence_of
+from services.executor.sessions.outcomes import came_of, evidence_of
 from services.executor.sessions.questions import Planner, Policy, plan_question, reach_question
 from services.executor.sessions.session import obligation
 from shared.contracts import sessions as s

@@ -25,7 +25,7 @@ class TooMany(Unavailable):
     code = "E_TOO_MANY_QUESTIONS"
 
 
-class Questions(Generic[T]):
+class OpenQuestions(Generic[T]):
     """The open questions of one asker, by id and digest of their input (architecture §4.7).
 
     `refused` counts replies that met no open question ("late": answered already, given up, of an earlier life) or

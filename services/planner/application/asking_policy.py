@@ -17,7 +17,7 @@ ID_DOMAIN: Final = b"planner"
 
 
 @dataclass(frozen=True, slots=True)
-class Questions:
+class PolicyQuestions:
     """Asks policy for one request. The question's id is derived, so the same request again asks the same question."""
 
     policy: Policy

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from shared.messaging.questions import NoReply, Questions, TooMany
+from shared.messaging.open_questions import NoReply, OpenQuestions, TooMany
 
 
 async def test_a_reply_settles_its_question_once() -> None:
-    questions: Questions[str] = Questions()
+    questions: OpenQuestions[str] = OpenQuestions()
     future = questions.open("q", "d")
     assert questions.settle("q", "d", "first")
     assert not questions.settle("q", "d", "second")
@@ -18,7 +18,7 @@ async def test_a_reply_settles_its_question_once() -> None:
 
 
 async def test_a_reply_to_another_input_is_refused_and_the_question_stays_open() -> None:
-    questions: Questions[str] = Questions()
+    questions: OpenQuestions[str] = OpenQuestions()
     future = questions.open("q", "d")
     assert not questions.settle("q", "other", "no")
     assert not questions.settle("unknown", "d", "no")
@@ -28,7 +28,7 @@ async def test_a_reply_to_another_input_is_refused_and_the_question_stays_open()
 
 
 async def test_no_reply_is_unavailable_and_leaves_nothing() -> None:
-    questions: Questions[str] = Questions()
+    questions: OpenQuestions[str] = OpenQuestions()
     with pytest.raises(NoReply):
         await questions.reply(questions.open("q", "d"), 0.01)
     await asyncio.sleep(0)
@@ -37,7 +37,7 @@ async def test_no_reply_is_unavailable_and_leaves_nothing() -> None:
 
 
 async def test_an_asker_that_goes_away_leaves_nothing() -> None:
-    questions: Questions[str] = Questions()
+    questions: OpenQuestions[str] = OpenQuestions()
     task = asyncio.create_task(questions.reply(questions.open("q", "d"), 60))
     await asyncio.sleep(0)
     task.cancel()
@@ -47,7 +47,7 @@ async def test_an_asker_that_goes_away_leaves_nothing() -> None:
 
 
 async def test_asked_again_the_newer_asker_gets_the_reply() -> None:
-    questions: Questions[str] = Questions()
+    questions: OpenQuestions[str] = OpenQuestions()
     earlier, newer = questions.open("q", "d"), questions.open("q", "d2")
     with pytest.raises(NoReply):
         await earlier
@@ -56,7 +56,7 @@ async def test_asked_again_the_newer_asker_gets_the_reply() -> None:
 
 
 async def test_open_questions_are_bounded() -> None:
-    questions: Questions[str] = Questions(limit=2)
+    questions: OpenQuestions[str] = OpenQuestions(limit=2)
     held = [questions.open("a", ""), questions.open("b", "")]
     with pytest.raises(TooMany):
         questions.open("c", "")

@@ -61,7 +61,7 @@ class _Unwritten:
     writing: bool = False
 
 
-class Finisher:
+class Settler:
     """Has orders done and states written, for one partition. `failed` is told of a state that the log will never take.
 
     States are written under an id of this takeover, and under another one after each that was not acknowledged: no record that comes

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
-from shared.postgres.account import Account
+from sluice.embedded_postgres.account import Account
 
 STOP_TIMEOUT: Final = 10.0  # s, for each signal
 

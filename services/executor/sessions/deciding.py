@@ -6,7 +6,7 @@ Pure but for the effects: state in, decision or reply out. The log's side of it 
 from dataclasses import dataclass
 from typing import Final
 
-from services.executor.sessions.advance import AUTHENTICATION, Cursor, Reading
+from services.executor.sessions.cursor import AUTHENTICATION, Cursor, Reading
 from services.executor.sessions.decision import Decision
 from services.executor.sessions.rotation import rotates
 from services.executor.sessions.run import pending_uid

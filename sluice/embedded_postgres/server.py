@@ -28,7 +28,7 @@ import asyncpg
 import psutil
 
 from shared.kernel.errors import Unavailable
-from shared.postgres.account import (
+from sluice.embedded_postgres.account import (
     COPY_PREFIX,
     MAJOR,
     Account,
@@ -39,7 +39,7 @@ from shared.postgres.account import (
     reachable,
     servers_in,
 )
-from shared.postgres.launch import STOP_TIMEOUT, end, spawn
+from sluice.embedded_postgres.launch import STOP_TIMEOUT, end, spawn
 
 Role = Literal["sluice_admin", "catalog", "executor"]
 

@@ -23,7 +23,7 @@ RETRY_S: Final = 0.5
 _log = logging.getLogger(__name__)
 
 
-class Facts:
+class UserFactsCache:
     """Facts of users as they were a moment ago. While the tail is behind, every question goes to PostgreSQL."""
 
     def __init__(self, log: Log, logins: Logins, clock: Clock, limit: int) -> None:

@@ -1,0 +1,1 @@
+"""The PostgreSQL that `sluice up` brings along: who it runs as, how it is started, how it ends."""
