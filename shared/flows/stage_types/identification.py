@@ -99,7 +99,7 @@ class IdentificationStage(Stage[IdentificationConfig]):
         context = {"pending_user": user.model_dump(), **_shown(run, config, typed)}
         password = _password_config(run, config)
         if password is not None:
-            return await _with_password(replace(run, context={**run.context, **context}), password, answer, do, context)
+            return await _with_password(run, user, password, answer, do, context)
         if found.user is None and not config.pretend_user_exists:
             return Refused(_FAILED, context=context)
         return Passed(user.uid or ANONYMOUS, "identification", context)
@@ -110,9 +110,11 @@ class IdentificationStage(Stage[IdentificationConfig]):
         return Refused(problems) if password is None or "password" not in problems else failed(run, password, problems)
 
 
-async def _with_password(run: Run, config: PasswordConfig, answer: Answer, do: Effects, context: Mapping[str, Any]) -> Outcome:
+async def _with_password(
+    run: Run, user: UserFacts, config: PasswordConfig, answer: Answer, do: Effects, context: Mapping[str, Any]
+) -> Outcome:
     # The limit counts here too: authentik's combined page can be guessed at without end (docs/compat.md, Password).
-    proved = await verified(run, config, answer, do) if answer.sealed("password") else NOTHING_TOLD
+    proved = await verified(run, user, config, answer, do) if answer.sealed("password") else NOTHING_TOLD
     if isinstance(proved, Wrong):
         outcome = failed(run, config, _FAILED, proved)
         return replace(outcome, context=context) if isinstance(outcome, Refused) else outcome

@@ -72,9 +72,10 @@ class PasswordStage(Stage[PasswordConfig]):
 
     async def answer(self, run: Run, config: PasswordConfig, answer: Answer, do: Effects) -> Outcome:
         """See `Stage.answer`. A pretended user costs the same work and gets the same refusal as a wrong password."""
-        if run.pending_user is None:
+        user = run.pending_user
+        if user is None:
             return Denied()
-        proved = await verified(run, config, answer, do)
+        proved = await verified(run, user, config, answer, do)
         if isinstance(proved, Wrong):
             return failed(run, config, {"password": (problem("Invalid password"),)}, proved)
         return Passed(proved.user.uid, "password", proved_context(proved.user), proof=proved)
@@ -94,11 +95,8 @@ class Wrong:
 NOTHING_TOLD: Final = Wrong()
 
 
-async def verified(run: Run, config: PasswordConfig, answer: Answer, do: Effects) -> Proof | Wrong:
-    """The proof that the directory found in this answer's password. The user in it has its backend."""
-    user = run.pending_user
-    if user is None:
-        raise StageFailed("a password of nobody")
+async def verified(run: Run, user: UserFacts, config: PasswordConfig, answer: Answer, do: Effects) -> Proof | Wrong:
+    """The proof that the directory found in this answer's password, for this user. The one in it has its backend."""
     result = await do.ask(
         VerifyPassword(
             user=user.pk, identifier=user.username, backends=config.backends, address=run.visitor.address,

@@ -62,8 +62,9 @@ LOGIN_STAGES = (stage("identification", {"user_fields": ("username",)}), stage("
 
 @dataclass
 class FakeDirectory:
-    """Alice, whose password is `secret`. `away` and `refuse` make it fail as PostgreSQL does."""
+    """Alice, whose password is `secret`. `fail` and `refuse` make it fail as PostgreSQL does; `says` are other answers, by an ask's kind."""
 
+    says: dict[str, Value] = field(default_factory=dict)
     performed: dict[OrderKey, list[Order]] = field(default_factory=dict)
     asked: list[tuple[AskKey, Ask[Any]]] = field(default_factory=list)
     fail: Exception | None = None
@@ -74,6 +75,8 @@ class FakeDirectory:
         if self.fail:
             raise self.fail
         self.asked.append((key, ask))
+        if ask.kind in self.says:
+            return self.says[ask.kind]
         match ask:
             case asks.FindUser():
                 return asks.UserFound(user=ALICE if ask.value == "alice" else None, identifier=ask.value)

@@ -1,0 +1,158 @@
+"""What a session decides, as a sentence: `given(events).when(step).then(events)`, over the fold and the decision alone.
+
+There is no worker, no log and no loop here: what a decision asks of the world is answered from memory, and one that waited for
+anything would fail. Each transition that comes of it is decided once more from its own record, which has to give the same bytes.
+"""
+
+import json
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from services.executor.sessions.cursor import Cursor
+from services.executor.sessions.deciding import Current, Decided, Handled, Stopped, Unwritten, close, handle, precheck
+from services.executor.sessions.decision import Decision
+from services.executor.sessions.effects import LiveEffects
+from services.executor.sessions.replay import decided_again
+from services.executor.sessions.session import evolve, new_session, run_of
+from shared.contracts import sessions as s
+from shared.contracts import wire
+from shared.contracts.envelope import Envelope
+from shared.contracts.planner import PlannedStage
+from shared.contracts.states import RunState, SessionState
+from shared.contracts.steps import StepRequested, View
+from shared.flows.fields import Cleaned, Field, Problems, clean
+from shared.flows.registry import Registry, registry
+from shared.kernel.ids import derived_id
+from tests.unit.decisions.words import NOW_US, SESSION, Expected, Step
+from tests.unit.executor.world import SECRET, FakeDirectory, FixedPlanner, FixedPolicy, FixedRetirements
+
+T = TypeVar("T")
+
+
+def at_once(doing: Coroutine[Any, Any, T]) -> T:
+    """What comes of it, without a loop: what decides waits for nothing."""
+    try:
+        doing.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    finally:
+        doing.close()
+    raise AssertionError("a decision waited for something")
+
+
+@dataclass
+class Around:
+    """What is around a session: who there is, which flows, what policy says, what was taken back."""
+
+    flows: Mapping[str, Sequence[PlannedStage]] = field(default_factory=dict)
+    directory: FakeDirectory = field(default_factory=FakeDirectory)
+    policy: FixedPolicy = field(default_factory=FixedPolicy)
+    retirements: FixedRetirements = field(default_factory=FixedRetirements)
+    types: Registry = field(default_factory=registry)
+    planner: FixedPlanner = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.planner = FixedPlanner(self.flows)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session, folded from the events that it was given."""
+
+    state: SessionState
+    around: Around
+
+    @property
+    def run(self) -> RunState:
+        """Its last run."""
+        return self.state.runs[-1]
+
+    def when(self, step: Step) -> "Came":
+        """What the step comes to."""
+        asked = step(self.state)
+        now_us = max(self.state.last_us, asked.received_us)
+        handled = precheck(self.state, asked, now_us, begins=True, caught_up=True)
+        return Came(self, asked, handled or at_once(self._decided(asked, now_us)))
+
+    async def _decided(self, step: StepRequested, now_us: int) -> Handled:
+        around, body = self.around, json.loads(step.sealed.box) if step.sealed else None
+        do = LiveEffects(around.directory, SECRET, step.session, self.state.version + 1, step.command, now_us, step.devices)
+
+        def read(fields: Mapping[str, Field]) -> Cleaned | Problems:
+            cleaned = clean(fields, body)
+            if isinstance(cleaned, Cleaned):
+                do.secrets = cleaned.secret
+            return cleaned
+
+        cursor = Cursor(around.types, around.planner, around.policy, around.retirements)
+        handled = await handle(Decision(self.state, step, do, now_us, "mark" if step.sealed else ""), cursor, read)
+        if isinstance(handled, Decided):
+            close(handled.decision)
+        return handled
+
+
+@dataclass(frozen=True)
+class Came:
+    """What a step came to, to be told by `then` and its like."""
+
+    before: Session
+    step: StepRequested
+    handled: Handled
+
+    def then(self, *expected: "str | Expected", orders: Sequence[str] = ()) -> Session:
+        """These events were decided, no others, and these orders; the session after them."""
+        assert isinstance(self.handled, Decided), self.handled
+        body = self.handled.decision.transition()
+        _compare(body.events, expected)
+        assert [order.kind for order in body.orders] == list(orders)
+        again = at_once(decided_again(self.before.state, body, self.before.around.types, SECRET))
+        assert wire.pack(again.model_dump()) == wire.pack(body.model_dump())
+        return Session(evolve(self.before.state, _envelope(self.before.state, body), body), self.before.around)
+
+    def offers(self, *expected: "str | Expected") -> View:
+        """These events would come, and nothing of them is written; what is shown."""
+        assert isinstance(self.handled, Unwritten), self.handled
+        _compare(self.handled.decision.events, expected)
+        view = self.handled.decision.current.view
+        assert view
+        return view
+
+    def shows_again(self) -> View | None:
+        """Nothing comes of it: what the run shows is shown again."""
+        assert isinstance(self.handled, Current), self.handled
+        run = run_of(self.before.state, self.handled.run or "")
+        return run.view if run else None
+
+    def stops(self, outcome: str, reason: str, *, session_over: bool) -> None:
+        """The step is not taken."""
+        assert self.handled == Stopped(outcome, reason, session_over)  # type: ignore[arg-type]
+
+
+def given(*events: s.Event, around: Around | None = None) -> Session:
+    """A session to which this has happened."""
+    state = new_session(SESSION)
+    if events:
+        body = s.SessionAdvanced(session=SESSION, command="command-0", kind="answer", at_us=NOW_US, events=events)
+        state = evolve(state, _envelope(state, body), body)
+    return Session(state, around or Around())
+
+
+def _envelope(state: SessionState, body: s.SessionAdvanced) -> Envelope:
+    ident = derived_id(SECRET, body.session, state.version + 1, body.command)
+    return Envelope(ident, body.wire_type, body.wire_version, "test", body.session, body.at_us, state.version + 1, state.head or None)
+
+
+def _compare(events: Sequence[s.Event], expected: Sequence[str | Expected]) -> None:
+    names = [one if isinstance(one, str) else one.name for one in expected]
+    assert [one.event for one in events] == names
+    for one, wanted in zip(events, expected, strict=True):
+        if isinstance(wanted, Expected):
+            assert _like(one.model_dump(), wanted.fields) == dict(wanted.fields), one.event
+
+
+def _like(value: Any, wanted: Any) -> Any:
+    """As much of a value as is wanted, so that a comparison shows what differs."""
+    if isinstance(value, Mapping) and isinstance(wanted, Mapping):
+        return {name: _like(value.get(name), inner) for name, inner in wanted.items()}
+    return value

@@ -1,0 +1,113 @@
+"""The identification stage: finds somebody, pretends somebody, and takes the password on the same page."""
+
+from typing import Any
+
+import pytest
+
+from shared.contracts.planner import PlannedStage
+from tests.unit.decisions.given import given
+from tests.unit.decisions.words import answer, event, run_at, run_before
+from tests.unit.executor.world import ALICE, PASSWORD, stage
+
+NAMED: dict[str, Any] = {"user_fields": ("username",)}
+ASKS = stage("identification", NAMED)
+FAILED = {"non_field_errors": ({"string": "Failed to authenticate.", "code": "invalid"},)}
+
+
+def combined(**found: Any) -> PlannedStage:
+    """Name and password on one page."""
+    config = {**PASSWORD, "failed_attempts_before_cancel": 2}
+    reference = {"pk": "p", "name": "p", "type": "password", "config": config}
+    return stage("identification", {**NAMED, "password_stage": "p"}).model_copy(update={"references": {"p": reference, **found}})
+
+
+def test_it_asks() -> None:
+    given(*run_before(ASKS)).when(answer()).then(
+        "stage.passed",
+        event("stage.challenged", view={"component": "ak-stage-identification", "person": None, "fields": {"password_fields": False}}),
+    )
+
+
+def test_it_links_other_flows_with_the_query_and_nothing_else() -> None:
+    linked = stage("identification", {**NAMED, "enrollment_flow": "e", "recovery_flow": "gone"})
+    then = (
+        given(*run_before(linked, links={"e": "enroll"})).when(answer(query='next="><script>#x')).then("stage.passed", "stage.challenged")
+    )
+    assert then.run.view
+    assert then.run.view.fields["enroll_url"] == "/if/flow/enroll/?next=%22%3E%3Cscript%3E%23x"
+    assert "recovery_url" not in then.run.view.fields
+
+
+def test_somebody_is_found_and_nothing_is_proved() -> None:
+    then = given(*run_at(ASKS)).when(answer(body={"uid_field": " alice "})).then(
+        event("stage.passed", evidence={"subject": ALICE.uid, "method": "identification", "proves": ""}, context={"pending_user": {"pk": 7}}),
+        "run.finished",
+    )  # fmt: skip
+    assert then.state.rotation == 0
+
+
+def test_somebody_unknown_goes_on_as_a_pretended_user() -> None:
+    given(*run_at(ASKS)).when(answer(body={"uid_field": "nobody"})).then(
+        event("stage.passed", evidence={"subject": "anonymous"}, context={"pending_user": {"pk": None, "username": "nobody"}}),
+        "run.finished",
+    )
+
+
+def test_or_is_refused_and_stays_in_the_context() -> None:
+    strict = stage("identification", {**NAMED, "pretend_user_exists": False})
+    given(*run_at(strict)).when(answer(body={"uid_field": "nobody"})).then(
+        event("answer.refused", errors=FAILED, context={"pending_user": {"username": "nobody"}}),
+        event("stage.challenged", view={"errors": FAILED}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "ahead", "shown"),
+    [
+        ({"show_matched_user": False}, (), {"pending_user_identifier": "ALICE"}),
+        ({}, ("password", "user_login"), {"pending_user_typed": "ALICE"}),
+        ({}, ("dummy",), {"pending_user_identifier": None, "pending_user_typed": None}),
+    ],
+)
+def test_what_was_typed_is_shown_for_good_until_a_proof_or_not_at_all(
+    config: dict[str, Any], ahead: tuple[str, ...], shown: dict[str, Any]
+) -> None:
+    asks, more = stage("identification", {**NAMED, **config}), tuple(stage(kind, PASSWORD if kind == "password" else {}) for kind in ahead)
+    given(*run_at(asks, more=more)).when(answer(body={"uid_field": "ALICE"})).then(
+        event("stage.passed", context=shown), "stage.challenged" if more else "run.finished"
+    )
+
+
+def test_what_can_be_no_name_writes_nothing() -> None:
+    given(*run_at(ASKS)).when(answer(body={})).offers("answer.refused", "stage.challenged")
+
+
+def test_on_the_page_with_the_password_both_are_proved_at_once() -> None:
+    given(*run_at(combined())).when(answer(body={"uid_field": "alice", "password": "secret"})).then(
+        event("stage.passed", evidence={"method": "identification.password", "proves": "password", "user": 7}),
+        "run.finished",
+        "session.rotated",
+    )
+
+
+@pytest.mark.parametrize(
+    "body", [{"uid_field": "alice", "password": "nope"}, {"uid_field": "nobody", "password": "secret"}, {"uid_field": "alice"}]
+)
+def test_there_a_wrong_name_a_wrong_password_and_none_are_the_same_and_counted(body: dict[str, str]) -> None:
+    after = given(*run_at(combined())).when(answer(body=body)).then(
+        event("session.counted", value=1), event("answer.refused", errors=FAILED), event("stage.challenged", view={"errors": FAILED})
+    )  # fmt: skip
+    after.when(answer(body=body)).then(event("session.counted", value=0), event("run.denied", reason="too_many_failures"))
+
+
+def test_there_what_can_be_no_password_is_counted_too() -> None:
+    given(*run_at(combined())).when(answer(body={"uid_field": "alice", "password": [1]})).then(
+        "session.counted",
+        event("answer.refused", errors={"password": ({"string": "Not a valid string.", "code": "invalid"},)}),
+        "stage.challenged",
+    )
+
+
+def test_without_its_password_stage_in_the_plan_it_lets_nobody_through() -> None:
+    lost = stage("identification", {**NAMED, "password_stage": "p"})
+    given(*run_before(lost)).when(answer()).then("stage.passed", event("stage.challenged", view={"kind": "error"}))
