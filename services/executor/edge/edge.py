@@ -16,7 +16,7 @@ from services.executor.edge.me import Me
 from services.executor.edge.pages import FlowPages
 from services.executor.edge.replies import Replies
 from services.executor.edge.reply_cache import ReplyCache
-from services.executor.edge.sealer import EpochSealer, Keys
+from services.executor.edge.sealing_keys import EpochSealer, Keys
 from services.executor.edge.settings import EdgeSettings
 from services.executor.edge.steps import Steps
 from services.executor.edge.unknown_flows import UnknownFlows

@@ -1,14 +1,19 @@
-"""The public halves of the workers' epoch keys, as `executor.keys` tells them: what an edge seals answers to."""
+"""The public halves of the workers' epoch keys, as `executor.keys` tells them, and how an edge seals answers to the newest
+(architecture §4.10)."""
 
-from typing import Final
+from typing import Final, Protocol
 
+from services.executor import sealing
 from shared.contracts.directory import KEY_OPEN_US, KEY_SEAL_US, KEY_SKEW_US, KEYS_CODEC, KeyPublished
 from shared.contracts.errors import BadRange
+from shared.contracts.steps import Sealed
 from shared.contracts.topics import KEYS
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import ReadableLog, Record
 from shared.messaging.projection import Followed, Projection
+from shared.web.errors import Refusal
 
 KEPT: Final = 64  # keys; a worker's start makes one, the clock one in five minutes
 
@@ -47,3 +52,27 @@ def _refuse_unbounded(key: KeyPublished, appended_us: int) -> None:
         raise BadRange("seal_until_us")
     if key.open_until_us > key.made_us + KEY_OPEN_US:
         raise BadRange("open_until_us")
+
+
+class Keys(Protocol):
+    """The tail of `executor.keys`."""
+
+    def current(self) -> KeyPublished | None:
+        """The newest key that may be sealed to now, None if none is known."""
+        ...
+
+
+class EpochSealer:
+    """See `steps.Sealer`."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def seal(self, session: str, command: str, body: bytes) -> Sealed:
+        """The body in a box for this session and command."""
+        key = self._keys.current()
+        if key is None:
+            raise Unavailable("no epoch key to seal to")
+        if len(body) > sealing.MAX_BODY:
+            raise Refusal(413, "body_too_large", size=len(body))
+        return sealing.seal(key.public, key.epoch, session, command, body)

@@ -1,70 +1,24 @@
-"""What a step comes to: which run it is for, whether it is new, old, foreign or doubled (architecture §3).
+"""A step is decided: which run it is for, whether it is new, old or foreign, and what it is handed on to (architecture §3).
 
-Pure but for the effects: state in, decision or reply out. The log's side of it is `owner.py`.
+Pure but for the effects: state in, decision or reply out. The log's side of it is `owner.py`; a repeated one is told in
+`repeats.py` before.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
+from services.executor.sessions.closing import shown_or_written
 from services.executor.sessions.cursor import AUTHENTICATION, Cursor, Reading
-from services.executor.sessions.decision import Decision
-from services.executor.sessions.rotation import rotates
+from services.executor.sessions.decision import Current, Decided, Decision, Handled, StateBehind, Stopped
 from services.executor.sessions.run import pending_uid
-from services.executor.sessions.session import MAX_TRANSITIONS, SAME_REPLY, expired, run_named, run_of, superseded_us, surplus_runs
+from services.executor.sessions.session import MAX_TRANSITIONS, SAME_REPLY, expired, run_named, run_of, superseded_us
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
-from shared.contracts.states import Answered, RunState, SessionState
-from shared.contracts.steps import Outcome, Page, StepRequested, challenge_digest
-from shared.flows.asks import WITH_EFFECT, GetUser
-from shared.flows.evidence import KINDS
+from shared.contracts.states import RunState, SessionState
+from shared.contracts.steps import Page, StepRequested, challenge_digest
+from shared.flows.asks import GetUser
 
 RETIRED: Final = "retired"
 """Why a run was cancelled whose definitions the catalog took back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """What was sent was answered before: the same reply, from what that transition left."""
-
-    before: Answered
-
-
-@dataclass(frozen=True, slots=True)
-class Current:
-    """Nothing is to be done: show the run as it is (None: there is nothing to show)."""
-
-    run: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """The step is not taken. `superseded`: its cookie's rotation is over; `session_over`: a fresh session is needed."""
-
-    outcome: Outcome
-    reason: str
-    session_over: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """A transition is to be written; `goes_on`: it says that a run is over, and the step is then handled as if there were none."""
-
-    decision: Decision
-    goes_on: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Unwritten:
-    """What the step came to is shown, and nothing of it is written: a start that nobody has answered, an answer of the wrong shape."""
-
-    decision: Decision
-
-
-Handled = Again | Current | Stopped | Decided | Unwritten
-
-
-class StateBehind(Exception):
-    """The step knows a newer session than we do: read again before refusing it (architecture §4.6)."""
 
 
 def precheck(state: SessionState, step: StepRequested, now_us: int, *, begins: bool, caught_up: bool) -> Handled | None:
@@ -145,7 +99,7 @@ async def _first_answer(decision: Decision, cursor: Cursor, page: Page, read: Re
     run = decision.current
     if page.login in ("", login) and _is_same(run, page):
         await cursor.answer(decision, read)
-    return _settled(decision)
+    return shown_or_written(decision)
 
 
 def _is_same(run: RunState, page: Page) -> bool:
@@ -180,7 +134,7 @@ async def _answer(decision: Decision, cursor: Cursor, read: Reading) -> Handled:
     elif deliver and not run.over and run.view and run.view.kind == "error":
         await cursor.reach(decision)
         return Decided(decision)
-    return _settled(decision) if decision.events else Current(run.run)
+    return shown_or_written(decision) if decision.events else Current(run.run)
 
 
 def _continued(decision: Decision, cursor: Cursor) -> RunState | None:
@@ -218,7 +172,7 @@ def _finished(decision: Decision, cursor: Cursor, run: RunState) -> Handled:
 async def _begun(decision: Decision, cursor: Cursor) -> Handled:
     """Show the first challenge of a run that nobody has answered yet."""
     await _begin(decision, cursor, arrives=_is_left_behind(decision))
-    return _settled(decision)
+    return shown_or_written(decision)
 
 
 def _is_left_behind(decision: Decision) -> bool:
@@ -245,44 +199,3 @@ async def _begin(decision: Decision, cursor: Cursor, page: Page | None = None, *
     )  # where and when the page was asked for that is answered here; else that is now
     visitor = Visitor(user=user, address=at.address, user_agent=at.user_agent, host=step.host, secure=step.secure)
     await cursor.start(decision, visitor, at.run, min(at.at_us, decision.at_us), arrives=arrives and user is not None)
-
-
-def _settled(decision: Decision) -> Handled:
-    """What was decided, to be written only if it has to stand in the log (architecture §3)."""
-    return Decided(decision) if _has_effect(decision) else Unwritten(decision)
-
-
-def _has_effect(decision: Decision) -> bool:
-    """Whether an answer was taken, or what a start came to orders, asks with effect, proves something or is somebody's end."""
-    if decision.taken or decision.do.orders or any(ask.kind in WITH_EFFECT for ask in decision.do.asks):
-        return True
-    if decision.step.login and decision.current.over:
-        return True
-    return any(_is_effect(event) for event in decision.events)
-
-
-def _is_effect(event: s.Event) -> bool:
-    match event:
-        case s.StagePassed():
-            return event.evidence.proves in KINDS
-        case s.CounterSet() | s.LoggedIn() | s.LoggedOut() | s.RunCancelled() | s.SessionEnded():
-            return True
-        case _:
-            return False
-
-
-def close(decision: Decision) -> None:
-    """What follows from a step at its end: privilege that changed rotates the session; of more than eight open runs the one that was
-    left alone longest is given up; a log-out by somebody ends all other runs at once, and the session once the run that
-    logged out is over (architecture §3)."""
-    why = rotates(decision)
-    if why:
-        decision.record(s.SessionRotated(why=why))
-    leaving = run_of(decision.state, decision.state.logged_out)
-    over = leaving is not None and bool(leaving.over)
-    if over or any(isinstance(e, s.LoggedOut) for e in decision.events):
-        others = [r for r in decision.state.runs if not r.over and r.run != decision.run]
-        decision.record(*(s.RunCancelled(run=r.run, reason="logged_out") for r in others))
-    decision.record(*(s.RunCancelled(run=r.run, reason="too_many") for r in surplus_runs(decision.state)))
-    if over:
-        decision.record(s.SessionEnded(reason="logged_out"))

@@ -1,4 +1,4 @@
-"""One step being decided: the events so far, and the session as they leave it."""
+"""One step being decided: the events so far, the session as they leave it, and what a step may come to."""
 
 from dataclasses import dataclass, field
 
@@ -7,8 +7,8 @@ from services.executor.sessions.session import apply, run_of
 from services.executor.sessions.starts import Replies
 from shared.contracts import sessions as s
 from shared.contracts.people import LoginClaims, Visitor
-from shared.contracts.states import RunState, SessionState
-from shared.contracts.steps import StepRequested
+from shared.contracts.states import Answered, RunState, SessionState
+from shared.contracts.steps import Outcome, StepRequested
 from shared.flows.fields import Cleaned, Problem
 from shared.flows.stage import Run
 from shared.kernel.ids import derived_id
@@ -18,7 +18,7 @@ from shared.kernel.ids import derived_id
 class Decision:
     """What a step has come to so far. Nothing of it counts before its transition is accepted.
 
-    `mark` tells the visitor's body again (`opening.mark_of`); `accepted` are its secret fields that the stage took and passed with.
+    `mark` tells the visitor's body again (`effects.mark_of`); `accepted` are its secret fields that the stage took and passed with.
     `beginning`: a run is being started, `replies` are what planner and policy say or have said to that; `taken`: an answer was given
     to a stage, and not only its shape was looked at. `restarted`: the flow was planned anew in this step.
     """
@@ -109,3 +109,48 @@ class Decision:
             accepted=self.accepted, epoch=step.sealed.epoch if step.sealed and self.mark else "", mark=self.mark,
             problems={} if isinstance(answer, Cleaned) else {name: tuple(found) for name, found in answer.items()},
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What was sent was answered before: the same reply, from what that transition left."""
+
+    before: Answered
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """Nothing is to be done: show the run as it is (None: there is nothing to show)."""
+
+    run: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The step is not taken. `superseded`: its cookie's rotation is over; `session_over`: a fresh session is needed."""
+
+    outcome: Outcome
+    reason: str
+    session_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A transition is to be written; `goes_on`: it says that a run is over, and the step is then handled as if there were none."""
+
+    decision: Decision
+    goes_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """What the step came to is shown, and nothing of it is written: a start that nobody has answered, an answer of the wrong shape."""
+
+    decision: Decision
+
+
+Handled = Again | Current | Stopped | Decided | Unwritten
+
+
+class StateBehind(Exception):
+    """The step knows a newer session than we do: read again before refusing it (architecture §4.6)."""

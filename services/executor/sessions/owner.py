@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from services.executor.ports import Busy, Directory, LogDiverged, SealOpener
 from services.executor.sessions import replying, settling
+from services.executor.sessions.closing import close
 from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.cursor import Cursor, UnknownFlow
-from services.executor.sessions.deciding import Again, Decided, Handled, StateBehind, Stopped, Unwritten, close, handle, precheck
-from services.executor.sessions.decision import Decision
-from services.executor.sessions.effects import LiveEffects
+from services.executor.sessions.deciding import handle, precheck
+from services.executor.sessions.decision import Again, Decided, Decision, Handled, StateBehind, Stopped, Unwritten
+from services.executor.sessions.effects import LiveEffects, Opened, opened
 from services.executor.sessions.journal import Journal, Transition, written
-from services.executor.sessions.opening import Opened, opened
 from services.executor.sessions.questions import Planner
 from services.executor.sessions.repeats import Body, repeated
 from services.executor.sessions.session import is_unproven, run_of, stage_met, too_large

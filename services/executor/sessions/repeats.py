@@ -8,7 +8,7 @@ import hmac
 from collections.abc import Awaitable, Callable
 
 from services.executor.ports import SealOpener
-from services.executor.sessions.opening import Opened, mark_of
+from services.executor.sessions.effects import Opened, mark_of
 from services.executor.sessions.session import SAME_REPLY, answered, answers, run_of
 from shared.contracts.errors import BadSeal
 from shared.contracts.states import Answered, SessionState

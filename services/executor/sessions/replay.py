@@ -5,9 +5,10 @@ Nothing is asked of the world: plans, verdicts, asks and time are in the record,
 
 from collections.abc import Iterator, Mapping
 
+from services.executor.sessions.closing import close
 from services.executor.sessions.cursor import Cursor
-from services.executor.sessions.deciding import RETIRED, Decided, close, handle
-from services.executor.sessions.decision import Decision
+from services.executor.sessions.deciding import RETIRED, handle
+from services.executor.sessions.decision import Decided, Decision
 from services.executor.sessions.effects import RecordedEffects, ReplayDiffers
 from shared.contracts import sessions as s
 from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlanRefused, PlanRequested

@@ -1,7 +1,6 @@
 """The one reply to a step, from the session's state and what the step came to."""
 
-from services.executor.sessions.deciding import Again, Current, Stopped, Unwritten
-from services.executor.sessions.decision import Decision
+from services.executor.sessions.decision import Again, Current, Decision, Stopped, Unwritten
 from services.executor.sessions.session import answered, run_of
 from shared.contracts import topics
 from shared.contracts.codec import encode

@@ -9,8 +9,8 @@ from typing import Final
 
 from services.executor.ports import LogDiverged
 from services.executor.sessions.asking import Asking
-from services.executor.sessions.expiry import sweep
 from services.executor.sessions.owner import GROUP, Owner, Parts
+from services.executor.sessions.session import expired
 from services.executor.sessions.takeover import take_over
 from shared.contracts import topics
 from shared.contracts.errors import BadKey, BadRecord
@@ -192,3 +192,25 @@ def _at_home(session: str, record: Record) -> bool:
         return partition_of(session) == record.partition and record.key == session.encode()
     except ValueError:
         return False
+
+
+async def sweep(owner: Owner, now_us: int) -> None:
+    """Queue the end of every session of this owner that is over by age (a transition under a derived id, like any other:
+    architecture §3, §4.7), and the forgetting of those that have ended.
+
+    Behind what the session is doing: orders may wait for PostgreSQL longer than an ended session is held. One at a time:
+    after a night without visitors many are due at once, and steps and heartbeats must not wait for them all.
+    """
+    for session in owner.states.due(now_us):
+        owner.submit(session, lambda session=session: _let_go(owner, session, now_us))  # type: ignore[misc]
+        await asyncio.sleep(0)
+
+
+async def _let_go(owner: Owner, session: str, now_us: int) -> None:
+    state = owner.states.get(session)
+    if state.ended:
+        owner.states.let_go(state, now_us)
+    elif expired(state, now_us):
+        await owner.end(session, "expired")
+    else:
+        owner.states.look_again(state)

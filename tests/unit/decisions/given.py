@@ -9,9 +9,10 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from services.executor.sessions.closing import close
 from services.executor.sessions.cursor import Cursor
-from services.executor.sessions.deciding import Current, Decided, Handled, Stopped, Unwritten, close, handle, precheck
-from services.executor.sessions.decision import Decision
+from services.executor.sessions.deciding import handle, precheck
+from services.executor.sessions.decision import Current, Decided, Decision, Handled, Stopped, Unwritten
 from services.executor.sessions.effects import LiveEffects
 from services.executor.sessions.replay import decided_again
 from services.executor.sessions.session import evolve, new_session, run_of

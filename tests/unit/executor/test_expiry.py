@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from services.executor.sessions import states as states_module
-from services.executor.sessions.expiry import sweep
 from services.executor.sessions.owner import Owner
 from services.executor.sessions.session import DAY, HOUR, SECOND, expired, new_session
 from services.executor.sessions.states import SessionStates
+from services.executor.sessions.worker import sweep
 from shared.contracts import topics
 from shared.contracts.people import Visitor
 from shared.contracts.states import RunState, SessionState

@@ -2,9 +2,9 @@
 
 import pytest
 
+from services.executor.sessions.closing import rotates
 from services.executor.sessions.decision import Decision
 from services.executor.sessions.effects import LiveEffects
-from services.executor.sessions.rotation import rotates
 from services.executor.sessions.session import new_session
 from shared.contracts.sessions import Event, LoggedIn, LoggedOut, StagePassed
 from shared.contracts.steps import StepRequested
