@@ -25,7 +25,9 @@ topics = typer.Typer(help="The topics on the Kafka brokers of SLUICE_KAFKA.", no
 users = typer.Typer(help="Users, written straight to the database. Beside a running Sluice or without one.", no_args_is_help=True)
 keys = typer.Typer(help="The keys with which services sign what they write to Kafka.", no_args_is_help=True)
 flows = typer.Typer(help="Flow definitions.", no_args_is_help=True)
+sessions = typer.Typer(help="Sessions in the log, beside running workers.", no_args_is_help=True)
 app.add_typer(topics, name="topics")
+app.add_typer(sessions, name="sessions")
 app.add_typer(users, name="users")
 app.add_typer(flows, name="flows")
 app.add_typer(keys, name="keys")
@@ -151,6 +153,17 @@ def topics_acls(
     from sluice.acls import acls
 
     acls(principal or (), reader or (), command_config)
+
+
+@sessions.command("repair")
+def sessions_repair(
+    partition: Annotated[list[int] | None, typer.Option(min=0, metavar="NUMBER", help="Only this one; may be given again.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Say what differs, change nothing.")] = False,
+) -> None:
+    """Repair partitions that were set aside because the log lost records. Says what differs, ends those sessions, keeps all logins."""
+    from sluice.sessions import repair
+
+    repair(partition or (), show=show)
 
 
 @users.command("create")

@@ -105,6 +105,10 @@ class Catalog:
         read to its end."""
         return {"shipped_flows": self._told, "tokens": self._tokens.ready}
 
+    def notes(self) -> Mapping[str, object]:
+        """See `Service.notes`."""
+        return {}
+
     @property
     def failure(self) -> BaseException | None:
         """See `Service.failure`."""

@@ -17,6 +17,7 @@ from services.executor.directory.logins import PostgresLogins
 from services.executor.directory.rest import UsersApi
 from services.executor.directory.rules.passwords import TARGET, TEST_TARGET
 from services.executor.directory.secret_check import keep_to_one_secret
+from services.executor.directory.set_aside import PostgresSetAside
 from services.executor.directory.tokens import tell_again, version_of
 from services.executor.directory.unlock_api import UnlockApi
 from services.executor.directory.unlocking import Unlocking
@@ -89,9 +90,9 @@ class WorkerRole:
         parts = Parts(
             log=log, directory=PostgresDirectory(database, hashes, clock, limits, secret=derived_bytes(secret, "guesses")), opener=self._keys,
             cursor=Cursor(registry(), asking, asking, self._retirements), planner=asking, clock=clock, secret_key=derived_bytes(secret, "sessions"),
-            starts=Starts(settings.cached_starts), crowd=Crowd(settings.unproven_sessions), alive=lambda: False, failed=lambda *_: None,
+            starts=Starts(settings.cached_starts), crowd=Crowd(settings.unproven_sessions), set_aside=PostgresSetAside(database), elsewhere_s=settings.set_aside_elsewhere_seconds, alive=lambda: False, failed=lambda *_: None,
         )  # fmt: skip
-        self._worker = StayingWorker(lambda: Worker(parts, asking, dead_letters))
+        self._worker = StayingWorker(lambda: Worker(parts, asking, dead_letters, settings.set_aside_look_seconds))
 
     async def start(self) -> None:
         """Join the group."""
@@ -117,6 +118,14 @@ class WorkerRole:
     def readiness(self) -> Mapping[str, bool]:
         """`caught_up`: partitions were given and taken over; `log`: the membership goes on; `definitions`: read to their end."""
         return {"caught_up": self._worker.caught_up, "log": self._worker.joined, "definitions": self._retirements.ready}
+
+    def notes(self) -> Mapping[str, object]:
+        """`set_aside`: the partitions that this worker holds and in which nothing happens until they are repaired."""
+        asides = [
+            {"partition": one.partition, "offset": one.offset, "reason": one.reason, "since_us": one.since_us}
+            for one in self._worker.set_aside()
+        ]
+        return {"set_aside": asides} if asides else {}
 
     @property
     def failure(self) -> BaseException | None:
@@ -228,6 +237,10 @@ class Executor:
         """What both roles say."""
         roles = (self._worker, self._edge)
         return {name: good for role in roles if role for name, good in role.readiness().items()}
+
+    def notes(self) -> Mapping[str, object]:
+        """See `Service.notes`: what the worker has to say."""
+        return self._worker.notes() if self._worker else {}
 
     @property
     def failure(self) -> BaseException | None:

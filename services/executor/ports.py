@@ -1,8 +1,8 @@
 """What the executor's worker and edge need from outside, as ports; the adapters and the tests fill them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from shared.contracts.model import ShortText, Value
 from shared.contracts.people import UserFacts
@@ -25,12 +25,16 @@ class AskKey:
 
 @dataclass(frozen=True, slots=True)
 class OrderKey:
-    """Under which the orders of a transition are carried out once. Met with another `transition`, the log has lost its
-    tail: `LogDiverged`."""
+    """Under which the orders of a transition are carried out once. Met with another `transition`: `AnotherTransition`.
+
+    `partition` and `offset` are where in `executor.sessions` it stands, for who asks later whether it still does.
+    """
 
     session: str
     version: int
     transition: str
+    partition: int | None = field(default=None, compare=False)
+    offset: int | None = field(default=None, compare=False)
 
 
 class OrderResult(Value):
@@ -52,8 +56,75 @@ class Busy(Unavailable):
         self.retry_after_s = retry_after_s
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A transition as somebody remembers it: where it stood in its partition, and its id."""
+
+    offset: int
+    transition: str
+
+
+class AnotherTransition(Exception):
+    """The orders of another transition were carried out under this key. `noted` is that one, as PostgreSQL remembers it; its
+    offset is -1 where that is not known."""
+
+    def __init__(self, key: OrderKey, noted: Noted) -> None:
+        super().__init__(f"{key.session} {key.version}")
+        self.noted = noted
+
+
+Divergence = Literal["committed", "below_start", "acknowledged", "end", "state", "order"]
+"""By what it showed that a partition of `executor.sessions` has lost records (architecture §4.15): an offset was committed, or known to
+its owner, above the log's `end`, or is below its start; an append was acknowledged below what was known; a written state, or an order
+that PostgreSQL remembers, is of a transition that does not stand where it stood."""
+
+
 class LogDiverged(Exception):
-    """PostgreSQL remembers another transition under this key than the log has: the partition must stop."""
+    """A partition of `executor.sessions` does not have what was known of it: it is set aside. `offset` is what was known, `bound` the
+    end or start that the log has."""
+
+    def __init__(self, partition: int, offset: int, bound: int, reason: Divergence) -> None:
+        super().__init__(f"executor.sessions {partition}: offset {offset} was known, the log has {bound} ({reason})")
+        self.partition = partition
+        self.offset = offset
+        self.bound = bound
+        self.reason: Divergence = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A partition of `executor.sessions` that is set aside, and since when. `repair`: somebody has asked for that."""
+
+    partition: int
+    offset: int
+    bound: int
+    reason: str
+    since_us: int
+    repair: bool = False
+
+
+class SetAside(Protocol):
+    """What PostgreSQL remembers of partitions: which are set aside, and which transitions had orders. `Unavailable` when it is away."""
+
+    async def rows(self) -> Mapping[int, Aside]:
+        """Those that are set aside."""
+        ...
+
+    async def put(self, aside: Aside) -> None:
+        """Set a partition aside; one that is already stays as it is."""
+        ...
+
+    async def newest(self, partition: int) -> Noted | None:
+        """The transition furthest in this partition whose orders were carried out, None if there is none."""
+        ...
+
+    async def ordered(self, partition: int, since_us: int) -> Sequence[OrderKey]:
+        """The transitions of this partition whose orders were carried out since then."""
+        ...
+
+    async def repaired(self, partition: int) -> None:
+        """The partition is whole again: nothing that was noted of it before counts any more."""
+        ...
 
 
 class Directory(Protocol):

@@ -36,6 +36,12 @@ class Settings(CommonSettings):
     unproven_sessions: int = Field(
         20_000, ge=100, description="sessions in which nobody has proved anything yet that a worker holds; one more, and the oldest ends"
     )
+    set_aside_look_seconds: float = Field(
+        5.0, ge=0.1, le=60, description="how often a worker looks whether the log still has what is known of it, and what is set aside"
+    )
+    set_aside_elsewhere_seconds: int = Field(
+        30, ge=1, le=3600, description="for so long edges place no fresh session in a partition that they are told is set aside"
+    )
     database_connections: int = Field(8, ge=2, le=64, description="connections to PostgreSQL, at most")
     hash_test_cost: bool = Field(
         False, description="tests only: new passwords get a hash that costs nearly nothing; refused unless SLUICE_TEST=1"

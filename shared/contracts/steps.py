@@ -134,7 +134,8 @@ class StepReplied(Contract):
     `login` is set only in the reply to the command that logged in; `rotation` is the session's now. `rotated`: this command made
     it so, and who sent it gets the new cookie.
     `logged_out`: this command ended the browser's login; unless `session_over`, `rotation` is a new one without a login.
-    `session_over`: the next request needs a fresh session. `begun`: the session has begun, so that its cookie stays.
+    `session_over`: the next request needs a fresh session; with `retry_after_s` for so long one in another partition, because nothing happens
+    in this one. `begun`: the session has begun, so that its cookie stays.
     `open`: the session has a run that is not over (else no session cookie is needed).
     """
 

@@ -36,6 +36,10 @@ class Service(Protocol):
         """What has to be true before traffic should come, by name (`caught_up`, `postgres`, `log`)."""
         ...
 
+    def notes(self) -> Mapping[str, object]:
+        """What readiness tells beside its parts, by name: something is wrong that turning traffic away would not mend. Empty if all is well."""
+        ...
+
     @property
     def failure(self) -> BaseException | None:
         """Why it stopped by itself; the process ends with it. None while all is well."""

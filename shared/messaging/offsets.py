@@ -13,10 +13,12 @@ class _Place:
     undone: set[int] = field(default_factory=set)
     mark: int = 0
     taken: int = 0
+    seen: int = 0
 
 
 class LowWater:
-    """Records begun in order and done in any; everything before the mark is done.
+    """Records begun in order and done in any; everything before the mark is done. Where a log has lost its tail, offsets begin again
+    below what was seen, and so does the mark.
 
     A record whose offset was never begun here, or that was forgotten with its partition, is ignored by `done`: tasks
     may outlive the assignment that they were started in.
@@ -27,13 +29,15 @@ class LowWater:
 
     def begin(self, record: Record) -> None:
         """Take note of a record in the order of its partition, before it is handed over."""
-        place = self._places.setdefault(record.place, _Place(mark=record.offset, taken=record.offset))
-        if place.begun and record.offset <= place.begun[-1]:
-            raise ValueError(f"{record.place}: offset {record.offset} after {place.begun[-1]}")
+        place = self._places.get(record.place)
+        if place is None or record.offset < place.seen:
+            # Read anew, from where the log still has it: what was begun before is begun again, or is gone.
+            place = self._places[record.place] = _Place(mark=record.offset, taken=record.offset)
         if not place.begun:
             place.mark = record.offset
         place.begun.append(record.offset)
         place.undone.add(record.offset)
+        place.seen = record.offset + 1
 
     def done(self, record: Record) -> None:
         """All that the record led to is in the log."""
@@ -57,6 +61,10 @@ class LowWater:
             if place.mark > place.taken:
                 moved[where] = place.taken = place.mark
         return moved
+
+    def forget_place(self, place: TopicPartition) -> None:
+        """Drop what is held of one partition of one topic."""
+        self._places.pop(place, None)
 
     def forget(self, partitions: Iterable[int]) -> None:
         """Drop what is held of these partition numbers: they are revoked."""

@@ -59,6 +59,10 @@ class AnsweringService:
         """`caught_up`: the definitions are read to their end; `log`: the membership goes on."""
         return {"caught_up": self._definitions.ready.is_set(), "log": bool(self._chores) and self._member.is_joined}
 
+    def notes(self) -> Mapping[str, object]:
+        """See `Service.notes`."""
+        return {}
+
     @property
     def failure(self) -> BaseException | None:
         """Why it stopped by itself."""

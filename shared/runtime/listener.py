@@ -42,7 +42,7 @@ class Listener:
         hsts = Hsts(settings.hsts_max_age, subdomains=settings.hsts_subdomains)
         routes = [
             *seen.routes(),
-            *health.routes(lambda: {**waiting(), **readiness(services)}, lambda: _probed(services, waiting())),
+            *health.routes(lambda: {**waiting(), **readiness(services)}, lambda: _probed(services, waiting()), lambda: _notes(services)),
             *(route for service in services for route in service.routes()),
         ]
         app = make_app(
@@ -79,6 +79,10 @@ async def _reason(attempt: Callable[[], Awaitable[None]]) -> str | None:
     except SluiceError as failure:
         return f"{failure.code}: {failure.hint}" if failure.hint else failure.code
     return None
+
+
+def _notes(services: Sequence[Service]) -> dict[str, object]:
+    return {f"{service.name}.{what}": value for service in services for what, value in service.notes().items()}
 
 
 def readiness(services: Sequence[Service]) -> dict[str, bool]:

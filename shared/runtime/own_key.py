@@ -91,6 +91,10 @@ class OwnKey:
         """Nothing beside what `needs` tries."""
         return {}
 
+    def notes(self) -> Mapping[str, object]:
+        """See `Service.notes`."""
+        return {}
+
     @property
     def failure(self) -> BaseException | None:
         """Why the watching ended by itself."""

@@ -1,6 +1,7 @@
 """What a process on Kafka signs and verifies with, from its settings; what is missing or wrong is refused before it joins anything."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, cast
 
@@ -34,10 +35,11 @@ def proofs_of(name: str, settings: CommonSettings, clock: Clock) -> Proofs:
     return Proofs(trusted, clock, signing, _macs(settings) if service == "executor" else ())
 
 
-def reading_proofs(topic: str, settings: CommonSettings, clock: Clock) -> Proofs:
-    """For whoever reads this topic and writes nothing; `Misconfigured` names the setting that it lacks."""
-    if WRITERS[topic].proof == "mac" and settings.secret_key is None:
-        raise Misconfigured(f"{variable('secret_key')} is not set: executors alone can tell whether a record of {topic} is theirs")
+def reading_proofs(topics: Sequence[str], settings: CommonSettings, clock: Clock) -> Proofs:
+    """For whoever reads these topics and writes nothing; `Misconfigured` names the setting that it lacks."""
+    for topic in topics:
+        if WRITERS[topic].proof == "mac" and settings.secret_key is None:
+            raise Misconfigured(f"{variable('secret_key')} is not set: executors alone can tell whether a record of {topic} is theirs")
     return Proofs(_trusted(settings.trusted_keys, clock), clock, macs=_macs(settings))
 
 

@@ -23,6 +23,9 @@ class Metrics:
         name, unit, text = names.CONSUMER_LAG
         meter.create_observable_gauge(name, [self._lags], unit, text)
         self._lag: dict[tuple[str, str, int], int] = {}
+        name, unit, text = names.SET_ASIDE
+        meter.create_observable_gauge(name, [self._asides], unit, text)
+        self._aside: dict[tuple[str, int], int] = {}
 
     def step(self, stage: str, outcome: str, seconds: float) -> None:
         """A step was replied to. `stage` is the type of the stage that it met ("" for none), `outcome` the reply's."""
@@ -56,6 +59,17 @@ class Metrics:
         """These partitions are somebody else's now: a number that nobody keeps up would lie."""
         gone = frozenset(partitions)
         self._lag = {place: records for place, records in self._lag.items() if place[0] != group or place[2] not in gone}
+
+    def set_aside(self, topic: str, partition: int, offset: int | None) -> None:
+        """This partition is set aside, for what was known of it at this offset; None: not any more, or not here."""
+        if offset is None:
+            self._aside.pop((topic, partition), None)
+        else:
+            self._aside[topic, partition] = offset
+
+    def _asides(self, _: CallbackOptions) -> Iterator[Observation]:
+        for (topic, partition), offset in list(self._aside.items()):
+            yield Observation(1, {names.DESTINATION: topic, names.PARTITION: str(partition), names.OFFSET: offset})
 
     def _lags(self, _: CallbackOptions) -> Iterator[Observation]:
         for (group, topic, partition), records in list(self._lag.items()):

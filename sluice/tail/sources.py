@@ -24,18 +24,19 @@ class NothingToRead(SluiceError):
 
 
 @asynccontextmanager
-async def opened(settings: CommonSettings, topic: str) -> AsyncIterator[ReadableLog]:
-    """The log of the settings: Kafka, or else the file in the data folder, opened to read.
+async def opened(settings: CommonSettings, *topics: str) -> AsyncIterator[ReadableLog]:
+    """The log of the settings: Kafka, or else the file in the data folder, opened to read these topics.
 
     Raises:
         NothingToRead: with what to do instead.
     """
-    if topic not in TOPICS:
-        raise NothingToRead(f"there is no topic {topic}; there are: {', '.join(sorted(TOPICS))}")
+    for topic in topics:
+        if topic not in TOPICS:
+            raise NothingToRead(f"there is no topic {topic}; there are: {', '.join(sorted(TOPICS))}")
     if (brokers := Brokers.of(settings)) is not None:
         from shared.messaging.kafka.log import KafkaLog
 
-        proofs = reading_proofs(topic, settings, SystemClock())
+        proofs = reading_proofs(topics, settings, SystemClock())
         kafka = await KafkaLog.open(brokers, TOPICS)
         try:
             yield ProvedLog(kafka, proofs)
@@ -43,7 +44,7 @@ async def opened(settings: CommonSettings, topic: str) -> AsyncIterator[Readable
             await kafka.close()
         return
     path = DataFolder(settings.data).log
-    if TOPICS[topic].volatile:
+    for topic in (one for one in topics if TOPICS[one].volatile):
         raise NothingToRead(
             f"{topic} is kept for an hour or less, and the embedded log has such topics in memory only: no other process can read it. "
             "On Kafka (SLUICE_KAFKA) it can be read."

@@ -284,7 +284,7 @@ class _AtTakeover(Acting):
         place = TopicPartition(topics.SESSIONS, 3)
         log = as_service(self.bare, "executor")
         journal = Journal(log, place, states, lambda *_: None, LowWater())
-        await take_over(log, 3, None, states, journal, self.letters)
+        await take_over(log, 3, None, None, states, journal, self.letters)
         return {n for n in range(THINGS) if states.get(session(n)).version > 0}
 
 

@@ -1,7 +1,7 @@
 """Carrying out the orders of a transition: all of them in one PostgreSQL transaction, once (architecture §4.4).
 
-The results are kept under (session, version). The same transition gets them again; another transition under that key
-means that the log has lost its tail.
+The results are kept under (session, version), with where the transition stands. The same transition gets them again; another one
+under that key means that its session was decided on a wrong state, or that the log has lost its tail.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import asyncpg
 from services.executor.directory.events import Cause, login_revoked, user_changed
 from services.executor.directory.rows import UID
 from services.executor.directory.rules.limits import bucket
-from services.executor.ports import LogDiverged, OrderKey, OrderResult
+from services.executor.ports import AnotherTransition, Noted, OrderKey, OrderResult
 from shared.contracts import wire
 from shared.contracts.people import LoginClaims
 from shared.flows.orders import LogIn, LogOut, Order
@@ -24,13 +24,13 @@ from shared.postgres.pool import Connection, Database
 RESULTS_MAX: Final = 64 * 1024
 _DONE: Final = (OrderResult(n=1, done=True),)
 
-_KNOWN: Final = "SELECT transition, results FROM order_results WHERE session = $1 AND version = $2"
+_KNOWN: Final = "SELECT transition, results, at_offset FROM order_results WHERE session = $1 AND version = $2"
 _KEEP: Final = """
 WITH said AS (
     INSERT INTO outbox (topic, partition, key, value, headers)
     SELECT * FROM unnest($6::text[], $7::integer[], $8::bytea[], $9::bytea[], $10::bytea[])
 ), kept AS (
-    INSERT INTO order_results (session, version, transition, results, at_us) VALUES ($1, $2, $3, $4, $5)
+    INSERT INTO order_results (session, version, transition, results, at_us, partition, at_offset) VALUES ($1, $2, $3, $4, $5, $13, $14)
 ) SELECT CASE WHEN $11 THEN pg_notify($12, '') END"""
 
 # The user's row is locked by its own update, and everything else hangs on that.
@@ -50,12 +50,13 @@ _LOG_IN: Final = f"""{_BEGIN}, gone AS (
     WHERE id = $12 AND id <> $4 AND ended_us IS NULL AND EXISTS (SELECT FROM person) RETURNING id, user_pk
 ) SELECT EXISTS (SELECT FROM person) AS done, (SELECT user_pk FROM gone) AS replaced"""  # noqa: S608 -- constants only
 
-# $12-$16 what the outbox is to say, $17-$21 key, results and time
+# $12-$16 what the outbox is to say, $17-$21 key, results and time, $22-$23 its place
 _LOG_IN_ONLY: Final = f"""{_BEGIN}, said AS (
     INSERT INTO outbox (topic, partition, key, value, headers)
     SELECT told.* FROM person, unnest($12::text[], $13::integer[], $14::bytea[], $15::bytea[], $16::bytea[]) AS told
 ), kept AS (
-    INSERT INTO order_results (session, version, transition, results, at_us) SELECT $17, $18, $19, $20, $21 FROM person
+    INSERT INTO order_results (session, version, transition, results, at_us, partition, at_offset)
+    SELECT $17, $18, $19, $20, $21, $22, $23 FROM person
 ) SELECT EXISTS (SELECT FROM person) AS done"""  # noqa: S608 -- constants only
 
 _WHY_NOT: Final = f"SELECT is_active FROM users WHERE pk = $1 AND {UID} = $2"  # noqa: S608 -- constants only
@@ -87,13 +88,13 @@ class Orders:
             if known is None:
                 raise
         if known["transition"] != key.transition:
-            raise LogDiverged(f"{key.session} {key.version}")
+            raise AnotherTransition(key, Noted(-1 if known["at_offset"] is None else known["at_offset"], known["transition"]))
         return _unpacked(known["results"])
 
     async def _log_in_only(self, key: OrderKey, order: LogIn) -> bool:
         """What nearly all transitions with orders want, in one round trip instead of four; nothing is done if it is refused."""
         told = columns([_logged_in(key, order)])
-        kept = (key.session, key.version, key.transition, _packed(_DONE), self._clock.now_us())
+        kept = (key.session, key.version, key.transition, _packed(_DONE), self._clock.now_us(), key.partition, key.offset)
         row = await self._database.fetchrow(_LOG_IN_ONLY, *_login_values(order), *told, *kept)
         return row is not None and bool(row["done"])
 
@@ -108,7 +109,7 @@ class Orders:
             said += told
         await connection.execute(
             _KEEP, key.session, key.version, key.transition, _packed(results), self._clock.now_us(), *columns(said), revokes,
-            channel(self._database.schema),
+            channel(self._database.schema), key.partition, key.offset,
         )  # fmt: skip
         return results
 

@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from services.executor.edge.placing import Placing
 from services.executor.edge.replies import Arrived, Replies
 from services.executor.edge.settings import EdgeSettings
 from services.executor.edge.visits import Visit
@@ -91,16 +92,16 @@ class Steps:
         self._settings = settings
         self._edge = edge
         self._sessions = KeyRing(settings.secrets, "session/of-page/1")
-        self._partitions = 0  # not known yet
+        self._placing = Placing(log, clock)
 
     async def ask(self, visit: Visit, asked: Asked) -> Told:
-        """Have a step taken; in a fresh session where the browser has none, or its own is over.
+        """Have a step taken; in a fresh session where the browser has none, or its own is over, or its partition is set aside.
 
         `StillWorking` after two seconds, and when the log is away; `Unavailable` when nothing can have been written.
         """
         if visit.session is not None:
             told = await self._ask(visit, asked, visit.session.session, fresh=False)
-            if not _is_over(told.reply) or asked.kind not in ("start", "answer"):
+            if not _is_over(told.reply) or asked.kind not in ("start", "answer", "locate"):
                 return told
             if asked.shown is not None:
                 # What the visitor answered is gone with its session: they see the beginning, nothing is delivered. A page that
@@ -109,24 +110,26 @@ class Steps:
         if asked.page is not None:
             # Sent twice, it arrives twice at the same session. That can begin as long as a cookie made with the page could have
             # begun one, so that it never begins a second time; later, each sending has one of its own.
-            session = await self._session_of(asked.page, visit)
-            told = await self._ask(visit, asked, session, fresh=True, made_us=asked.page.at_us)
-            if not _is_over(told.reply):
+            drawn = self._drawn(asked.page, visit)
+            told = await self._placed(visit, asked, drawn, asked.page.at_us)
+            if not _is_over(told.reply) or _is_aside(told.reply):
                 return told
-        return await self._ask(visit, asked, await self._new_session(), fresh=True)
+        return await self._placed(visit, asked)
 
-    async def _new_session(self) -> str:
-        return new_session_id(secrets.randbelow(await self._partition_count()))
+    async def _placed(self, visit: Visit, asked: Asked, drawn: bytes | None = None, made_us: int | None = None) -> Told:
+        """Ask in a fresh session, drawn by chance or from these bytes: in another partition, as long as one is set aside."""
+        told: Told | None = None
+        for number in await self._placing.partitions(None if drawn is None else int.from_bytes(drawn[16:])):
+            session = new_session_id(number, secrets.token_bytes if drawn is None else lambda size: drawn[:size])
+            told = await self._ask(visit, asked, session, fresh=True, made_us=made_us)
+            if not _is_aside(told.reply):
+                break
+        assert told is not None, "there is no topic without a partition"  # noqa: S101 -- for the type checker
+        return told
 
-    async def _session_of(self, page: Page, visit: Visit) -> str:
-        """The session of who answers this page from here, and has none."""
-        drawn = self._sessions.proof(page.run.encode(), visit.client.address.encode(), visit.agent.encode())
-        return new_session_id(divmod(int.from_bytes(drawn[16:]), await self._partition_count())[1], lambda size: drawn[:size])
-
-    async def _partition_count(self) -> int:
-        if not self._partitions:
-            self._partitions = await self._log.partitions(STEPS)
-        return self._partitions
+    def _drawn(self, page: Page, visit: Visit) -> bytes:
+        """Of what the session is made of who answers this page from here, and has none."""
+        return self._sessions.proof(page.run.encode(), visit.client.address.encode(), visit.agent.encode())
 
     async def _ask(self, visit: Visit, asked: Asked, session: str, *, fresh: bool, made_us: int | None = None) -> Told:
         step, body = self._step(visit, asked, session, fresh=fresh), asked.body if asked.kind == "answer" else b""
@@ -139,9 +142,12 @@ class Steps:
                 raise StillWorking(step.command, session, body, away.code) from away
             try:
                 async with asyncio.timeout(self._settings.reply_wait_s):
-                    return Told(await waiting, fresh)
+                    told = Told(await waiting, fresh)
             except TimeoutError:
                 raise StillWorking(step.command, session, body) from None
+        if _is_aside(told.reply):
+            self._placing.leave_out(session, told.reply.retry_after_s)
+        return told
 
     async def _write(self, step: StepRequested) -> None:
         partition = partition_of(step.session)
@@ -167,6 +173,11 @@ class Steps:
             secure=visit.client.secure, login=visit.login, devices=tuple(login for _, login in visit.devices), received_us=now,
             deadline_us=now + round(self._settings.step_deadline_s * 1e6), reply_partition=self._replies.partition, edge=self._edge,
         )  # fmt: skip
+
+
+def _is_aside(reply: StepReplied) -> bool:
+    """Whether the session's whole partition takes no step, for the time that the reply says."""
+    return reply.retry_after_s > 0 and _is_over(reply)
 
 
 def _is_over(reply: StepReplied) -> bool:

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from services.executor.ports import LogDiverged
 from services.executor.sessions.session import evolve
 from services.executor.sessions.states import SessionStates
 from shared.contracts import wire
 from shared.contracts.acceptance import follows
 from shared.contracts.envelope import Envelope, to_headers
+from shared.contracts.errors import BadRecord
 from shared.contracts.sessions import CODEC, SessionAdvanced
 from shared.contracts.states import SessionState
 from shared.kernel.errors import Unavailable
@@ -74,7 +76,7 @@ class Journal:
         self.known = 0
 
     async def append(self, transition: Transition) -> tuple[bool, int]:
-        """Write a transition; whether it was accepted, and its offset.
+        """Write a transition; whether it was accepted, and its offset. `LogDiverged` if it stands where another one was read.
 
         `Unavailable` if that cannot be said now; should the record be in the log all the same, reading it back folds it.
         """
@@ -87,6 +89,9 @@ class Journal:
             if offset >= self.known:
                 self._acked[offset] = transition
                 self._fold_own()
+            elif offset >= 0 and not settled.done():
+                # All that stands there was read, and it was not this: the log ended before it (-1: the broker does not say where).
+                raise LogDiverged(self._place.partition, self.known, offset, "acknowledged")
             async with asyncio.timeout(READ_BACK_S):
                 return await settled
         except (TimeoutError, Unavailable) as away:
@@ -103,23 +108,34 @@ class Journal:
         """A record of the partition, read back in order. Raises `BadRecord` for one that is none of ours."""
         if record.offset < self.known:
             return
+        waiting = self._waiting_for(record)
         try:
-            own = self._own(record)
+            # What we wrote and wait for, if this is that to the byte, need not be decoded.
+            own = waiting.transition if waiting and waiting.transition.value == record.value else None
             received = None if own else CODEC.decode(record)
             if own:
                 self._fold(own.envelope, own.body, record.offset)
             elif received and isinstance(received.body, SessionAdvanced):
                 self._fold(received.envelope, received.body, record.offset)
+        except BadRecord:
+            if waiting and not waiting.settled.done():
+                waiting.settled.set_result((False, record.offset))  # nobody believes it
+            raise
         finally:
             self._acked.pop(record.offset, None)
             self.known = record.offset + 1
             self._fold_own()
 
-    def _own(self, record: Record) -> Transition | None:
-        """What we wrote and wait for, if this record is that to the byte: it need not be decoded."""
+    def _waiting_for(self, record: Record) -> _Waiting | None:
         ident = next((value for name, value in record.headers if name == "ce_id"), b"")
-        waiting = self._waiting.get(ident.decode(errors="replace"))
-        return waiting.transition if waiting and waiting.transition.value == record.value else None
+        return self._waiting.get(ident.decode(errors="replace"))
+
+    def check(self, first: int, end: int) -> None:
+        """`LogDiverged` if the log, which has these bounds, does not have what is known of it."""
+        if end < self.known:
+            raise LogDiverged(self._place.partition, self.known, end, "end")
+        if first > self.known:
+            raise LogDiverged(self._place.partition, self.known, first, "below_start")
 
     def _fold_own(self) -> None:
         while self.known in self._acked:

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.executor.ports import Busy, Directory, LogDiverged, SealOpener
-from services.executor.sessions import replying, settling
+from services.executor.ports import AnotherTransition, Busy, Directory, LogDiverged, Noted, SealOpener, SetAside
+from services.executor.sessions import history, replying, settling
 from services.executor.sessions.closing import close
 from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.cursor import Cursor, UnknownFlow
@@ -37,7 +37,7 @@ from shared.contracts.states import SessionState
 from shared.contracts.steps import StepReplied, StepRequested
 from shared.flows.fields import Cleaned, Field, Problems, clean
 from shared.kernel.clock import Clock
-from shared.kernel.errors import SluiceError, Unavailable
+from shared.kernel.errors import Unavailable
 from shared.kernel.ids import derived_id
 from shared.messaging.dead_letters import UNEXPECTED, DeadLetters
 from shared.messaging.log import Log, Record, TopicPartition
@@ -55,12 +55,14 @@ IN_HAND: Final = 256
 back the plans and verdicts that these steps wait for."""
 IN_HAND_OF_SESSION: Final = 32
 """As many of one session, a browser's tabs: they go one after the other, so one visitor could keep all others waiting."""
+WRONG_STATE: Final = "state_wrong"
+"""Why a session ends whose owner decided on another state than its history has."""
 Job = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What an owner works with. `alive` is false once the group may have given our partitions to somebody else; `failed`
+    """What an owner works with. Who asks for a session in a partition that is set aside gets none there for `elsewhere_s`. `alive` is false once the group may have given our partitions to somebody else; `failed`
     is told why a partition cannot go on."""
 
     log: Log
@@ -72,8 +74,16 @@ class Parts:
     secret_key: bytes
     starts: Starts
     crowd: Crowd
+    set_aside: SetAside
+    elsewhere_s: int
     alive: Callable[[], bool]
     failed: Callable[[int, Exception], None]
+
+
+async def until_owned(alive: Callable[[], bool]) -> None:
+    """Wait as long as somebody else may own our partitions: we are told so, or the group hears of us again (architecture §4.1)."""
+    while not alive():  # noqa: ASYNC110 - the group tells of heartbeats by their age only
+        await asyncio.sleep(RETRY_S)
 
 
 class _Once:
@@ -105,8 +115,9 @@ class Owner:
         self._queues: dict[str, deque[Job]] = {}
         self._unfinished: dict[str, deque[tuple[Envelope, SessionAdvanced, int]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._in_hand = 0
+        self._in_hand: dict[int, tuple[Record, StepRequested]] = {}
         self._stopped = False
+        self.diverged: LogDiverged | None = None
 
     # --- taking work ---
 
@@ -115,22 +126,24 @@ class Owner:
         step = received.body
         if self._stopped:
             return None
-        if self._in_hand >= IN_HAND or len(self._queues.get(step.session, ())) >= IN_HAND_OF_SESSION:
+        if len(self._in_hand) >= IN_HAND or len(self._queues.get(step.session, ())) >= IN_HAND_OF_SESSION:
             reply = replying.stopped(step, "busy", "worker_full", retry_after_s=1)
             metrics().step("", reply.outcome, 0.0)
             self._spawn(self._send(step.model_copy(update={"sealed": None}), reply))
             return self._marks.done(record)
 
         async def work() -> None:
-            try:
-                with processing(record, received.envelope, GROUP):
-                    await self._step(record, step)
-            finally:
-                self._in_hand -= 1
+            with processing(record, received.envelope, GROUP):
+                await self._step(record, step)
+            self._in_hand.pop(record.offset, None)
             self._marks.done(record)
 
-        self._in_hand += 1
+        self._in_hand[record.offset] = record, step
         return self.submit(step.session, work)
+
+    def unanswered(self) -> list[tuple[Record, StepRequested]]:
+        """The steps that were taken and have no reply yet; once it has stopped, they are somebody else's to answer."""
+        return list(self._in_hand.values())
 
     async def stop(self) -> None:
         """Drop what is held, take nothing more: unfinished steps are somebody else's now."""
@@ -168,6 +181,8 @@ class Owner:
             del self._queues[session]
 
     def _failed(self, error: Exception) -> None:
+        if isinstance(error, LogDiverged):
+            self.diverged = error
         self._parts.failed(self.partition, error)
 
     # --- one step ---
@@ -193,7 +208,7 @@ class Owner:
             logger.warning("a step could not be decided: %s %s", away.code, away.detail)
             reply = replying.stopped(step, "unavailable", away.code, retry_after_s=1)
         except LogDiverged:
-            raise
+            raise  # whoever sets the partition aside answers it
         except Exception as defect:  # noqa: BLE001 - kept with its traceback; a step must not stop its session
             await self._keep(record, defect)
             reply = replying.stopped(step, "unavailable", UNEXPECTED, retry_after_s=1)
@@ -222,7 +237,10 @@ class Owner:
             if not isinstance(handled, Decided):
                 return replying.unchanged(step, self.states.get(step.session), handled)
             if await self._written(handled) and not handled.goes_on:
-                return replying.accepted(step, self.states.get(step.session))
+                after = self.states.get(step.session)
+                if after.ended == WRONG_STATE:
+                    return replying.stopped(step, "refused", "session_over", session_over=True)
+                return replying.accepted(step, after)
         raise Unavailable("others write this session")
 
     def _give_up(self, session: str) -> None:
@@ -285,7 +303,11 @@ class Owner:
         return accepted
 
     async def _finish(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
-        refused = await self._settler.orders(envelope, body)
+        try:
+            refused = await self._settler.orders(envelope, body, offset)
+        except AnotherTransition as another:
+            refused = ()
+            await self._end_wrong(body.session, another.noted)
         while refused and self.states.get(body.session).head == envelope.id:
             state = self.states.get(body.session)
             denial = settling.denial(state, body, refused, self._parts.clock.now_us())
@@ -294,6 +316,22 @@ class Owner:
             if accepted:
                 self._settler.publish(follow_up.envelope, at)
         self._settler.publish(envelope, offset)
+
+    async def _end_wrong(self, session: str, noted: Noted) -> None:
+        """Another transition had its orders carried out where ours stands. If the history has it, our own state was wrong, as after a former
+        owner that wrote late: the session ends, behind what the history really says. Else the log lost it (architecture §4.4).
+        """
+        place = TopicPartition(topics.SESSIONS, self.partition)
+        head = await history.head_after(self._parts.log, place, session, noted)
+        if head is None:
+            raise LogDiverged(self.partition, noted.offset, self.journal.known, "order")
+        logger.error("a session whose state was wrong ends: its history has another transition", extra={"transition": noted.transition})
+        state = self.states.get(session).model_copy(update={"version": head.version, "head": head.id})
+        self.states.put(state)
+        ended = written(self._parts.secret_key, state, over(state, WRONG_STATE, self._parts.clock.now_us()))
+        accepted, at = await self._insisted(ended)
+        if accepted:
+            self._settler.publish(ended.envelope, at)
 
     async def _insisted(self, transition: Transition) -> tuple[bool, int]:
         """Write what has to follow, however long the log is away: a refused login may not stand in a session."""
@@ -321,8 +359,7 @@ class Owner:
     async def _owned(self) -> None:
         """Wait as long as somebody else may own this partition: we are told so, which ends the wait, or the group hears of
         us again and it was ours all the time (architecture §4.1)."""
-        while not self._parts.alive():  # noqa: ASYNC110 - the group tells of heartbeats by their age only
-            await asyncio.sleep(RETRY_S)
+        await until_owned(self._parts.alive)
 
     async def _keep(self, record: Record, defect: Exception) -> None:
         try:
@@ -351,9 +388,4 @@ class Owner:
         return replying.located(step, (await self._parts.planner.locate(question)).slug)
 
     async def _send(self, step: StepRequested, reply: StepReplied) -> None:
-        ident = derived_id(self._parts.secret_key, step.command, step.edge, "reply")
-        try:
-            await self._parts.log.append(replying.message(step, reply, ident, self._parts.clock.now_us()))
-        except SluiceError as error:
-            # The visitor asks again with the same command, or for the state; the transition is in the log.
-            logger.warning("a reply could not be written: %s", error, extra={"command": step.command})
+        await replying.send(self._parts.log, self._parts.secret_key, step, reply, self._parts.clock.now_us())

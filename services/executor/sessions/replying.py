@@ -1,5 +1,7 @@
 """The one reply to a step, from the session's state and what the step came to."""
 
+import logging
+
 from services.executor.sessions.decision import Again, Current, Decision, Stopped, Unwritten
 from services.executor.sessions.session import answered, run_of
 from shared.contracts import topics
@@ -7,8 +9,12 @@ from shared.contracts.codec import encode
 from shared.contracts.envelope import Envelope
 from shared.contracts.states import Answered, SessionState
 from shared.contracts.steps import Outcome, StepReplied, StepRequested
-from shared.messaging.log import Message
+from shared.kernel.errors import SluiceError
+from shared.kernel.ids import derived_id
+from shared.messaging.log import Log, Message
 from shared.telemetry.propagation import current_traceparent
+
+logger = logging.getLogger(__name__)
 
 
 def shown(step: StepRequested, state: SessionState, run: str | None, outcome: Outcome, before: Answered | None = None) -> StepReplied:
@@ -73,7 +79,21 @@ def located(step: StepRequested, slug: str | None) -> StepReplied:
     return StepReplied(command=step.command, edge=step.edge, session=step.session, outcome="located", slug=slug)
 
 
-def message(step: StepRequested, reply: StepReplied, ident: str, now_us: int) -> Message:
+def elsewhere(step: StepRequested, for_s: int) -> StepReplied:
+    """Nothing happens in this session's partition: a fresh one, in another partition for so long, has to take its place."""
+    return stopped(step, "refused", "session_over", session_over=True, retry_after_s=for_s)
+
+
+async def send(log: Log, secret_key: bytes, step: StepRequested, reply: StepReplied, now_us: int) -> None:
+    """Write the reply. One that cannot be written is asked for again: the transition is in the log."""
+    ident = derived_id(secret_key, step.command, step.edge, "reply")
+    try:
+        await log.append(_message(step, reply, ident, now_us))
+    except SluiceError as error:
+        logger.warning("a reply could not be written: %s", error, extra={"command": step.command})
+
+
+def _message(step: StepRequested, reply: StepReplied, ident: str, now_us: int) -> Message:
     """The reply as a record for the edge that asked."""
     key = str(step.reply_partition)
     envelope = Envelope(

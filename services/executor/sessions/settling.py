@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.executor.ports import Directory, LogDiverged, OrderKey, OrderResult
+from services.executor.ports import AnotherTransition, Directory, OrderKey, OrderResult
 from services.executor.sessions.session import run_of
 from services.executor.sessions.states import SessionStates
 from services.executor.sessions.views import denied_view
@@ -51,6 +51,16 @@ def over(state: SessionState, reason: str, now_us: int) -> s.SessionAdvanced:
     )  # fmt: skip
 
 
+def state_message(partition: int, state: SessionState, packed: bytes, owner: str) -> Message:
+    """The record of a written state, by this owner."""
+    key = key_of(state.session, owner)
+    envelope = Envelope(
+        id=f"{state.head}.{state.version}", type=state.wire_type, version=state.wire_version, source="executor", subject=key,
+        time_us=state.last_us, subject_version=state.version, causation=state.head, correlation=state.session,
+    )  # fmt: skip
+    return Message(topics.STATE, partition, key.encode(), packed, to_headers(envelope))
+
+
 @dataclass(slots=True)
 class _Unwritten:
     """The newest state of a session all of whose orders are done, its bytes, and the transitions (version, offset) that wait for it."""
@@ -82,14 +92,14 @@ class Settler:
         self._unwritten: dict[str, _Unwritten] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
-    async def orders(self, envelope: Envelope, body: s.SessionAdvanced) -> Sequence[OrderResult]:
-        """Have the transition's orders done; those that were refused. Tries until PostgreSQL answers: the session waits.
+    async def orders(self, envelope: Envelope, body: s.SessionAdvanced, offset: int) -> Sequence[OrderResult]:
+        """Have the orders of the transition at this offset done; those that were refused. Tries until PostgreSQL answers: the session waits.
 
-        Orders that cannot be carried out at all count as refused: what a session says must be true.
+        Orders that cannot be carried out at all count as refused: what a session says must be true. `AnotherTransition`: see there.
         """
         if not body.orders:
             return ()
-        key = OrderKey(body.session, envelope.subject_version or 0, envelope.id)
+        key = OrderKey(body.session, envelope.subject_version or 0, envelope.id, self._partition, offset)
         wait_s = _FIRST_WAIT_S
         while True:
             try:
@@ -97,7 +107,7 @@ class Settler:
                 return [result for result in await self._directory.perform(key, orders) if not result.done]
             except Unavailable:
                 logger.warning("orders wait for PostgreSQL")
-            except LogDiverged:
+            except AnotherTransition:
                 raise
             except Exception:
                 logger.exception("orders cannot be carried out", extra={"transition": envelope.id})
@@ -145,7 +155,7 @@ class Settler:
     async def _insisted(self, state: SessionState, packed: bytes) -> str:
         """Write a state, however long the log is away; the owner that it is written by."""
         owner, wait_s = self._owner, _FIRST_WAIT_S
-        message = self._message(state, packed, owner)
+        message = state_message(self._partition, state, packed, owner)
         self._states.written_by(state.session, owner)
         while True:
             try:
@@ -166,14 +176,6 @@ class Settler:
             except LogUnavailable:
                 return  # after its next state, then
             self._states.removed(session, other)
-
-    def _message(self, state: SessionState, packed: bytes, owner: str) -> Message:
-        key = key_of(state.session, owner)
-        envelope = Envelope(
-            id=f"{state.head}.{state.version}", type=state.wire_type, version=state.wire_version, source="executor", subject=key,
-            time_us=state.last_us, subject_version=state.version, causation=state.head, correlation=state.session,
-        )  # fmt: skip
-        return Message(topics.STATE, self._partition, key.encode(), packed, to_headers(envelope))
 
     async def stop(self) -> None:
         """Stop writing; what is not acknowledged, the next owner folds anew."""

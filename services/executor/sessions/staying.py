@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from services.executor.ports import Aside
 from shared.kernel.errors import Unavailable
 from shared.messaging.log import LogClosed, TopicPartition
 
@@ -23,6 +24,7 @@ class Replaceable(Protocol):
     async def stop(self) -> None: ...  # noqa: D102
     def held(self) -> list[TopicPartition]: ...  # noqa: D102
     def mark(self, place: TopicPartition) -> int | None: ...  # noqa: D102
+    def set_aside(self) -> list[Aside]: ...  # noqa: D102
     @property
     def failure(self) -> BaseException | None: ...  # noqa: D102
 
@@ -30,7 +32,7 @@ class Replaceable(Protocol):
 class StayingWorker:
     """The worker of a process; `run` in a task for as long as the process lives.
 
-    A failure that is no `Unavailable` (the log lost its tail, a mistake of ours) ends `run`, and the process with it.
+    A failure that is no `Unavailable` (a mistake of ours) ends `run`, and the process with it.
     """
 
     def __init__(self, new: Callable[[], Replaceable]) -> None:
@@ -102,3 +104,7 @@ class StayingWorker:
     def mark(self, place: TopicPartition) -> int | None:
         """See `Worker.mark`."""
         return self._worker.mark(place)
+
+    def set_aside(self) -> list[Aside]:
+        """See `Worker.set_aside`."""
+        return self._worker.set_aside()

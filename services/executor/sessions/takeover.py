@@ -1,6 +1,7 @@
 """Taking over a partition: from the written states, then the transitions since the committed offset (architecture §4.6)."""
 
-from services.executor.ports import LogDiverged
+from services.executor.ports import LogDiverged, Noted
+from services.executor.sessions import history
 from services.executor.sessions.journal import Journal
 from services.executor.sessions.states import SessionStates
 from shared.contracts import topics
@@ -13,12 +14,13 @@ _STATE_LIMIT = 1024 * 1024
 
 
 async def take_over(
-    log: Log, partition: int, committed: int | None, states: SessionStates, journal: Journal, dead_letters: DeadLetters
+    log: Log, partition: int, committed: int | None, noted: Noted | None, states: SessionStates, journal: Journal, dead_letters: DeadLetters
 ) -> None:
     """Read what the former owner left. Of states the highest version wins, never the last record.
 
     Transitions whose orders may not be done yet reach the journal's `unawaited`. Afterwards `journal.known` is the end
-    that was seen; the group delivers what follows. `LogDiverged` if the log ends before what was done.
+    that was seen; the group delivers what follows. `LogDiverged` if the log has not all that was done, or does not have the
+    transition that PostgreSQL has noted as the furthest with orders.
     """
     place = TopicPartition(topics.STATE, partition)
     async for batch in log.read(place, *await log.bounds(place)):
@@ -31,9 +33,11 @@ async def take_over(
                 await dead_letters.put(record, bad.code, bad.detail)
     sessions = TopicPartition(topics.SESSIONS, partition)
     first, end = await log.bounds(sessions)
-    start = first if committed is None else max(first, committed)
-    if start > end:
-        raise LogDiverged(f"{sessions}: offset {start} was done, the log ends at {end}")
+    start = first if committed is None else committed
+    if not first <= start <= end:
+        raise LogDiverged(partition, start, max(first, min(start, end)), "committed" if start > end else "below_start")
+    if noted is not None and not await history.stands(log, sessions, noted):
+        raise LogDiverged(partition, noted.offset, end, "order")
     journal.known = start
     async for batch in log.read(sessions, start, end):
         for record in batch:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from services.executor.ports import LogDiverged
+from services.executor.ports import Aside, LogDiverged
 from services.executor.sessions.asking import Asking
-from services.executor.sessions.owner import GROUP, Owner, Parts
+from services.executor.sessions.owner import GROUP, Owner, Parts, until_owned
+from services.executor.sessions.repair import repair
 from services.executor.sessions.session import expired
+from services.executor.sessions.set_aside import PartitionsAside, Refusing
 from services.executor.sessions.takeover import take_over
 from shared.contracts import topics
 from shared.contracts.errors import BadKey, BadRecord
@@ -30,27 +32,35 @@ STALE_S: Final = 3.0
 COMMIT_S: Final = 0.5
 RETRY_S: Final = 0.2
 SWEEP_S: Final = 60.0
+LOOK_S: Final = 5.0
+"""How often the log's ends and the rows of what is set aside are looked at (architecture §4.15)."""
 
 
 class Worker:
     """Owns the partitions that the group gives it. `parts.alive` is filled in here."""
 
-    def __init__(self, parts: Parts, asking: Asking, dead_letters: DeadLetters) -> None:
+    def __init__(self, parts: Parts, asking: Asking, dead_letters: DeadLetters, look_s: float = LOOK_S) -> None:
+        self._look_s = look_s
         self._parts = replace(parts, alive=self.alive, failed=self._stop_at)
         self._asking = asking
         self._dead_letters = dead_letters
         self._owners: dict[int, Owner] = {}
         self._marks = LowWater()
+        self._aside = PartitionsAside(self._parts, self._marks)
         self._uncommitted: dict[TopicPartition, int] = {}
         self._membership: Membership | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._changing = asyncio.Lock()
+        self._numbers: frozenset[int] = frozenset()
         self._failure: BaseException | None = None
         self.assigned_once = False
 
     async def start(self) -> None:
         """Join the group and begin to work."""
         self._membership = await self._parts.log.join(GROUP, TOPICS, self)
-        self._tasks = [asyncio.create_task(self._commit_now_and_then()), asyncio.create_task(self._sweep_now_and_then())]
+        chores = (self._commit_now_and_then(), self._sweep_now_and_then(), self._look_now_and_then())
+        self._tasks = [asyncio.create_task(chore) for chore in chores]
 
     async def stop(self) -> None:
         """Leave the group: what is unfinished is somebody else's."""
@@ -60,8 +70,9 @@ class Worker:
         if self._membership:
             await self._membership.leave()
         # A membership that failed revokes nothing.
-        await asyncio.gather(*(owner.stop() for owner in self._owners.values()))
+        await asyncio.gather(*self._retiring, *(owner.stop() for owner in self._owners.values()), return_exceptions=True)
         self._owners.clear()
+        await self._aside.drop(list(self._aside.held))
 
     @property
     def failure(self) -> BaseException | None:
@@ -74,7 +85,11 @@ class Worker:
 
     def held(self) -> list[TopicPartition]:
         """The partitions of all its topics that it owns."""
-        return [TopicPartition(topic, number) for topic in TOPICS for number in self._owners]
+        return [TopicPartition(topic, number) for topic in TOPICS for number in (*self._owners, *self._aside.held)]
+
+    def set_aside(self) -> list[Aside]:
+        """The partitions that it holds and that are set aside."""
+        return [refusing.aside for refusing in self._aside.held.values()]
 
     def mark(self, place: TopicPartition) -> int | None:
         """Up to where a partition is done."""
@@ -84,26 +99,32 @@ class Worker:
 
     async def assigned(self, partitions: frozenset[int]) -> None:
         """Take over these partitions; their sessions wait meanwhile."""
-        gc.disable()  # what is read stays: to look through all of it again and again takes a fifth of the time
-        try:
-            await asyncio.gather(*(self._take_over(number) for number in partitions))
-        finally:
-            gc.enable()
+        async with self._changing:
+            self._numbers |= partitions
+            await self._aside.rows()
+            gc.disable()  # what is read stays: to look through all of it again and again takes a fifth of the time
+            try:
+                await asyncio.gather(*(self._take_over(number) for number in partitions))
+            finally:
+                gc.enable()
         self.assigned_once = True
         logger.info("owns %d partitions", len(partitions))
 
     async def revoked(self, partitions: frozenset[int]) -> None:
         """Drop these partitions, after noting how far they are done."""
-        await asyncio.gather(*(self._owners[number].stop() for number in partitions if number in self._owners))
-        try:
-            await self._commit()
-        except Unavailable as away:
-            logger.warning("offsets are not committed, their records come again: %s", away.code)
-        self._marks.forget(partitions)
-        self._uncommitted = {place: mark for place, mark in self._uncommitted.items() if place.partition not in partitions}
-        metrics().forget_lag(GROUP, partitions)
-        for number in partitions:
-            self._owners.pop(number, None)
+        async with self._changing:
+            await asyncio.gather(*(self._owners[number].stop() for number in partitions if number in self._owners))
+            try:
+                await self._commit()
+            except Unavailable as away:
+                logger.warning("offsets are not committed, their records come again: %s", away.code)
+            self._marks.forget(partitions)
+            self._uncommitted = {place: mark for place, mark in self._uncommitted.items() if place.partition not in partitions}
+            metrics().forget_lag(GROUP, partitions)
+            for number in partitions:
+                self._owners.pop(number, None)
+            await self._aside.drop(partitions)
+            self._numbers -= partitions
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Hand records over to owners and open questions; nothing here waits for a session."""
@@ -129,6 +150,8 @@ class Worker:
             raise BadKey
         if owner:
             owner.take_step(record, received)
+        elif refusing := self._aside.held.get(record.partition):
+            refusing.take_step(record, received.body)
         return None
 
     async def _take_over(self, number: int) -> None:
@@ -139,29 +162,53 @@ class Worker:
             membership = self._membership
         if membership is None:
             raise LogUnavailable("no membership yet")
+        if aside := self._aside.row(number):
+            self._aside.hold(aside, written=True)
+            return
         began = self._parts.clock.monotonic()
         while True:
             owner = Owner(number, self._parts, self._marks, self._dead_letters)
             try:
                 committed = await membership.committed(TopicPartition(topics.SESSIONS, number))
-                await take_over(self._parts.log, number, committed, owner.states, owner.journal, self._dead_letters)
+                noted = await self._aside.noted(number)
+                await take_over(self._parts.log, number, committed, noted, owner.states, owner.journal, self._dead_letters)
             except BaseException as error:
                 await owner.stop()
                 self._marks.forget((number,))
+                if isinstance(error, LogDiverged):
+                    self._aside.diverged(error)
+                    return
                 if not isinstance(error, Unavailable) or self._parts.clock.monotonic() - began > PATIENCE_S:
                     raise
                 logger.warning("partition %d is taken over anew: %s", number, error)
                 await asyncio.sleep(RETRY_S)
             else:
                 self._owners[number] = owner
+                if owner.diverged:  # what it read has begun to be worked on already
+                    self._stop_at(number, owner.diverged)
                 return
 
     def _stop_at(self, partition: int, error: Exception) -> None:
         if isinstance(error, LogDiverged):
-            logger.critical("LOG_DIVERGED: partition %d stops; the log has lost what PostgreSQL remembers", partition)
-        else:
-            logger.critical("partition %d stops", partition, exc_info=error)
+            return self._put_aside(partition, self._aside.diverged(error)) if partition in self._owners else None
+        logger.critical("partition %d stops", partition, exc_info=error)
         self._failure = error
+        return None
+
+    def _put_aside(self, partition: int, refusing: Refusing) -> None:
+        owner = self._owners.pop(partition)
+        task = asyncio.create_task(self._retire(owner, refusing))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _retire(self, owner: Owner, refusing: Refusing) -> None:
+        """Nothing of the partition goes on, and nothing more of it counts as done; who waits for a step of it is answered."""
+        await owner.stop()
+        place = TopicPartition(topics.SESSIONS, owner.partition)
+        self._marks.forget_place(place)
+        self._uncommitted.pop(place, None)
+        for record, step in owner.unanswered():
+            refusing.take_step(record, step)
 
     # --- now and then ---
 
@@ -179,6 +226,51 @@ class Worker:
             moved = self._uncommitted
             await self._membership.commit(moved)
             self._uncommitted = {place: mark for place, mark in self._uncommitted.items() if moved.get(place) != mark}
+
+    async def _look_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(self._look_s)
+            try:
+                await self._look()
+            except Unavailable as away:
+                logger.warning("what is set aside is looked at later: %s", away.code)
+
+    async def _look(self) -> None:
+        """Whether the log still has what is known of it; and what PostgreSQL says of partitions that are set aside."""
+        for number, owner in list(self._owners.items()):
+            try:
+                owner.journal.check(*await self._parts.log.bounds(TopicPartition(topics.SESSIONS, number)))
+            except LogDiverged as error:
+                if self._owners.get(number) is owner:
+                    self._stop_at(number, error)
+        await self._aside.write()
+        rows = await self._aside.rows()
+        if rows is None:
+            return
+        for number in rows.keys() & self._owners.keys():
+            self._put_aside(number, self._aside.hold(rows[number], written=True))
+        for number, refusing in list(self._aside.held.items()):
+            if refusing.written and (number not in rows or rows[number].repair):
+                await self._bring_back(number, repaired=number not in rows)
+
+    async def _bring_back(self, number: int, *, repaired: bool) -> None:
+        """Take over a partition that was set aside, without a rebalance: it was ours all the time, and its records wait meanwhile."""
+        membership, parts = self._membership, self._parts
+        if membership is None:
+            return
+        await until_owned(parts.alive)
+        if not repaired:
+            await repair(number, parts.log, membership, parts.set_aside, parts.clock, parts.secret_key)
+            await self._aside.rows()
+        async with self._changing:
+            if number not in self._numbers or number not in self._aside.held:
+                return
+            membership.pause(frozenset((number,)))
+            try:
+                await self._aside.drop((number,))
+                await self._take_over(number)
+            finally:
+                membership.resume(frozenset((number,)))
 
     async def _sweep_now_and_then(self) -> None:
         while True:

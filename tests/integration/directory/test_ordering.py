@@ -1,11 +1,12 @@
 """Orders: all of a transition or none, once, and a log that lost its tail is noticed."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from services.executor.ports import LogDiverged, OrderKey
+from services.executor.ports import AnotherTransition, Noted, OrderKey
 from shared.contracts.directory import LoginRevoked, UserChanged
 from shared.contracts.evidence import Grounds
 from shared.flows.orders import LogOut
@@ -50,11 +51,13 @@ async def test_five_at_once_do_it_once(people: People) -> None:
     assert len([event for event in await people.said(UserChanged) if event.what == "logged_in"]) == 1
 
 
-async def test_another_transition_under_the_key_stops_the_partition(people: People) -> None:
+@pytest.mark.parametrize("offset", [None, 0, 41])
+async def test_another_transition_under_the_key_is_told_which_one_was_there_and_where(people: People, offset: int | None) -> None:
     alice = await people.make()
-    await people.directory.perform(KEY, [people.order(alice.facts)])
-    with pytest.raises(LogDiverged):
+    await people.directory.perform(replace(KEY, partition=7, offset=offset), [people.order(alice.facts)])
+    with pytest.raises(AnotherTransition) as told:
         await people.directory.perform(OrderKey(KEY.session, KEY.version, "another"), [people.order(alice.facts, "login-2")])
+    assert told.value.noted == Noted(-1 if offset is None else offset, KEY.transition)
     assert list(await rows(people)) == ["login-1"]
 
 

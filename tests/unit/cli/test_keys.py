@@ -176,9 +176,9 @@ def test_without_keys_nothing_runs_on_kafka(folder: Path) -> None:
     with pytest.raises(Misconfigured, match=r"^SLUICE_TRUSTED_KEYS is not set"):
         proofs_of("policy", load(CommonSettings, signing_key=folder / "policy" / "signing.pem"), SystemClock())
     with pytest.raises(Misconfigured, match=r"^SLUICE_TRUSTED_KEYS is not set"):
-        reading_proofs(VERDICTS, load(CommonSettings), SystemClock())
+        reading_proofs([VERDICTS], load(CommonSettings), SystemClock())
     with pytest.raises(Misconfigured, match=r"^SLUICE_SECRET_KEY is not set"):
-        reading_proofs(STEPS, settings(folder), SystemClock())
+        reading_proofs([VERDICTS, STEPS], settings(folder), SystemClock())
 
 
 def test_a_key_whose_time_is_over_or_has_not_come_is_refused(folder: Path) -> None:

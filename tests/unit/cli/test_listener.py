@@ -25,6 +25,7 @@ class Greeter:
     def __init__(self) -> None:
         self.awake = True
         self.refusing: SluiceError | None = None
+        self.noted: Mapping[str, object] = {}
 
     def needs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         return {"postgres": self.write}
@@ -45,6 +46,9 @@ class Greeter:
 
     def readiness(self) -> Mapping[str, bool]:
         return {"awake": self.awake}
+
+    def notes(self) -> Mapping[str, object]:
+        return self.noted
 
 
 def settings(port: int = 0) -> CommonSettings:
@@ -110,6 +114,14 @@ async def told(listener: Listener) -> tuple[int, object, object]:
     async with aiohttp.ClientSession() as session, session.get(f"http://{listener.address}/-/health/ready/") as answer:
         body = await answer.json()
         return answer.status, body["parts"], body.get("reasons")
+
+
+async def test_what_turning_visitors_away_would_not_mend_is_told_to_who_is_ready(listener: Listener, greeter: Greeter) -> None:
+    async with aiohttp.ClientSession() as session:
+        for noted, details in (({}, None), ({"set_aside": [{"partition": 3}]}, {"greeter.set_aside": [{"partition": 3}]})):
+            greeter.noted = noted
+            async with session.get(f"http://{listener.address}/-/health/ready/") as answer:
+                assert (answer.status, (await answer.json()).get("details")) == (200, details)
 
 
 async def test_what_is_still_waited_for_is_not_tried() -> None:

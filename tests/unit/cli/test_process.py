@@ -40,6 +40,9 @@ class Part:
     def readiness(self) -> Mapping[str, bool]:
         return {}
 
+    def notes(self) -> Mapping[str, object]:
+        return {}
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_everything_in_the_reverse_order(number: signal.Signals) -> None:

@@ -91,7 +91,7 @@ async def found_by_the_next_owner(world: World) -> SessionStates:
     _, end = await world.log.bounds(sessions)
     journal = Journal(world.log, sessions, states, lambda *_: None, LowWater())
     letters = DeadLetters(world.log, "executor", world.clock)
-    await take_over(Compacted(world, await compacted(world)), 3, end, states, journal, letters)  # type: ignore[arg-type]
+    await take_over(Compacted(world, await compacted(world)), 3, end, None, states, journal, letters)  # type: ignore[arg-type]
     return states
 
 

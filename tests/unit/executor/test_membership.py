@@ -4,9 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-import pytest
-
-from services.executor.ports import LogDiverged
 from shared.contracts import topics
 from shared.kernel.ids import new_session_id
 from shared.messaging.log import LogUnavailable, Record, TopicPartition
@@ -108,8 +105,11 @@ async def test_a_log_that_ends_before_what_was_committed_has_lost_its_tail() -> 
             return 1000
 
         membership.committed = beyond  # type: ignore[method-assign]
-        with pytest.raises(LogDiverged):
-            await worker._take_over(3)
+        worker._owners.pop(3)
+        await worker._take_over(3)
+        (aside,) = worker.set_aside()
+        assert (aside.partition, aside.offset, aside.reason) == (3, 1000, "committed")
+        assert worker.failure is None
 
 
 async def test_a_chore_that_breaks_ends_the_worker() -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.executor.ports import LogDiverged
+from services.executor.ports import Aside
 from services.executor.sessions import staying
 from services.executor.sessions.staying import StayingWorker
 from shared.messaging.log import LogClosed, LogUnavailable, TopicPartition
@@ -31,6 +31,9 @@ class ScriptedWorker:
 
     def mark(self, place: TopicPartition) -> int | None:
         return None
+
+    def set_aside(self) -> list[Aside]:
+        return []
 
 
 class Crew:
@@ -85,7 +88,7 @@ async def test_a_log_that_goes_away_at_the_start_is_waited_for_as_later() -> Non
     await worker.stop()
 
 
-@pytest.mark.parametrize("failure", [LogDiverged("s 1"), KeyError("a mistake"), LogClosed()])
+@pytest.mark.parametrize("failure", [KeyError("a mistake"), LogClosed()])
 async def test_what_waiting_does_not_mend_ends_it(failure: Exception) -> None:
     crew = Crew(True)
     worker = StayingWorker(crew)

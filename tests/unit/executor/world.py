@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from services.executor.ports import AskKey, OrderKey, OrderResult, SealOpener
+from services.executor.ports import AnotherTransition, Aside, AskKey, Noted, OrderKey, OrderResult, SealOpener
 from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.owner import Parts
@@ -96,8 +96,46 @@ class FakeDirectory:
             from shared.kernel.errors import Unavailable
 
             raise Unavailable("away")
+        for other in self.performed:
+            if (other.session, other.version) == (key.session, key.version) and other.transition != key.transition:
+                raise AnotherTransition(key, Noted(-1 if other.offset is None else other.offset, other.transition))
         self.performed.setdefault(key, list(orders))
         return [OrderResult(n=n, done=not self.refuse, reason=self.refuse) for n, _ in enumerate(orders, 1)]
+
+
+@dataclass
+class FakeSetAside:
+    """The rows of what is set aside, and what the directory remembers of orders; `fail` makes it fail as PostgreSQL does."""
+
+    directory: FakeDirectory
+    asides: dict[int, Aside] = field(default_factory=dict)
+    fail: Exception | None = None
+
+    async def rows(self) -> Mapping[int, Aside]:
+        if self.fail:
+            raise self.fail
+        return dict(self.asides)
+
+    async def put(self, aside: Aside) -> None:
+        if self.fail:
+            raise self.fail
+        self.asides.setdefault(aside.partition, aside)
+
+    async def newest(self, partition: int) -> Noted | None:
+        if self.fail:
+            raise self.fail
+        placed = [key for key in await self.ordered(partition, 0) if key.offset is not None]
+        last = max(placed, key=lambda key: key.offset or 0, default=None)
+        return Noted(last.offset or 0, last.transition) if last else None
+
+    async def ordered(self, partition: int, since_us: int) -> Sequence[OrderKey]:
+        return [key for key in self.directory.performed if key.partition == partition]
+
+    async def repaired(self, partition: int) -> None:
+        self.asides.pop(partition, None)
+        self.directory.performed = {
+            replace(key, offset=None) if key.partition == partition else key: orders for key, orders in self.directory.performed.items()
+        }
 
 
 class PlainOpener:
@@ -241,8 +279,9 @@ class World:
     """Use as `async with World() as world`."""
 
     def __init__(
-        self, flows: Mapping[str, Sequence[PlannedStage]] | None = None, workers: int = 1, *, types: Registry | None = None,
+        self, flows: Mapping[str, Sequence[PlannedStage]] | None = None, workers: int = 1, *, types: Registry | None = None, look_s: float = 5.0,
     ) -> None:  # fmt: skip
+        self.look_s = look_s
         self.clock = FixedClock()
         self.types = types or registry()
         self.directory = FakeDirectory()
@@ -251,6 +290,7 @@ class World:
         self.retirements = FixedRetirements()
         self.cached_starts = CACHED_STARTS
         self.crowd = Crowd()
+        self.set_aside = FakeSetAside(self.directory)
         self.opener: SealOpener = PlainOpener()
         self.workers: list[Worker] = []
         self._count = workers
@@ -273,9 +313,10 @@ class World:
     async def add_worker(self, wrap: Callable[[Any], Any] = lambda log: log) -> Worker:
         parts = Parts(
             log=wrap(self.log), directory=self.directory, opener=self.opener, cursor=self.cursor(),
-            planner=self.planner, clock=self.clock, secret_key=SECRET, starts=Starts(self.cached_starts), crowd=self.crowd, alive=lambda: True, failed=lambda *_: None,
+            planner=self.planner, clock=self.clock, secret_key=SECRET, starts=Starts(self.cached_starts), crowd=self.crowd, set_aside=self.set_aside, elsewhere_s=30,
+            alive=lambda: True, failed=lambda *_: None,
         )  # fmt: skip
-        worker = Worker(parts, NoAsking(), DeadLetters(self.log, "executor", self.clock))  # type: ignore[arg-type]
+        worker = Worker(parts, NoAsking(), DeadLetters(self.log, "executor", self.clock), self.look_s)  # type: ignore[arg-type]
         await worker.start()
         self.workers.append(worker)
         return worker

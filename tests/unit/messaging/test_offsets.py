@@ -60,11 +60,19 @@ def test_revoked_partitions_are_forgotten_and_may_begin_again() -> None:
     assert low.take() == {TopicPartition("t", 1): 2}
 
 
-def test_records_begin_in_order() -> None:
+@pytest.mark.parametrize("again", [[2], [5], [0, 1, 2], [2, 3, 4, 5, 6]])
+def test_a_log_that_lost_its_tail_is_read_anew_and_the_mark_goes_back(again: list[int]) -> None:
     low = LowWater()
-    low.begin(record(2))
-    with pytest.raises(ValueError):
-        low.begin(record(2))
+    for offset in (4, 5):
+        low.begin(record(offset))
+    low.done(record(4))
+    assert low.take() == {PLACE: 5}
+    for offset in again:
+        low.begin(record(offset))
+        assert low.mark(PLACE) == again[0]
+    for offset in again:
+        low.done(record(offset))
+    assert low.take() == {PLACE: again[-1] + 1}
 
 
 @given(st.lists(st.integers(0, 1000), unique=True, min_size=1).map(sorted), st.data())

@@ -1,0 +1,61 @@
+"""What PostgreSQL remembers of partitions of `executor.sessions`: which are set aside, and whose orders were carried out (architecture §4.15)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from services.executor.ports import Aside, Noted, OrderKey
+from shared.postgres.pool import Database, Row
+
+_ROWS: Final = "SELECT partition, known_offset, bound, reason, since_us, repair FROM set_aside ORDER BY partition"
+_PUT: Final = """
+INSERT INTO set_aside (partition, known_offset, bound, reason, since_us) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (partition) DO NOTHING"""
+_ASK: Final = "UPDATE set_aside SET repair = true WHERE partition = ANY($1::integer[])"
+_NEWEST: Final = """
+SELECT at_offset, transition FROM order_results WHERE partition = $1 AND at_offset IS NOT NULL ORDER BY at_offset DESC LIMIT 1"""
+_ORDERED: Final = "SELECT session, version, transition, at_offset FROM order_results WHERE partition = $1 AND at_us >= $2"
+_LOGINS: Final = """
+SELECT session, username FROM logins JOIN users ON users.pk = user_pk WHERE session = ANY($1::text[]) AND ended_us IS NULL ORDER BY at_us"""
+_REPAIRED: Final = """
+WITH whole AS (DELETE FROM set_aside WHERE partition = $1)
+UPDATE order_results SET at_offset = NULL WHERE partition = $1 AND at_offset IS NOT NULL"""
+
+
+class PostgresSetAside:
+    """See `services.executor.ports.SetAside`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def rows(self) -> Mapping[int, Aside]:
+        """See `SetAside.rows`."""
+        return {row["partition"]: _aside(row) for row in await self._database.fetch(_ROWS)}
+
+    async def put(self, aside: Aside) -> None:
+        """See `SetAside.put`."""
+        await self._database.execute(_PUT, aside.partition, aside.offset, aside.bound, aside.reason, aside.since_us)
+
+    async def ask_for_repair(self, partitions: Sequence[int]) -> None:
+        """Whoever holds these partitions is to repair them."""
+        await self._database.execute(_ASK, list(partitions))
+
+    async def logins(self, sessions: Sequence[str]) -> Mapping[str, str]:
+        """Who was logged in by these sessions and still is, by session."""
+        return {row["session"]: row["username"] for row in await self._database.fetch(_LOGINS, list(sessions))}
+
+    async def newest(self, partition: int) -> Noted | None:
+        """See `SetAside.newest`."""
+        row = await self._database.fetchrow(_NEWEST, partition)
+        return None if row is None else Noted(row["at_offset"], row["transition"])
+
+    async def ordered(self, partition: int, since_us: int) -> Sequence[OrderKey]:
+        """See `SetAside.ordered`."""
+        rows = await self._database.fetch(_ORDERED, partition, since_us)
+        return [OrderKey(row["session"], row["version"], row["transition"], partition, row["at_offset"]) for row in rows]
+
+    async def repaired(self, partition: int) -> None:
+        """See `SetAside.repaired`."""
+        await self._database.execute(_REPAIRED, partition)
+
+
+def _aside(row: Row) -> Aside:
+    return Aside(row["partition"], row["known_offset"], row["bound"], row["reason"], row["since_us"], row["repair"])

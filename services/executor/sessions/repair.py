@@ -1,0 +1,43 @@
+"""Makes a partition whole that was set aside: the sessions that differ end, logins stay, and what was done is noted anew (architecture §4.15)."""
+
+import logging
+from typing import Final
+
+from services.executor.ports import SetAside
+from services.executor.sessions.differing import REACH_US, Differing, survey
+from services.executor.sessions.journal import written
+from services.executor.sessions.settling import over, state_message
+from shared.contracts import topics, wire
+from shared.contracts.envelope import to_headers
+from shared.contracts.states import SessionState
+from shared.kernel.clock import Clock
+from shared.kernel.ids import random_id
+from shared.messaging.log import Log, Membership, Message, TopicPartition
+
+logger = logging.getLogger(__name__)
+LOG_LOST: Final = "log_lost"
+"""Why a session ends of which records are gone."""
+
+
+async def repair(partition: int, log: Log, membership: Membership, rows: SetAside, clock: Clock, secret_key: bytes) -> None:
+    """End what differs and remove the row; the partition may be taken over then. `Unavailable`: try it again, as it is."""
+    now_us = clock.now_us()
+    found = await survey(log, partition, await rows.ordered(partition, now_us - REACH_US), now_us)
+    for one in found.differing:
+        await _end(one, partition, log, secret_key, now_us)
+    # What was committed is above the log's end, or below its start: said anew, before anybody takes it for a loss again.
+    await membership.commit({TopicPartition(topics.SESSIONS, partition): found.resume})
+    await rows.repaired(partition)
+    logger.warning("partition %d of %s is repaired: %d sessions ended", partition, topics.SESSIONS, len(found.differing))
+
+
+async def _end(one: Differing, partition: int, log: Log, secret_key: bytes, now_us: int) -> None:
+    """An end that every reader accepts, behind what the history has; and a state above every one that was written."""
+    state = SessionState(session=one.session, version=one.head.version, head=one.head.id, last_us=now_us)
+    end = written(secret_key, state, over(state, LOG_LOST, now_us))
+    await log.append(Message(topics.SESSIONS, partition, one.session.encode(), end.value, to_headers(end.envelope)))
+    version = max(one.version, one.head.version) + 1
+    ended = SessionState(
+        session=one.session, version=version, head=end.envelope.id, ended=LOG_LOST, started_us=now_us, last_us=now_us, due_us=now_us
+    )
+    await log.append(state_message(partition, ended, wire.pack(ended.model_dump()), random_id()))

@@ -1,0 +1,40 @@
+"""What PostgreSQL remembers of partitions: which are set aside, and the furthest transition of each that had orders."""
+
+import pytest
+
+from services.executor.directory.set_aside import PostgresSetAside
+from services.executor.ports import Aside, Noted, OrderKey
+from shared.flows.orders import LogOut
+from tests.integration.directory.conftest import People
+
+ASIDE = Aside(3, 17, 15, "committed", 1_000)
+
+
+async def test_a_partition_is_set_aside_once_asked_for_and_repaired(people: People) -> None:
+    rows = PostgresSetAside(people.database)
+    assert await rows.rows() == {}
+    await rows.put(ASIDE)
+    await rows.put(Aside(3, 18, 16, "end", 2_000))
+    await rows.put(Aside(11, 1, 0, "order", 3_000))
+    assert await rows.rows() == {3: ASIDE, 11: Aside(11, 1, 0, "order", 3_000)}
+    await rows.ask_for_repair([3])
+    assert [one.repair for one in (await rows.rows()).values()] == [True, False]
+    await rows.repaired(3)
+    assert list(await rows.rows()) == [11]
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_the_furthest_order_of_a_partition_is_known_until_it_is_repaired(people: People, alone: bool) -> None:
+    """`alone`: a log-in by itself, which is written in one statement; with other orders it takes a transaction."""
+    rows, alice = PostgresSetAside(people.database), await people.make()
+    for n, (partition, offset) in enumerate([(7, 40), (7, 39), (8, 99), (7, None)]):
+        more = [] if alone else [LogOut(login=f"login-{n}", user=alice.pk, at_us=people.clock.now_us(), reason="logout")]
+        key = OrderKey("07.session", 900 + n, f"transition-{n}", partition, offset)
+        await people.directory.perform(key, [people.order(alice.facts, f"login-{n}"), *more])
+    assert await rows.newest(7) == Noted(40, "transition-0")
+    assert await rows.newest(9) is None
+    found = await rows.ordered(7, people.clock.now_us())
+    assert sorted((key.transition, key.offset or 0) for key in found) == [("transition-0", 40), ("transition-1", 39), ("transition-3", 0)]
+    assert await rows.ordered(7, people.clock.now_us() + 1) == []
+    await rows.repaired(7)
+    assert await rows.newest(7) is None and await rows.newest(8) == Noted(99, "transition-2")
