@@ -9,7 +9,7 @@ N ?= 2
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt cluster seeded bench fuzz docs docs-check asyncapi asyncapi-check lock install install-dev clean
+.PHONY: help up test lint fmt cluster seeded bench chaos fuzz docs docs-check asyncapi asyncapi-check lock install install-dev clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ seeded: .venv/installed-dev ## sow the known mistakes of others one by one and s
 
 bench: .venv/installed-dev ## measure logins, embedded and over Kafka, and write docs/performance.md
 	$(PY) -m tests.bench
+
+chaos: .venv/installed-dev ## log in and out of a real cluster while its parts are killed and stopped, then judge; SECONDS=300 SEED=n
+	$(PY) -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 fuzz: .venv/installed-dev ## fuzz HTTP, blueprints, expressions and records; SECONDS=60 each, at once. SEED=n begins as an earlier run did
 	$(PY) -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))

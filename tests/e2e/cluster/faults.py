@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 
 import asyncpg
 import psutil
+from aiokafka import AIOKafkaProducer
 
 from deploy.child import Child
 from deploy.cluster import Cluster, Member
@@ -108,6 +109,21 @@ def records(cluster: Cluster, topic: str) -> list[Record]:
             await log.close()
 
     return asyncio.run(read())
+
+
+def append(cluster: Cluster, again: list[Record]) -> None:
+    """These records once more, byte by byte, at the ends of their partitions."""
+
+    async def write() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=cluster.broker.bootstrap)
+        await producer.start()
+        try:
+            for one in again:
+                await producer.send_and_wait(one.topic, one.value, one.key, one.partition, headers=list(one.headers))
+        finally:
+            await producer.stop()
+
+    asyncio.run(write())
 
 
 def bodies(cluster: Cluster, topic: str, codec: Codec) -> list[Contract]:
