@@ -102,7 +102,7 @@ class Cursor:
                 case Passed():
                     self._pass(decision, came)
                 case Denied():
-                    await self._deny(decision, came)
+                    return await self._deny(decision, came)
                 case _:
                     assert_never(came)
         return None
