@@ -41,6 +41,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first; what begins flows is marked, for it has to hold without the cache of starts too."""
+    from tests.together import BEGINNING, rank
+
+    items.sort(key=lambda item: rank(item.nodeid))
+    for item in items:
+        if item.nodeid.startswith(BEGINNING):
+            item.add_marker(pytest.mark.starts)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Which tests go together when several processes run them (`make test`)."""

@@ -1,20 +1,47 @@
-"""Which tests share a process when several run them: those of one file, and those that share what is slow to start.
+"""Which tests share a process when several run them, which come first, and which have to hold without the cache of starts too.
 
-The longest come first, or one process is still at it when the others have nothing left.
+The longest groups come first, or one process is still at one when the others have nothing left.
 """
 
 from typing import Final
 
 from xdist.scheduler import LoadScopeScheduling
 
-SHARING: Final = ("tests/e2e/cluster", "tests/e2e/browser", "tests/integration/kafka_security", "tests/e2e/fronts", "tests/e2e/corpus")
-"""Folders with one browser, one front or one broker for all that is in them; most time first."""
+ALONE: Final = ("tests/e2e/cluster/test_waiting.py",)
+"""Files in a folder that shares something, of which they use nothing."""
+SHARING: Final = ("tests/e2e/cluster/", "tests/e2e/browser/", "tests/integration/kafka_security/", "tests/e2e/fronts/", "tests/e2e/corpus/")
+"""Folders with one cluster, browser, broker or front for all that is in them."""
+LONGEST: Final = (
+    "tests/e2e/cluster/", "tests/e2e/browser/", "tests/security/test_seeded_bugs.py", "tests/e2e/cluster/test_waiting.py",
+    "tests/security/test_bytes_that_cost_more.py", "tests/e2e/corpus/", "tests/compat/test_recordings.py", "tests/integration/kafka_security/",
+    "tests/integration/catalog/test_wrong_types.py", "tests/e2e/fronts/",
+)  # fmt: skip
+"""Groups that take more than 20 s on an idle machine, the longest first (`pytest --durations=0`)."""
+BEGINNING: Final = (
+    "tests/unit/executor/", "tests/compat/", "tests/e2e/embedded/",
+    *(
+        f"tests/security/test_{name}.py"
+        for name in (
+            "accounts_that_weigh_more", "careless_stage_types", "cookies_planted_before_the_visitor_came", "form_noted_on_a_shared_computer",
+            "log_in_after_the_password_was_deleted", "log_in_without_a_proof", "names_that_leak", "repeats_of_a_first_page",
+            "repeats_with_another_body", "rotations_that_keep_others_out", "runs_spliced_between_sessions", "runs_that_outlive_their_flow",
+            "secrets_that_stay", "sessions_for_nothing", "tabs_more_than_are_remembered",
+        )
+    ),
+)  # fmt: skip
+"""What begins flows: it has to come out the same with `SLUICE_TEST_CACHED_STARTS=0` (`pytest -m starts`, in `.ci/run`)."""
 
 
 def group_of(test: str) -> str:
     """The folder or the file of a test's id."""
     file = test.partition("::")[0]
-    return next((folder for folder in SHARING if file.startswith(f"{folder}/")), file)
+    return file if file in ALONE else next((folder for folder in SHARING if file.startswith(folder)), file)
+
+
+def rank(test: str) -> int:
+    """How early a test comes."""
+    group = group_of(test)
+    return LONGEST.index(group) if group in LONGEST else len(LONGEST)
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]

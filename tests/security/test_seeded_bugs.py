@@ -8,7 +8,7 @@ import pytest
 from tests.security.seeded import ROOT, Seeded, seeded_bugs, survivors
 
 BUGS = seeded_bugs()
-EVERY = max(1, len(BUGS) // 6)
+EVERY = max(1, len(BUGS) // 3)
 
 
 def functions(path: Path) -> set[str]:

@@ -206,7 +206,9 @@ def test_a_denial_starts_over_too_but_only_once_a_step() -> None:
 
 def test_who_starts_over_after_a_denial_is_asked_once() -> None:
     denies = stage("deny", action="restart")
-    given(*run_before(denies), around=Around({"login": (DUMMY, denies)})).when(answer()).then("stage.passed", "run.replanned", "stage.challenged")
+    given(*run_before(denies), around=Around({"login": (DUMMY, denies)})).when(answer()).then(
+        "stage.passed", "run.replanned", "stage.challenged"
+    )
 
 
 def test_a_restart_that_is_refused_says_so() -> None:
