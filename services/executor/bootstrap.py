@@ -90,7 +90,7 @@ class WorkerRole:
         parts = Parts(
             log=log, directory=PostgresDirectory(database, hashes, clock, limits, secret=derived_bytes(secret, "guesses")), opener=self._keys,
             cursor=Cursor(registry(), asking, asking, self._retirements), planner=asking, clock=clock, secret_key=derived_bytes(secret, "sessions"),
-            starts=Starts(settings.cached_starts), crowd=Crowd(settings.unproven_sessions), set_aside=PostgresSetAside(database), elsewhere_s=settings.set_aside_elsewhere_seconds, alive=lambda: False, failed=lambda *_: None,
+            starts=Starts(settings.cached_starts), crowd=Crowd(settings.unproven_sessions), set_aside=PostgresSetAside(database), elsewhere_s=settings.set_aside_elsewhere_seconds, watch=metrics, alive=lambda: False, failed=lambda *_: None,
         )  # fmt: skip
         self._worker = StayingWorker(lambda: Worker(parts, asking, dead_letters, settings.set_aside_look_seconds))
 

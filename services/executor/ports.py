@@ -1,4 +1,4 @@
-"""What the executor's worker and edge need from outside, as ports; the adapters and the tests fill them."""
+"""What the executor's sessions and edge need from its directory, as ports; `directory/` and the tests fill them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -136,14 +136,6 @@ class Directory(Protocol):
 
     async def perform(self, key: OrderKey, orders: Sequence[Order]) -> Sequence[OrderResult]:
         """Carry out all orders of one transition in one PostgreSQL transaction, once; the same key gets the same results."""
-        ...
-
-
-class Retirements(Protocol):
-    """What the catalog has taken back, for the worker."""
-
-    def is_retired(self, flow: str, version: int) -> bool:
-        """Whether a run that was planned from this version of the flow (by pk) has to end. `Unavailable` while that is not known."""
         ...
 
 

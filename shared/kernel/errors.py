@@ -1,6 +1,9 @@
 """The base of every error that we raise on purpose: a stable code that can be grepped for, and a text for people."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+UNEXPECTED: Final = "E_UNEXPECTED"
+"""The code of a mistake of ours: an exception that nobody raised on purpose."""
 
 
 class SluiceError(Exception):

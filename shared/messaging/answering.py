@@ -11,8 +11,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, ClassVar, Final
 
 from shared.kernel.clock import Clock
-from shared.kernel.errors import SluiceError, Unavailable
-from shared.messaging.dead_letters import UNEXPECTED, DeadLetters, guarded
+from shared.kernel.errors import UNEXPECTED, SluiceError, Unavailable
+from shared.messaging.dead_letters import DeadLetters, guarded
 from shared.messaging.log import LogUnavailable, Membership, Record, TopicPartition
 from shared.messaging.offsets import LowWater
 

@@ -16,7 +16,7 @@ from shared.contracts.envelope import Envelope
 from shared.contracts.failures import RecordRefused
 from shared.contracts.topics import DEAD_LETTERS
 from shared.kernel.clock import Clock
-from shared.kernel.errors import SluiceError, Unavailable
+from shared.kernel.errors import UNEXPECTED, SluiceError, Unavailable
 from shared.messaging.log import Log, Message, Record
 
 FLOOD: Final = 100
@@ -24,7 +24,6 @@ FLOOD: Final = 100
 WINDOW_S: Final = 60.0
 PATIENCE_S: Final = 5.0
 """How long a dependency that is away is waited for before the membership is given up, and its records with it."""
-UNEXPECTED: Final = "E_UNEXPECTED"
 _MAX_HEADERS: Final = 64
 _FIRST_PAUSE_S: Final = 0.05
 

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from shared.contracts.errors import BadProof, BadRecord
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import UNEXPECTED, Unavailable
 from shared.kernel.tasks import failure_of
-from shared.messaging.dead_letters import UNEXPECTED, DeadLetters
+from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import LogClosed, LogUnavailable, ReadableLog, Record, Tail, TopicPartition
 
 RETRY_S = 0.5

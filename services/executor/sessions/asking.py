@@ -20,7 +20,7 @@ PlannerAnswer = p.PlanMade | p.PlanRefused | p.FlowLocated
 
 
 class Asking:
-    """Both ports of `services.executor.sessions.questions`, for one worker."""
+    """Both ports of `services.executor.sessions.ports`, for one worker."""
 
     def __init__(self, log: Log, clock: Clock) -> None:
         self._log = log
@@ -29,21 +29,21 @@ class Asking:
         self._verdicts: OpenQuestions[policy.VerdictReached] = OpenQuestions()
 
     async def plan(self, question: p.PlanRequested) -> p.PlanMade | p.PlanRefused:
-        """See `services.executor.sessions.questions.Planner.plan`."""
+        """See `services.executor.sessions.ports.Planner.plan`."""
         reply = await self._asked(self._plans, topics.PLAN_REQUESTS, question.request, question.digest, question.session, question)
         if isinstance(reply, p.FlowLocated):
             raise TypeError("a location for a plan")
         return reply
 
     async def locate(self, question: p.FlowRequested) -> p.FlowLocated:
-        """See `services.executor.sessions.questions.Planner.locate`."""
+        """See `services.executor.sessions.ports.Planner.locate`."""
         reply = await self._asked(self._plans, topics.PLAN_REQUESTS, question.request, question.digest, question.session, question)
         if not isinstance(reply, p.FlowLocated):
             raise TypeError("a plan for a location")
         return reply
 
     async def decide(self, question: policy.VerdictRequested) -> policy.VerdictReached:
-        """See `services.executor.sessions.questions.Policy.decide`."""
+        """See `services.executor.sessions.ports.Policy.decide`."""
         return await self._asked(self._verdicts, topics.POLICY_REQUESTS, question.request, question.digest, question.session, question)
 
     async def _asked(self, open_: OpenQuestions[T], topic: str, request: str, digest: str, session: str, question: Contract) -> T:

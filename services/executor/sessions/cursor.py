@@ -9,12 +9,12 @@ from typing import Any, Final, assert_never
 
 from services.executor.destinations import Failed, Redirect, destination, inner_destination, outer_destination
 from services.executor.destinations import Refused as BadDestination
-from services.executor.ports import Retirements
 from services.executor.sessions import views
 from services.executor.sessions.decision import Decision
 from services.executor.sessions.obligations import is_founded, kept_for, oblige_planned, oblige_reached, subject_of
 from services.executor.sessions.outcomes import came_of, evidence_of
-from services.executor.sessions.questions import Planner, Policy, plan_question, reach_question
+from services.executor.sessions.ports import Planner, Policy, Retirements
+from services.executor.sessions.questions import plan_question, reach_question
 from services.executor.sessions.session import obligation
 from shared.contracts import sessions as s
 from shared.contracts.people import Visitor

@@ -20,7 +20,7 @@ from services.executor.sessions.deciding import handle, precheck
 from services.executor.sessions.decision import Again, Decided, Decision, Handled, StateBehind, Stopped, Unwritten
 from services.executor.sessions.effects import LiveEffects, Opened, opened
 from services.executor.sessions.journal import Journal, Transition, written
-from services.executor.sessions.questions import Planner
+from services.executor.sessions.ports import Marks, Planner, Unreadable, Watching
 from services.executor.sessions.repeats import Body, repeated
 from services.executor.sessions.session import is_unproven, run_of, stage_met, too_large
 from services.executor.sessions.settling import Settler, over
@@ -37,12 +37,9 @@ from shared.contracts.states import SessionState
 from shared.contracts.steps import StepReplied, StepRequested
 from shared.flows.fields import Cleaned, Field, Problems, clean
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import UNEXPECTED, Unavailable
 from shared.kernel.ids import derived_id
-from shared.messaging.dead_letters import UNEXPECTED, DeadLetters
 from shared.messaging.log import Log, Record, TopicPartition
-from shared.messaging.offsets import LowWater
-from shared.telemetry.metrics import metrics
 from shared.telemetry.propagation import processing
 
 logger = logging.getLogger(__name__)
@@ -76,6 +73,7 @@ class Parts:
     crowd: Crowd
     set_aside: SetAside
     elsewhere_s: int
+    watch: Watching
     alive: Callable[[], bool]
     failed: Callable[[int, Exception], None]
 
@@ -104,12 +102,12 @@ class _Once:
 class Owner:
     """Owns one partition from `take_over` to `stop`."""
 
-    def __init__(self, partition: int, parts: Parts, marks: LowWater, dead_letters: DeadLetters) -> None:
+    def __init__(self, partition: int, parts: Parts, marks: Marks, unreadable: Unreadable) -> None:
         self.partition = partition
         self._parts = parts
         self._marks = marks
-        self._dead_letters = dead_letters
-        self.states = SessionStates(parts.crowd, self._give_up)
+        self._unreadable = unreadable
+        self.states = SessionStates(parts.crowd, self._give_up, parts.watch)
         self.journal = Journal(parts.log, TopicPartition(topics.SESSIONS, partition), self.states, self._unawaited, marks)
         self._settler = Settler(parts.log, parts.directory, self.states, partition, self.journal.done, self._failed)
         self._queues: dict[str, deque[Job]] = {}
@@ -128,7 +126,7 @@ class Owner:
             return None
         if len(self._in_hand) >= IN_HAND or len(self._queues.get(step.session, ())) >= IN_HAND_OF_SESSION:
             reply = replying.stopped(step, "busy", "worker_full", retry_after_s=1)
-            metrics().step("", reply.outcome, 0.0)
+            self._parts.watch().step("", reply.outcome, 0.0)
             self._spawn(self._send(step.model_copy(update={"sealed": None}), reply))
             return self._marks.done(record)
 
@@ -190,7 +188,7 @@ class Owner:
     async def _step(self, record: Record, step: StepRequested) -> None:
         await self._owned()
         now_us = self._parts.clock.now_us()
-        metrics().queue_wait(topics.STEPS, (now_us - step.received_us) / 1e6)
+        self._parts.watch().queue_wait(topics.STEPS, (now_us - step.received_us) / 1e6)
         if now_us > step.deadline_us:
             logger.info("dropped a step past its deadline", extra={"command": step.command})
             return
@@ -212,7 +210,7 @@ class Owner:
         except Exception as defect:  # noqa: BLE001 - kept with its traceback; a step must not stop its session
             await self._keep(record, defect)
             reply = replying.stopped(step, "unavailable", UNEXPECTED, retry_after_s=1)
-        metrics().step(met, reply.outcome, self._parts.clock.monotonic() - began)
+        self._parts.watch().step(met, reply.outcome, self._parts.clock.monotonic() - began)
         await self._send(step, reply)
 
     async def _reply_to(self, step: StepRequested) -> StepReplied:
@@ -363,7 +361,7 @@ class Owner:
 
     async def _keep(self, record: Record, defect: Exception) -> None:
         try:
-            await self._dead_letters.put(record, UNEXPECTED, type(defect).__name__, defect)
+            await self._unreadable.put(record, UNEXPECTED, type(defect).__name__, defect)
         except Unavailable:
             logger.error("a step that cannot be decided is not kept either", exc_info=defect)  # noqa: TRY400 - the defect is what is told, not the log that is away
 

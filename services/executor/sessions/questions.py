@@ -1,35 +1,15 @@
-"""The questions that the worker puts to planner and policy, as ports, and how they are worded.
+"""How the worker's questions to planner and policy are worded.
 
 A question's id is derived from the step, so that a step that runs again asks the same question (architecture §4.4);
 its answer counts for that id and that digest only.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 from shared.contracts.people import Visitor
-from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlannedStage, PlanRefused, PlanRequested, plan_digest
-from shared.contracts.policy import Facts, VerdictReached, VerdictRequested, facts_digest
+from shared.contracts.planner import PlannedStage, PlanRequested, plan_digest
+from shared.contracts.policy import Facts, VerdictRequested, facts_digest
 from shared.contracts.states import RunState
-
-
-class Planner(Protocol):
-    """Who makes plans; `Unavailable` after 1.5 s."""
-
-    async def plan(self, question: PlanRequested) -> PlanMade | PlanRefused:
-        """A plan, or why not."""
-        ...
-
-    async def locate(self, question: FlowRequested) -> FlowLocated:
-        """The flow of a designation."""
-        ...
-
-
-class Policy(Protocol):
-    """Who reaches verdicts; `Unavailable` after 1.5 s."""
-
-    async def decide(self, question: VerdictRequested) -> VerdictReached:
-        """A verdict, with its reasons."""
-        ...
 
 
 def plan_question(

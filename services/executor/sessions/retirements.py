@@ -20,7 +20,7 @@ class DefinitionsUnread(Unavailable):
 
 
 class Retirements(Followed):
-    """See `services.executor.ports.Retirements`. Reads flows' pointers, and of them two numbers each."""
+    """See `services.executor.sessions.ports.Retirements`. Reads flows' pointers, and of them two numbers each."""
 
     def __init__(self, log: ReadableLog, dead_letters: DeadLetters, clock: Clock) -> None:
         self._flows: dict[str, tuple[int, int | None]] = {}  # version of the pointer, first version that is not retired (None: gone)

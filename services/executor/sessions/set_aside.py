@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from services.executor.ports import Aside, LogDiverged, Noted
 from services.executor.sessions import replying
 from services.executor.sessions.owner import Parts, until_owned
+from services.executor.sessions.ports import Marks
 from shared.contracts import topics
 from shared.contracts.steps import StepRequested
 from shared.kernel.errors import Unavailable
 from shared.messaging.log import Record
-from shared.messaging.offsets import LowWater
-from shared.telemetry.metrics import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +19,7 @@ logger = logging.getLogger(__name__)
 class Refusing:
     """Stands where the owner of a partition would. `written`: PostgreSQL knows of it."""
 
-    def __init__(self, aside: Aside, parts: Parts, marks: LowWater, *, written: bool) -> None:
+    def __init__(self, aside: Aside, parts: Parts, marks: Marks, *, written: bool) -> None:
         self.aside = aside
         self.written = written
         self._parts = parts
@@ -38,7 +37,7 @@ class Refusing:
         now_us = self._parts.clock.now_us()
         if now_us <= step.deadline_us:
             reply = replying.elsewhere(step, self._parts.elsewhere_s)
-            metrics().step("", reply.outcome, 0.0)
+            self._parts.watch().step("", reply.outcome, 0.0)
             await replying.send(self._parts.log, self._parts.secret_key, step, reply, now_us)
         self._marks.done(record)
 
@@ -52,7 +51,7 @@ class Refusing:
 class PartitionsAside:
     """What is set aside of a worker's partitions, as its rows in PostgreSQL have it. While that is away, what was known last counts."""
 
-    def __init__(self, parts: Parts, marks: LowWater) -> None:
+    def __init__(self, parts: Parts, marks: Marks) -> None:
         self._parts = parts
         self._marks = marks
         self._rows: Mapping[int, Aside] = {}
@@ -86,7 +85,7 @@ class PartitionsAside:
             aside.partition, topics.SESSIONS, aside.offset, aside.bound, aside.reason,
             extra={"topic": topics.SESSIONS, "partition": aside.partition, "offset": aside.offset, "reason": aside.reason},
         )  # fmt: skip
-        metrics().set_aside(topics.SESSIONS, aside.partition, aside.offset)
+        self._parts.watch().set_aside(topics.SESSIONS, aside.partition, aside.offset)
         refusing = self.held[aside.partition] = Refusing(aside, self._parts, self._marks, written=written)
         return refusing
 
@@ -105,5 +104,5 @@ class PartitionsAside:
     async def drop(self, partitions: Iterable[int]) -> None:
         """They are somebody else's, or are taken over now."""
         for number in set(partitions) & self.held.keys():
-            metrics().set_aside(topics.SESSIONS, number, None)
+            self._parts.watch().set_aside(topics.SESSIONS, number, None)
             await self.held.pop(number).stop()

@@ -8,11 +8,11 @@ from typing import Final
 from pydantic import ValidationError
 
 from services.executor.sessions.crowd import Crowd, GiveUp
+from services.executor.sessions.ports import Unwatched, Watching
 from services.executor.sessions.session import BEGINS_FOR, HELD_SINCE_START, SECOND, ends_us, held_until_us, is_unproven, new_session
 from shared.contracts import wire
 from shared.contracts.errors import BadField, BadRecord
 from shared.contracts.states import SessionState
-from shared.telemetry.metrics import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +31,10 @@ class SessionStates:
     """Sessions by id. What was used last is kept decoded as well. `crowd` is told of those in which nobody proved anything, and
     of `give_up`, which ends one of them."""
 
-    def __init__(self, crowd: Crowd | None = None, give_up: GiveUp = lambda _: None) -> None:
+    def __init__(self, crowd: Crowd | None = None, give_up: GiveUp = lambda _: None, watch: Watching = Unwatched) -> None:
         self._crowd = crowd or Crowd()
         self._give_up = give_up
+        self._watch = watch
         self._packed: dict[str, bytes] = {}
         self._due_us: dict[str, int] = {}
         self._decoded: OrderedDict[str, SessionState] = OrderedDict()
@@ -78,7 +79,7 @@ class SessionStates:
         held = self._packed.get(session)
         if held and (version := wire.first(held, len(PEEKED))["version"]) >= known["version"]:
             if version > known["version"]:
-                metrics().late_state()
+                self._watch().late_state()
             return
         self._packed[session], self._due_us[session] = packed, due_us
         self._count(session, known["open"])
@@ -173,9 +174,9 @@ class SessionStates:
         if opened == before:
             return
         for flow in before:
-            metrics().open_run(flow, -1)
+            self._watch().open_run(flow, -1)
         for flow in opened:
-            metrics().open_run(flow, 1)
+            self._watch().open_run(flow, 1)
         if opened:
             self._open[session] = opened
         else:

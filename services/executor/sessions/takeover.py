@@ -3,18 +3,18 @@
 from services.executor.ports import LogDiverged, Noted
 from services.executor.sessions import history
 from services.executor.sessions.journal import Journal
+from services.executor.sessions.ports import Unreadable
 from services.executor.sessions.states import SessionStates
 from shared.contracts import topics
 from shared.contracts.errors import BadRecord
 from shared.contracts.states import CODEC, SessionState, writer_of
-from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log, Record, TopicPartition
 
 _STATE_LIMIT = 1024 * 1024
 
 
 async def take_over(
-    log: Log, partition: int, committed: int | None, noted: Noted | None, states: SessionStates, journal: Journal, dead_letters: DeadLetters
+    log: Log, partition: int, committed: int | None, noted: Noted | None, states: SessionStates, journal: Journal, unreadable: Unreadable
 ) -> None:
     """Read what the former owner left. Of states the highest version wins, never the last record.
 
@@ -30,7 +30,7 @@ async def take_over(
             try:
                 _load(record, states)
             except BadRecord as bad:
-                await dead_letters.put(record, bad.code, bad.detail)
+                await unreadable.put(record, bad.code, bad.detail)
     sessions = TopicPartition(topics.SESSIONS, partition)
     first, end = await log.bounds(sessions)
     start = first if committed is None else committed
@@ -44,7 +44,7 @@ async def take_over(
             try:
                 journal.read(record)
             except BadRecord as bad:
-                await dead_letters.put(record, bad.code, bad.detail)
+                await unreadable.put(record, bad.code, bad.detail)
     journal.known = max(journal.known, end)
 
 

@@ -23,7 +23,6 @@ from shared.kernel.tasks import failure_of
 from shared.messaging.dead_letters import PATIENCE_S, DeadLetters
 from shared.messaging.log import LogUnavailable, Membership, Record, TopicPartition
 from shared.messaging.offsets import LowWater
-from shared.telemetry.metrics import metrics
 
 logger = logging.getLogger(__name__)
 TOPICS: Final = (topics.STEPS, topics.PLANS, topics.VERDICTS, topics.SESSIONS)
@@ -120,7 +119,7 @@ class Worker:
                 logger.warning("offsets are not committed, their records come again: %s", away.code)
             self._marks.forget(partitions)
             self._uncommitted = {place: mark for place, mark in self._uncommitted.items() if place.partition not in partitions}
-            metrics().forget_lag(GROUP, partitions)
+            self._parts.watch().forget_lag(GROUP, partitions)
             for number in partitions:
                 self._owners.pop(number, None)
             await self._aside.drop(partitions)

@@ -2,7 +2,6 @@
 
 import asyncio
 from typing import Any, ClassVar
-from unittest.mock import patch
 
 import pytest
 from opentelemetry.metrics import NoOpMeter
@@ -304,9 +303,10 @@ async def test_a_step_is_measured_by_the_stage_that_it_met() -> None:
             self.steps.append((stage, outcome))
 
     noting = Noting(NoOpMeter("test"))
-    async with World() as world:
-        with patch("services.executor.sessions.owner.metrics", lambda: noting):
-            await log_in(world.browser())
+    world = World()
+    world.watch = lambda: noting
+    async with world:
+        await log_in(world.browser())
     assert noting.steps == [("", "offered"), ("", "accepted"), ("password", "accepted")]
 
 

@@ -15,6 +15,7 @@ from services.executor.ports import AnotherTransition, Aside, AskKey, Noted, Ord
 from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.owner import Parts
+from services.executor.sessions.ports import Watching
 from services.executor.sessions.starts import Starts
 from services.executor.sessions.worker import Worker
 from shared.contracts import topics
@@ -35,6 +36,7 @@ from shared.kernel.clock import FixedClock
 from shared.kernel.ids import new_session_id, partition_of, random_id
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Message, TopicPartition
+from shared.telemetry.metrics import metrics
 from tests.signing import opened
 
 SECRET = b"k" * 32
@@ -291,6 +293,7 @@ class World:
         self.cached_starts = CACHED_STARTS
         self.crowd = Crowd()
         self.set_aside = FakeSetAside(self.directory)
+        self.watch: Watching = metrics
         self.opener: SealOpener = PlainOpener()
         self.workers: list[Worker] = []
         self._count = workers
@@ -314,7 +317,7 @@ class World:
         parts = Parts(
             log=wrap(self.log), directory=self.directory, opener=self.opener, cursor=self.cursor(),
             planner=self.planner, clock=self.clock, secret_key=SECRET, starts=Starts(self.cached_starts), crowd=self.crowd, set_aside=self.set_aside, elsewhere_s=30,
-            alive=lambda: True, failed=lambda *_: None,
+            watch=self.watch, alive=lambda: True, failed=lambda *_: None,
         )  # fmt: skip
         worker = Worker(parts, NoAsking(), DeadLetters(self.log, "executor", self.clock), self.look_s)  # type: ignore[arg-type]
         await worker.start()
