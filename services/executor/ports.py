@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from shared.contracts.model import ShortText, Value
+from shared.contracts.asks import Ask
+from shared.contracts.model import Value
+from shared.contracts.orders import Order, OrderResult
 from shared.contracts.people import UserFacts
 from shared.contracts.steps import Sealed
-from shared.flows.asks import Ask
-from shared.flows.orders import Order
 from shared.kernel.errors import Unavailable
 
 
@@ -35,15 +35,6 @@ class OrderKey:
     transition: str
     partition: int | None = field(default=None, compare=False)
     offset: int | None = field(default=None, compare=False)
-
-
-class OrderResult(Value):
-    """What came of an order, by the number of its `OrderRecord`: done, or refused with a reason (`user_gone`,
-    `user_disabled`, `epoch_over`, `failed`)."""
-
-    n: int
-    done: bool
-    reason: ShortText = ""
 
 
 class Busy(Unavailable):

@@ -91,10 +91,14 @@ class Codec:
         body = wire.unpack(record.value or b"", limit)
         if type(body) is not dict:
             raise errors.BadType
-        known = self._known[envelope.type]
-        for version in range(envelope.version, known.model.wire_version):
-            body = _upcast(known.upcasters[version], body)
-        return Received(envelope, _validated(known.model, body))
+        return Received(envelope, self.current(envelope.type, envelope.version, body))
+
+    def current(self, kind: str, version: int, body: Mapping[str, Any]) -> Contract:
+        """A message of this type and version, brought up to the current one; a `BadRecord` for what is none."""
+        known = self._known_in(kind, version)
+        for older in range(version, known.model.wire_version):
+            body = _upcast(known.upcasters[older], body)
+        return _validated(known.model, body)
 
     def unopened(self, record: Raw) -> tuple[str, int, bytes]:
         """Subject, version of the message and value of a record that is ours, whose value is not looked at; a `BadRecord` for any
@@ -108,17 +112,21 @@ class Codec:
             raise errors.BadHeader from None
 
     def _prove(self, record: Raw, kind: str, version: int, subject: bytes) -> None:
-        known = self._known.get(kind)
-        if known is None:
-            raise errors.UnknownType(kind[:100])
+        known = self._known_in(kind, version)
         if record.key is None or record.key != subject:
             raise errors.BadKey
         if record.value is None:
             raise errors.BadSyntax("no value")
-        if not 1 <= version <= known.model.wire_version:
-            raise errors.BadVersion(f"{kind} {version}")
         if not known.model.proves_itself:
             prove(record)
+
+    def _known_in(self, kind: str, version: int) -> _Known:
+        known = self._known.get(kind)
+        if known is None:
+            raise errors.UnknownType(kind[:100])
+        if not 1 <= version <= known.model.wire_version:
+            raise errors.BadVersion(f"{kind[:100]} {version}")
+        return known
 
 
 def _upcast(step: Upcaster, body: Mapping[str, Any]) -> Mapping[str, Any]:

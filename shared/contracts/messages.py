@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from shared.contracts import catalog, definitions, directory, failures, planner, policy, sessions, states, steps, topics
+from shared.contracts import catalog, definitions, directory, failures, kept, planner, policy, sessions, states, steps, topics
 from shared.contracts.codec import Codec
 from shared.contracts.model import Contract
 
@@ -27,7 +27,7 @@ MESSAGES: Final[Mapping[str, tuple[type[Contract], ...]]] = {
 
 CODECS: Final[tuple[Codec, ...]] = (
     definitions.CODEC, catalog.CODEC, planner.CODEC, policy.CODEC, steps.CODEC, sessions.CODEC, states.CODEC,
-    directory.KEYS_CODEC, directory.REVOCATIONS_CODEC, directory.TOKENS_CODEC, directory.EVENTS_CODEC, failures.CODEC,
+    directory.KEYS_CODEC, directory.REVOCATIONS_CODEC, directory.TOKENS_CODEC, directory.EVENTS_CODEC, failures.CODEC, kept.CODEC,
 )  # fmt: skip
 """Every codec; between them they know every message once."""
 

@@ -9,7 +9,7 @@ from shared.contracts import wire
 from shared.contracts.codec import Codec
 from shared.contracts.definitions import Designation, FlowFacts, Guard, InvalidResponseAction
 from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Text, Value
-from shared.contracts.people import Visitor
+from shared.contracts.people import UserFacts, Visitor
 from shared.contracts.policy import VerdictReached
 
 MAX_STAGES = 64
@@ -64,7 +64,7 @@ class Plan(Value):
 class PlanRequested(Contract):
     """A question to the planner: plan this flow for this visitor.
 
-    `context` may hold `pending_user` and `is_redirected`. `obligations` are binding pks of stages that guarded this
+    `pending_user` is whom the run is about, if that was said; `context` may hold `is_redirected`. `obligations` are binding pks of stages that guarded this
     subject before and may not be planned away (architecture §4.9). `digest` is `plan_digest` of the rest: a reply counts
     only for the same one (architecture §4.7).
     """
@@ -75,6 +75,7 @@ class PlanRequested(Contract):
     run: ShortText
     flow: ShortText
     visitor: Visitor
+    pending_user: UserFacts | None = None
     context: Plain = {}
     obligations: tuple[ShortText, ...] = ()
     digest: ShortText
@@ -136,9 +137,9 @@ class FlowLocated(Contract):
     verdicts: tuple[VerdictReached, ...] = ()
 
 
-def plan_digest(flow: str, visitor: Visitor, context: Plain, obligations: tuple[str, ...]) -> str:
+def plan_digest(flow: str, visitor: Visitor, pending_user: UserFacts | None, context: Plain, obligations: tuple[str, ...]) -> str:
     """Which plan is asked for: SHA-256 in hex over the canonical bytes of what it may depend on."""
-    return _digest(flow, visitor.model_dump(), context, obligations)
+    return _digest(flow, visitor.model_dump(), pending_user and pending_user.model_dump(), context, obligations)
 
 
 def location_digest(designation: Designation | None, flow: str, visitor: Visitor) -> str:
@@ -150,7 +151,7 @@ def digest_of(asked: PlanRequested | FlowRequested) -> str:
     """The digest that this question has to carry."""
     match asked:
         case PlanRequested():
-            return plan_digest(asked.flow, asked.visitor, asked.context, asked.obligations)
+            return plan_digest(asked.flow, asked.visitor, asked.pending_user, asked.context, asked.obligations)
         case FlowRequested():
             return location_digest(asked.designation, asked.flow, asked.visitor)
         case _:

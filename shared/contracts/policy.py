@@ -18,14 +18,18 @@ Purpose = Literal["flow", "plan", "reach"]
 class Facts(Value):
     """Everything that a decision may depend on; nothing else is looked up.
 
-    `user` is who the decision is about (the pending user, else the visitor). `context` is the plan's context; `planned`
-    says whether there is a plan (then expressions see `flow_plan`).
+    `context` is the plan's context; `planned` says whether there is a plan (then expressions see `flow_plan`).
     """
 
     visitor: Visitor
-    user: UserFacts | None = None
+    pending_user: UserFacts | None = None
     context: Plain = {}
     planned: bool = False
+
+    @property
+    def user(self) -> UserFacts | None:
+        """Who the decision is about: the pending user, else the visitor (docs/compat.md, Plans)."""
+        return self.pending_user or self.visitor.user
 
 
 class VerdictRequested(Contract):

@@ -8,10 +8,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from shared.contracts.asks import Asked
 from shared.contracts.codec import Codec
 from shared.contracts.evidence import Evidence
 from shared.contracts.model import Contract, Count, Micros, Plain, Query, ShortText, Value
-from shared.contracts.people import LoginClaims, Visitor
+from shared.contracts.orders import Order
+from shared.contracts.people import LoginClaims, UserFacts, Visitor
 from shared.contracts.planner import Plan, PlannedStage, PlanRefused
 from shared.contracts.policy import VerdictReached
 from shared.contracts.steps import Page, Shown, View
@@ -30,6 +32,7 @@ class RunStarted(Value):
     run: ShortText
     plan: Plan
     visitor: Visitor
+    pending_user: UserFacts | None = None
     context: Plain = {}
     login: ShortText | None = None
     query: Query = ""
@@ -49,12 +52,13 @@ class RunRefused(Value):
 
 
 class RunReplanned(Value):
-    """The flow starts over within the same run (`invalid_response_action`)."""
+    """The flow starts over within the same run (`invalid_response_action`), with this context and about this user, or nobody."""
 
     event: Literal["run.replanned"] = "run.replanned"
     run: ShortText
     plan: Plan
     context: Plain = {}
+    pending_user: UserFacts | None = None
     verdicts: tuple[VerdictReached, ...] = ()
 
 
@@ -93,23 +97,26 @@ class StageChallenged(Value):
 
 class AnswerRefused(Value):
     """The answer was not good enough; `errors` are by field. `context` is merged into the run's: what was typed may matter
-    to a restart that keeps it."""
+    to a restart that keeps it. `pending_user`: the run is about them from now on, None: about whom it was."""
 
     event: Literal["answer.refused"] = "answer.refused"
     run: ShortText
     binding: ShortText
     errors: dict[str, tuple[Plain, ...]]
     context: Plain = {}
+    pending_user: UserFacts | None = None
 
 
 class StagePassed(Value):
-    """A stage is done, with evidence; `context` is merged into the run's, `inserted` come next."""
+    """A stage is done, with evidence; `context` is merged into the run's, `inserted` come next. `pending_user`: the run is about
+    them from now on, as they are known now; None: about whom it was."""
 
     event: Literal["stage.passed"] = "stage.passed"
     run: ShortText
     binding: ShortText
     evidence: Evidence
     context: Plain = {}
+    pending_user: UserFacts | None = None
     inserted: tuple[PlannedStage, ...] = ()
 
 
@@ -186,23 +193,6 @@ Event = Annotated[
 ]  # fmt: skip
 
 
-class AskRecord(Value):
-    """An ask of this step and its result, under its number: fed back, the decision comes out the same."""
-
-    n: Count
-    kind: ShortText
-    ask: Plain
-    result: Plain
-
-
-class OrderRecord(Value):
-    """An order that is carried out once this transition is accepted, under (session, version, n)."""
-
-    n: Count
-    kind: ShortText
-    order: Plain
-
-
 class Given(Value):
     """What a step came with, as far as it may be kept: enough to decide it again. Of the visitor's body, `clear` are the
     fields that the stage type declares clear, `secret` names the secret ones that were sent, `accepted` those of them that the
@@ -231,7 +221,8 @@ class Given(Value):
 
 
 class SessionAdvanced(Contract):
-    """One accepted step of a session."""
+    """One accepted step of a session. `asks` are what it asked, with their results: fed back, the decision comes out the same.
+    `orders` are carried out once this transition is accepted, each under (session, version, its place from 1)."""
 
     wire_type: ClassVar[str] = "executor.session.advanced"
     session: ShortText
@@ -240,8 +231,8 @@ class SessionAdvanced(Contract):
     at_us: Micros
     given: Given = Given()
     events: tuple[Event, ...]
-    asks: tuple[AskRecord, ...] = ()
-    orders: tuple[OrderRecord, ...] = ()
+    asks: tuple[Asked, ...] = ()
+    orders: tuple[Order, ...] = ()
 
 
 CODEC = Codec((SessionAdvanced,))

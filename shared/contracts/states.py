@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from shared.contracts.codec import Codec
 from shared.contracts.evidence import Evidence
 from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Value
-from shared.contracts.people import LoginClaims, Visitor
+from shared.contracts.people import LoginClaims, UserFacts, Visitor
 from shared.contracts.planner import Plan, PlannedStage
 from shared.contracts.steps import Shown, View
 
@@ -21,13 +21,15 @@ class RunState(Value):
     """One run, folded. `stages[0]` is the current stage; `over` says how it ended. `head` is its last transition. `api`: it
     was begun through the API.
 
-    `evidence` is what authenticates the pending user of `context`; it falls with that user (architecture §4.8).
+    `pending_user` is whom it is about, None before anybody said who they are. `evidence` is what authenticates them; it falls
+    with that user (architecture §4.8).
     """
 
     run: ShortText
     flow: ShortText
     plan: Plan | None
     visitor: Visitor
+    pending_user: UserFacts | None = None
     context: Plain = {}
     login: ShortText | None = None
     stages: tuple[PlannedStage, ...] = ()

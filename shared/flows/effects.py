@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from shared.contracts.asks import Ask
 from shared.contracts.model import Value
-from shared.flows.asks import Ask
-from shared.flows.orders import Order
+from shared.contracts.orders import Order
 
 R = TypeVar("R", bound=Value)
 

@@ -14,13 +14,13 @@ IDENTIFIER: Final = "pending_user_identifier"
 TYPED: Final = "pending_user_typed"
 
 
-def person_of(context: Mapping[str, Any], visitor: UserFacts | None) -> str:
-    """The name to show in a run with this context, at a browser where this user is logged in; "" for nobody."""
-    identifier, typed, pending = context.get(IDENTIFIER), context.get(TYPED), context.get("pending_user")
+def person_of(context: Mapping[str, Any], pending: UserFacts | None, visitor: UserFacts | None) -> str:
+    """The name to show in a run with this context about this user, at a browser where that one is logged in; "" for nobody."""
+    identifier, typed = context.get(IDENTIFIER), context.get(TYPED)
     if isinstance(identifier, str):
         return identifier
-    if not isinstance(pending, Mapping):
+    if pending is None:
         return visitor.username if visitor else ""
-    if isinstance(typed, str) and not pending.get("backend"):
+    if isinstance(typed, str) and not pending.backend:
         return typed
-    return str(pending.get("username", ""))
+    return pending.username

@@ -38,7 +38,8 @@ C = TypeVar("C", bound=StageConfig)
 class Run:
     """What a stage may know: the run that it is part of, as it is now.
 
-    `context` is the run's context (docs/compat.md, Plans); `visitor.user` the logged-in user. `counters` are the
+    `pending_user` is whom it is about, if a stage has found somebody; `context` is the plan's context (docs/compat.md, Plans),
+    `visitor.user` the logged-in user. `counters` are the
     session's. `next` is the inner query's `next`, unchecked. `links` maps pks of linked flows to their slugs. `ahead` are
     the types of the stages that are planned after this one. `version` is that of the transition being decided; `evidence`
     authenticates the pending user, `began_as` is the login that the run began with (architecture §4.8). Without these three
@@ -59,17 +60,12 @@ class Run:
     version: int = 0
     evidence: tuple[Evidence, ...] = ()
     began_as: LoginClaims | None = None
-
-    @property
-    def pending_user(self) -> UserFacts | None:
-        """The user that this run is about, if a stage has found one."""
-        found = self.context.get("pending_user")
-        return None if found is None else UserFacts.model_validate(found)
+    pending_user: UserFacts | None = None
 
     @property
     def person(self) -> str:
         """The name to show, see `shared.flows.shown`."""
-        return person_of(self.context, self.visitor.user)
+        return person_of(self.context, self.pending_user, self.visitor.user)
 
     @property
     def subject(self) -> str:
@@ -112,12 +108,14 @@ class Challenge:
 class Passed:
     """The stage is done. `subject` and `method` are the evidence: who showed what. With a `proof` it authenticates that user.
 
-    `context` is merged into the run's context; `inserted` stages come next; `counters` are set in the session.
+    `context` is merged into the run's context; `pending_user`: the run is about them from now on; `inserted` stages come next;
+    `counters` are set in the session.
     """
 
     subject: str
     method: str
     context: Mapping[str, Any] = field(default_factory=dict)
+    pending_user: UserFacts | None = None
     proof: Proof | None = None
     inserted: tuple[PlannedStage, ...] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
@@ -127,11 +125,13 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The answer was not good enough. Problems are by field, `non_field_errors` for the whole; `told` is for the page alone."""
+    """The answer was not good enough. Problems are by field, `non_field_errors` for the whole; `told` is for the page alone.
+    `context` and `pending_user` are as in `Passed`."""
 
     problems: Mapping[str, tuple[Problem, ...]]
     counters: Mapping[str, int] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
+    pending_user: UserFacts | None = None
     told: str = ""
 
 

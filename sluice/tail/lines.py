@@ -86,8 +86,8 @@ def _part(name: str, part: dict[str, Any]) -> str:
             return f"{name}={_short(username)} ({login[:ID_MAX]})"
         case {"user": user, "address": address, "host": _}:
             return f"visitor={_short(user['username']) if user else 'nobody'}@{address or '?'}"
-        case {"pending_user": {"username": username}, **rest}:
-            return f"pending_user={_short(username)}{f' {name}={_short(_json(rest))}' if rest else ''}"
+        case {"pk": _, "uid": _, "username": username}:
+            return f"{name}={_short(username)}"
         case {"outcome": outcome, "results": _}:
             return f"{name}={outcome}"
         case _:

@@ -17,6 +17,7 @@ from typing import Any
 
 from shared.contracts.codec import DEFAULT_LIMIT, encode
 from shared.contracts.envelope import Envelope, Headers, to_headers
+from shared.contracts.kept import KEPT
 from shared.contracts.messages import MESSAGES, codec_of
 from shared.contracts.model import Contract
 from shared.messaging.log import Record
@@ -27,7 +28,7 @@ SUBJECT = "07.AAAAAAAAAAAAAAAAAAAAAA"
 
 
 def all_messages() -> tuple[type[Contract], ...]:
-    return tuple(message for messages in MESSAGES.values() for message in messages)
+    return (*(message for messages in MESSAGES.values() for message in messages), *KEPT)
 
 
 def path_of(message: type[Contract], version: int) -> Path:

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.executor.ports import AskKey, OrderKey, OrderResult
+from services.executor.ports import AskKey, OrderKey
+from shared.contracts import asks
+from shared.contracts.asks import Ask
 from shared.contracts.model import Value
+from shared.contracts.orders import LogIn, Order, OrderResult
 from shared.contracts.people import UserFacts
 from shared.contracts.planner import PlannedStage
 from shared.contracts.steps import StepReplied
-from shared.flows import asks
-from shared.flows.asks import Ask
-from shared.flows.orders import LogIn, Order
+from shared.flows.orders import lack_of
 from tests.unit.executor.world import ALICE, PASSWORD, Browser, FakeDirectory, World, stage
 
 BOB = ALICE.model_copy(update={"pk": 8, "uuid": "8", "uid": "uid-bob", "username": "bob", "is_superuser": True})
@@ -40,7 +41,7 @@ class TwoPeople(FakeDirectory):
 
     async def perform(self, key: OrderKey, orders: Sequence[Order]) -> Sequence[OrderResult]:
         self.performed.setdefault(key, list(orders))
-        lacks = [order.lacks(key.session, key.version) for order in orders]
+        lacks = [lack_of(order, key.session, key.version) for order in orders]
         return [OrderResult(n=n, done=not lack, reason=lack) for n, lack in enumerate(lacks, 1)]
 
     def _by_pk(self, pk: int | None) -> UserFacts | None:

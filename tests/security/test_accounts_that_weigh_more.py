@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.executor.ports import AskKey
+from shared.contracts import asks
+from shared.contracts.asks import Ask
 from shared.contracts.model import Value
-from shared.flows import asks
-from shared.flows.asks import Ask
 from tests.unit.executor.world import ALICE, LOGIN_STAGES, FakeDirectory, World
 
 TABS = 8

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, cast
 
 import pytest
 
-from services.executor.sessions import settling
+from shared.contracts.orders import LogIn, LogOut
 from shared.contracts.people import LoginClaims, UserFacts
 from shared.contracts.sessions import LoggedIn, RunDenied
 from shared.flows.effects import Effects
-from shared.flows.evidence import Account, Need, Proof
-from shared.flows.orders import AccountOrder, LogOut
+from shared.flows.evidence import Need, Proof
+from shared.flows.orders import NEEDS
 from shared.flows.registry import registry
 from shared.flows.stage import Challenge, Denied, Passed, Run, Stage, StageConfig, StageFailed
 from tests.security.proving import BOB, TwoPeople, history_of, named, numbered, walk
@@ -19,25 +19,18 @@ from tests.unit.executor.world import ALICE, PASSWORD, World, stage
 from tests.unit.flows.stories import LOGIN
 
 NAME, RIGHT = {"uid_field": "alice"}, {"password": "secret"}
+RENAMED = "renamed"
 
 
-class Rename(AccountOrder):
-    """As an order of a settings or recovery flow will be."""
+def either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an order of a settings or recovery flow will be: it takes a proof, or the login that the run began with."""
+    monkeypatch.setitem(cast("dict[Any, Need]", NEEDS), LogIn, Need.PROOF_OR_LOGIN)
 
-    kind = "test.user.rename"
-    needs: ClassVar[Need] = Need.PROOF_OR_LOGIN
-    user: int
-    uid: str
-    epoch: int
-    at_us: int
 
-    @property
-    def account(self) -> Account:
-        return Account(self.user, self.uid, self.epoch)
-
-    @property
-    def ordered_us(self) -> int:
-        return self.at_us
+def renamed(people: TwoPeople) -> bool:
+    """Whether the careless stage's order on an account was given out to be done."""
+    orders = [order for orders in people.performed.values() for order in orders]
+    return any(isinstance(order, LogIn) and order.address == RENAMED for order in orders)
 
 
 class NothingToSet(StageConfig):
@@ -70,7 +63,7 @@ class LogsInWithoutAnOrder(Careless):
 
 
 class Renames(Careless):
-    """Orders something harmless, then a change of an account, on whatever grounds the run has."""
+    """Orders something harmless, then something that an account takes a proof or a login for (`either`), on whatever grounds the run has."""
 
     needs = Need.PROOF_OR_LOGIN
 
@@ -80,8 +73,8 @@ class Renames(Careless):
     async def challenge(self, run: Run, config: NothingToSet, do: Effects) -> Challenge | Passed | Denied:
         do.order(LogOut(login="another", user=1, at_us=do.now_us()))
         whom = self.whom
-        order = Rename(user=whom.pk or 0, uid=whom.uid, epoch=whom.epoch, at_us=do.now_us(), run=run.run, grounds=run.grounds(whom))
-        do.order(order)
+        login = LOGIN.model_copy(update={"user": whom.pk or 0, "uid": whom.uid, "epoch": whom.epoch, "at_us": do.now_us()})
+        do.order(LogIn(login=login, session=run.session, run=run.run, grounds=run.grounds(whom), address=RENAMED))
         return Passed(run.subject, "renamed")
 
 
@@ -127,12 +120,11 @@ async def test_a_stage_that_fails_orders_nothing() -> None:
 
 @pytest.mark.parametrize(("whom", "done"), [(ALICE, True), (BOB, False)], ids=["alice herself", "bob"])
 async def test_a_proof_is_for_the_account_that_it_names(monkeypatch: pytest.MonkeyPatch, whom: UserFacts, done: bool) -> None:
-    monkeypatch.setitem(settling._KINDS, Rename.kind, Rename)
+    either(monkeypatch)
     world, people = careless_world(Renames(whom), named(), stage("password", PASSWORD))
     async with world:
         await walk(world.browser(), NAME, RIGHT)
-        ordered = [order.kind for orders in people.performed.values() for order in orders]
-        assert (Rename.kind in ordered) is done
+        assert renamed(people) is done
 
 
 LOGINS: dict[str, tuple[UserFacts, dict[str, Any], bool]] = {
@@ -148,7 +140,7 @@ LOGINS: dict[str, tuple[UserFacts, dict[str, Any], bool]] = {
 async def test_the_login_that_a_run_began_with_is_grounds_for_its_own_account(
     monkeypatch: pytest.MonkeyPatch, whom: UserFacts, changes: dict[str, Any], done: bool
 ) -> None:
-    monkeypatch.setitem(settling._KINDS, Rename.kind, Rename)
+    either(monkeypatch)
     first = (named(), stage("password", PASSWORD), stage("user_login"))
     world, people = careless_world(Renames(whom), way_in=first)
     async with world:
@@ -156,12 +148,11 @@ async def test_the_login_that_a_run_began_with_is_grounds_for_its_own_account(
         assert (await walk(browser, NAME, RIGHT, slug="way_in")).login is not None
         browser.login = _changed(browser.login, changes)
         await walk(browser)
-        ordered = [order.kind for orders in people.performed.values() for order in orders]
-        assert (Rename.kind in ordered) is done
+        assert renamed(people) is done
 
 
 async def test_a_login_that_came_after_the_run_began_is_no_grounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(settling._KINDS, Rename.kind, Rename)
+    either(monkeypatch)
     waived = stage("user_login", {"allow_unauthenticated": True})
     world, people = careless_world(Renames(), named(), waived, stage("dummy"))
     async with world:
@@ -169,7 +160,7 @@ async def test_a_login_that_came_after_the_run_began_is_no_grounds(monkeypatch: 
         reply = await walk(browser, NAME)
         assert [one for one in await history_of(world, reply.session) if isinstance(one, LoggedIn)]
         await browser.post({})
-        assert Rename.kind not in [order.kind for orders in people.performed.values() for order in orders]
+        assert not renamed(people)
 
 
 def _changed(login: LoginClaims | None, changes: dict[str, Any]) -> LoginClaims | None:

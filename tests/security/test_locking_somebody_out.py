@@ -19,8 +19,8 @@ from services.executor.directory.unlocking import Unlocked, Unlocking
 from services.executor.directory.upkeep import Upkeep
 from services.executor.login_life import LoginLife
 from services.executor.ports import Busy
+from shared.contracts.asks import PasswordVerified
 from shared.contracts.directory import UserChanged
-from shared.flows.asks import PasswordVerified
 from shared.kernel.clock import FixedClock
 from shared.postgres.pool import Database
 from sluice.embedded_postgres.server import Role

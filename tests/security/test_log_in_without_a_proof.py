@@ -215,9 +215,7 @@ async def test_an_order_that_a_record_holds_without_grounds_is_not_carried_out(m
 
 
 def _careless(effects: Any, order: Any) -> None:
-    from shared.contracts.sessions import OrderRecord
-
-    effects.orders.append(OrderRecord(n=len(effects.orders) + 1, kind=order.kind, order=order.model_dump()))
+    effects.orders.append(order)
 
 
 async def test_another_worker_that_takes_over_keeps_the_proof_and_nothing_else_makes_one() -> None:

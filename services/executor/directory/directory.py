@@ -10,10 +10,10 @@ from services.executor.directory.hashing import HashPool
 from services.executor.directory.kinds import HashKinds
 from services.executor.directory.ordering import Orders
 from services.executor.directory.rules.limits import GuessLimits
-from services.executor.ports import AskKey, OrderKey, OrderResult
+from services.executor.ports import AskKey, OrderKey
+from shared.contracts.asks import Ask, DevicesListed, FindUser, GetUser, ListDevices, UserFound, VerifyPassword
 from shared.contracts.model import Value
-from shared.flows.asks import Ask, DevicesListed, FindUser, GetUser, ListDevices, UserFound, VerifyPassword
-from shared.flows.orders import Order
+from shared.contracts.orders import Order, OrderResult
 from shared.kernel.clock import Clock
 from shared.kernel.ids import derived_bytes
 from shared.postgres.migrations import MigrationSet

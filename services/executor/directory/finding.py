@@ -10,8 +10,8 @@ from typing import Final
 
 from services.executor.directory.rows import FACTS, facts_of
 from services.executor.directory.rules.identifiers import canonical, looked_for, looked_for_email
+from shared.contracts.asks import FindUser, UserFound
 from shared.contracts.people import UserFacts
-from shared.flows.asks import FindUser, UserFound
 from shared.postgres.pool import Database
 
 # $1 canonical name, $2 canonical address, $3 the fields, $4 whether case counts, then $5 as typed and $6 in the form of names; $7 whose row is

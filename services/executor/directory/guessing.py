@@ -29,16 +29,14 @@ from services.executor.directory.rules.limits import (  # fmt: skip
 from services.executor.directory.rules.passwords import BadPassword, PasswordHash, normalised
 from services.executor.directory.slots import AccountSlots, Held, packed, unpacked
 from services.executor.ports import AskKey, Busy
-from shared.contracts import wire
-from shared.flows.asks import INBUILT, PasswordVerified, VerifyPassword
+from shared.contracts.asks import INBUILT, PasswordVerified, VerifyPassword
+from shared.contracts.kept import keep, kept
 from shared.kernel.clock import Clock
 from shared.kernel.ids import derived_bytes
 from shared.messaging.log import Message
 from shared.postgres.outbox import columns
 from shared.postgres.pool import Database, Row
 from shared.telemetry.logs import security
-
-RESULT_MAX: Final = 128 * 1024
 
 # $1-$5 key of the ask, $6 user, $7 counter of what was typed, $8 address, $9 now, $10-$12 limit and window of an address, and how
 # long an attempt is taken to be under way, $13 logins that the browser names. It is known by any of the account's.
@@ -136,7 +134,7 @@ class Guesses:
         with self._hashes.place(expected) as place:
             row = await self._begun(ask, key, devices)
             if row["result"] is not None:
-                return _result(row["result"])
+                return kept(row["result"], PasswordVerified)
             attempt = await self._admitted(ask, key, row)
             if await self._matches(attempt, place, password):
                 return await self._succeeded(attempt, place, password)
@@ -192,8 +190,9 @@ class Guesses:
         """Keep the answer, give the slot back or use it up, and say what is to be said."""
         held = attempt.held or Held(b"")
         slots, told = self._settled(attempt, result, held.slots)
+        ours = keep(result)
         row = await self._database.fetchrow(
-            _END, *_values(attempt.key), wire.pack(result.model_dump()), self._clock.now_us(),
+            _END, *_values(attempt.key), ours, self._clock.now_us(),
             bucket(attempt.ask.address), attempt.row["window_us"] if attempt.row["allowed"] else -1, int(result.outcome != "ok"),
             held.counter, packed(slots), held.revision, *columns(self._told(attempt, result)), *columns(told),
         )  # fmt: skip
@@ -203,7 +202,7 @@ class Guesses:
             await self._slots.change(held.counter, lambda now: self._settled(attempt, result, now))
         if result.outcome != "ok":
             self._log(attempt)
-        return _result(row["result"])
+        return result if row["result"] == ours else kept(row["result"], PasswordVerified)
 
     def _settled(self, attempt: _Attempt, result: PasswordVerified, slots: Slots) -> tuple[Slots, Sequence[Message]]:
         """The slots after this attempt; and, for an account whose last one it used up, what everybody is told."""
@@ -248,7 +247,3 @@ class Guesses:
 
 def _values(key: AskKey) -> tuple[Any, ...]:
     return key.session, key.version, key.command, key.n, key.kind
-
-
-def _result(raw: bytes) -> PasswordVerified:
-    return PasswordVerified.model_validate(wire.unpack(raw, RESULT_MAX))

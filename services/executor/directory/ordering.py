@@ -5,23 +5,23 @@ under that key means that its session was decided on a wrong state, or that the 
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import asyncpg
 
 from services.executor.directory.events import Cause, login_revoked, user_changed
 from services.executor.directory.rows import UID
 from services.executor.directory.rules.limits import bucket
-from services.executor.ports import AnotherTransition, Noted, OrderKey, OrderResult
-from shared.contracts import wire
+from services.executor.ports import AnotherTransition, Noted, OrderKey
+from shared.contracts.kept import keep, kept
+from shared.contracts.orders import LogIn, LogOut, Order, OrderResult, OrdersPerformed
 from shared.contracts.people import LoginClaims
-from shared.flows.orders import LogIn, LogOut, Order
+from shared.flows.orders import lack_of
 from shared.kernel.clock import Clock
 from shared.messaging.log import Message
 from shared.postgres.outbox import channel, columns
 from shared.postgres.pool import Connection, Database
 
-RESULTS_MAX: Final = 64 * 1024
 _DONE: Final = (OrderResult(n=1, done=True),)
 
 _KNOWN: Final = "SELECT transition, results, at_offset FROM order_results WHERE session = $1 AND version = $2"
@@ -76,7 +76,7 @@ class Orders:
         """See `Directory.perform`."""
         try:
             match orders:
-                case [LogIn(replaces=None, terminate_others=False) as only] if not only.lacks(key.session, key.version):
+                case [LogIn(replaces=None, terminate_others=False) as only] if not lack_of(only, key.session, key.version):
                     if await self._log_in_only(key, only):
                         return _DONE
                 case _:
@@ -89,7 +89,7 @@ class Orders:
                 raise
         if known["transition"] != key.transition:
             raise AnotherTransition(key, Noted(-1 if known["at_offset"] is None else known["at_offset"], known["transition"]))
-        return _unpacked(known["results"])
+        return kept(known["results"], OrdersPerformed).results
 
     async def _log_in_only(self, key: OrderKey, order: LogIn) -> bool:
         """What nearly all transitions with orders want, in one round trip instead of four; nothing is done if it is refused."""
@@ -116,7 +116,7 @@ class Orders:
 
 async def _one(connection: Connection, key: OrderKey, order: Order) -> tuple[str, list[Message]]:
     """Why not (empty: done), and what to say. Its grounds are looked at again: nothing is done because a record says so."""
-    if lack := order.lacks(key.session, key.version):
+    if lack := lack_of(order, key.session, key.version):
         return lack, []
     match order:
         case LogIn():
@@ -124,7 +124,7 @@ async def _one(connection: Connection, key: OrderKey, order: Order) -> tuple[str
         case LogOut():
             return await _log_out(connection, key, order)
         case _:
-            raise TypeError(f"no such order: {order.kind}")
+            assert_never(order)
 
 
 async def _log_in(connection: Connection, key: OrderKey, order: LogIn) -> tuple[str, list[Message]]:
@@ -180,8 +180,4 @@ async def _log_out(connection: Connection, key: OrderKey, order: LogOut) -> tupl
 
 
 def _packed(results: Sequence[OrderResult]) -> bytes:
-    return wire.pack([result.model_dump() for result in results])
-
-
-def _unpacked(raw: bytes) -> Sequence[OrderResult]:
-    return [OrderResult.model_validate(item) for item in wire.unpack(raw, RESULTS_MAX)]
+    return keep(OrdersPerformed(results=tuple(results)))

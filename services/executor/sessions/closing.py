@@ -9,7 +9,6 @@ from typing import Literal
 from services.executor.sessions.decision import Decided, Decision, Handled, Unwritten
 from services.executor.sessions.session import run_of, surplus_runs
 from shared.contracts import sessions as s
-from shared.flows.asks import WITH_EFFECT
 from shared.flows.evidence import KINDS
 
 Why = Literal["login", "logout", "secret", "evidence"]
@@ -22,7 +21,7 @@ def shown_or_written(decision: Decision) -> Handled:
 
 def _has_effect(decision: Decision) -> bool:
     """Whether an answer was taken, or what a start came to orders, asks with effect, proves something or is somebody's end."""
-    if decision.taken or decision.do.orders or any(ask.kind in WITH_EFFECT for ask in decision.do.asks):
+    if decision.taken or decision.do.orders or any(asked.ask.effect for asked in decision.do.asks):
         return True
     if decision.step.login and decision.current.over:
         return True

@@ -17,7 +17,7 @@ from services.executor.sessions.ports import Planner, Policy, Retirements
 from services.executor.sessions.questions import plan_question, reach_question
 from services.executor.sessions.session import obligation
 from shared.contracts import sessions as s
-from shared.contracts.people import Visitor
+from shared.contracts.people import UserFacts, Visitor
 from shared.contracts.planner import PlanMade, PlanRefused
 from shared.contracts.policy import VerdictReached, VerdictRequested
 from shared.contracts.states import RunState
@@ -62,10 +62,10 @@ class Cursor:
         `arrives`: the page was drawn for nobody, and its visitor is somebody by now. What would log them in is at its end.
         """
         decision.run, decision.beginning = run, True
-        made = await self._plan(decision, run, visitor, {})
+        made = await self._plan(decision, run, visitor)
         if isinstance(made, PlanMade) and self._retirements.is_retired(made.plan.flow.pk, made.plan.version):
             decision.replies.clear()  # taken back since it was asked for
-            made = await self._plan(decision, run, visitor, {})
+            made = await self._plan(decision, run, visitor)
         if isinstance(made, PlanRefused):
             self._refuse(decision, run, made, visitor.user.username if visitor.user else "", arrives=arrives)
         else:
@@ -179,8 +179,11 @@ class Cursor:
         evidence = evidence_of(decision, binding, passed)
         _count(decision, passed.counters)
         decision.record(
-            s.StagePassed(run=run.run, binding=binding, evidence=evidence, context=dict(passed.context), inserted=passed.inserted)
-        )
+            s.StagePassed(
+                run=run.run, binding=binding, evidence=evidence, context=dict(passed.context), pending_user=passed.pending_user,
+                inserted=passed.inserted,
+            )
+        )  # fmt: skip
         had = decision.login.login if decision.login else None
         if passed.login:
             decision.record(s.LoggedIn(login=passed.login, replaced=had))
@@ -191,7 +194,11 @@ class Cursor:
         run, stage = decision.current, decision.current.stages[0]
         _count(decision, refused.counters)
         problems = {name: tuple(found) for name, found in refused.problems.items()}
-        decision.record(s.AnswerRefused(run=run.run, binding=stage.binding, errors=problems, context=dict(refused.context)))
+        decision.record(
+            s.AnswerRefused(
+                run=run.run, binding=stage.binding, errors=problems, context=dict(refused.context), pending_user=refused.pending_user
+            )
+        )
         if stage.invalid_response_action != "retry":
             return await self._restart(decision)
         type_, config, seen = self._stage(decision)
@@ -225,24 +232,27 @@ class Cursor:
         """Plan again, within the run, with or without its context; what guarded this subject stays (rule 9)."""
         run = decision.current
         decision.restarted = True
-        context = run.context if run.stages[0].invalid_response_action == "restart_with_context" else {}
-        made = await self._plan(decision, run.run, run.visitor, context, run.context)
+        kept = run.stages[0].invalid_response_action == "restart_with_context"
+        context, pending = (run.context, run.pending_user) if kept else ({}, None)
+        made = await self._plan(decision, run.run, run.visitor, context, pending, run.pending_user)
         if isinstance(made, PlanRefused):
             return self._refuse(decision, run.run, made, _person(run))
-        decision.record(s.RunReplanned(run=run.run, plan=made.plan, context=context, verdicts=made.verdicts))
+        decision.record(s.RunReplanned(run=run.run, plan=made.plan, context=context, pending_user=pending, verdicts=made.verdicts))
         oblige_planned(decision, made)
         return await self.reach(decision)
 
     # --- plans and ends ---
 
     async def _plan(
-        self, decision: Decision, run: str, visitor: Visitor, context: dict[str, Any], before: Mapping[str, Any] | None = None
-    ) -> PlanMade | PlanRefused:
-        """`before` is the context until now, of a run that starts over."""
-        kept = kept_for(decision.state, visitor, context, before or {})
+        self, decision: Decision, run: str, visitor: Visitor, context: dict[str, Any] | None = None, pending: UserFacts | None = None,
+        before: UserFacts | None = None,
+    ) -> PlanMade | PlanRefused:  # fmt: skip
+        """`before` is whom the run was about until now, if it starts over."""
+        kept = kept_for(decision.state, visitor, pending, before)
         question = plan_question(
-            decision.question("plan"), decision.state.session, run, decision.step.flow, visitor, context, kept, decision.at_us + 2 * SECOND
-        )
+            decision.question("plan"), decision.state.session, run, decision.step.flow, visitor, pending, context or {}, kept,
+            decision.at_us + 2 * SECOND,
+        )  # fmt: skip
         known = decision.replies.get(question.digest) if decision.beginning else None
         made = known if isinstance(known, PlanMade | PlanRefused) else await self._planner.plan(question)
         if decision.beginning:
@@ -300,7 +310,9 @@ def _arrive(decision: Decision, run: str, flow: Any) -> None:
 
 def _counts(came: Refused | Denied, run: Run) -> bool:
     """Whether an answer whose fields were not in order came to more than being asked again."""
-    return isinstance(came, Denied) or bool(came.counters or came.context) or run.stage.invalid_response_action != "retry"
+    return (
+        isinstance(came, Denied) or bool(came.counters or came.context or came.pending_user) or run.stage.invalid_response_action != "retry"
+    )
 
 
 def _count(decision: Decision, counters: Mapping[str, int]) -> None:
@@ -308,4 +320,4 @@ def _count(decision: Decision, counters: Mapping[str, int]) -> None:
 
 
 def _person(run: RunState) -> str:
-    return person_of(run.context, run.visitor.user)
+    return person_of(run.context, run.pending_user, run.visitor.user)

@@ -9,13 +9,12 @@ from typing import Final
 from services.executor.sessions.closing import shown_or_written
 from services.executor.sessions.cursor import AUTHENTICATION, Cursor, Reading
 from services.executor.sessions.decision import Current, Decided, Decision, Handled, StateBehind, Stopped
-from services.executor.sessions.run import pending_uid
 from services.executor.sessions.session import MAX_TRANSITIONS, SAME_REPLY, expired, run_named, run_of, superseded_us
 from shared.contracts import sessions as s
+from shared.contracts.asks import GetUser
 from shared.contracts.people import Visitor
 from shared.contracts.states import RunState, SessionState
 from shared.contracts.steps import Page, StepRequested, challenge_digest
-from shared.flows.asks import GetUser
 
 RETIRED: Final = "retired"
 """Why a run was cancelled whose definitions the catalog took back."""
@@ -160,7 +159,7 @@ def _is_there(decision: Decision, run: RunState) -> bool:
     logs_in = run.plan is not None and run.plan.flow.designation == AUTHENTICATION
     if not logs_in or run.login is not None or login is None or mine is None or login.login != mine.login:
         return False
-    return pending_uid(run) in (None, mine.uid)
+    return run.pending_user is None or run.pending_user.uid == mine.uid
 
 
 def _finished(decision: Decision, cursor: Cursor, run: RunState) -> Handled:

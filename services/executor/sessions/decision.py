@@ -76,7 +76,7 @@ class Decision:
         if run.plan is None:
             raise LookupError("the run is over")
         return Run(
-            session=self.state.session, run=run.run, plan=run.plan, stage=run.stages[0], context=run.context,
+            session=self.state.session, run=run.run, plan=run.plan, stage=run.stages[0], context=run.context, pending_user=run.pending_user,
             visitor=self._visitor(run), login=self.login, query=self.step.query, counters=self.state.counters, at_us=self.at_us,
             ahead=tuple(stage.type for stage in run.stages[1:]),
             version=self.state.version + 1, evidence=run.evidence, began_as=self._began_as(run),

@@ -11,14 +11,14 @@ from typing import Any, Protocol, TypeVar, cast
 
 from services.executor.ports import AskKey, Directory, SealOpener
 from services.executor.sessions.session import answers
+from shared.contracts.asks import Ask, Asked, asked
 from shared.contracts.errors import BadSeal
 from shared.contracts.model import Value
-from shared.contracts.sessions import AskRecord, OrderRecord
+from shared.contracts.orders import Order
 from shared.contracts.steps import Shown, StepRequested
-from shared.flows.asks import Ask
 from shared.flows.effects import Effects, SecretField
 from shared.flows.evidence import Unfounded
-from shared.flows.orders import Order
+from shared.flows.orders import lack_of
 from shared.kernel.ids import derived_id
 
 R = TypeVar("R", bound=Value)
@@ -28,8 +28,8 @@ class Noted(Effects, Protocol):
     """Effects that note what went through them, for the transition."""
 
     secret_key: bytes
-    asks: list[AskRecord]
-    orders: list[OrderRecord]
+    asks: list[Asked]
+    orders: list[Order]
 
 
 @dataclass(slots=True)
@@ -45,23 +45,23 @@ class LiveEffects:
     at_us: int
     devices: Sequence[str] = ()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    asks: list[AskRecord] = field(default_factory=list)
-    orders: list[OrderRecord] = field(default_factory=list)
+    asks: list[Asked] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
     _drawn: int = 0
 
     async def ask(self, ask: Ask[R], secret: SecretField | None = None) -> R:
         """See `Effects.ask`."""
         n = len(self.asks) + 1
         key = AskKey(self.session, self.version, self.command, n, ask.kind)
-        result = await self.directory.answer(ask, key, self.secrets[secret.name] if secret else None, self.devices)
-        self.asks.append(AskRecord(n=n, kind=ask.kind, ask=ask.model_dump(), result=result.model_dump()))
-        return cast("R", result)
+        result = cast("R", await self.directory.answer(ask, key, self.secrets[secret.name] if secret else None, self.devices))
+        self.asks.append(asked(ask, result))
+        return result
 
     def order(self, order: Order) -> None:
         """See `Effects.order`."""
-        if lack := order.lacks(self.session, self.version):
+        if lack := lack_of(order, self.session, self.version):
             raise Unfounded(lack)
-        self.orders.append(OrderRecord(n=len(self.orders) + 1, kind=order.kind, order=order.model_dump()))
+        self.orders.append(order)
 
     def new_id(self, purpose: str) -> str:
         """See `Effects.new_id`: an HMAC over the step's key, so that a second run draws the same."""
@@ -81,24 +81,23 @@ class ReplayDiffers(Exception):
 class RecordedEffects:
     """The effects of a recorded transition: no adapter, no clock; ids come from the same key."""
 
-    recorded: Sequence[AskRecord]
+    recorded: Sequence[Asked]
     secret_key: bytes
     session: str
     version: int
     command: str
     at_us: int
-    asks: list[AskRecord] = field(default_factory=list)
-    orders: list[OrderRecord] = field(default_factory=list)
+    asks: list[Asked] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
     _drawn: int = 0
 
     async def ask(self, ask: Ask[R], secret: SecretField | None = None) -> R:
         """The recorded result; `ReplayDiffers` if this is not what was asked."""
         n = len(self.asks)
-        if n >= len(self.recorded) or (self.recorded[n].kind, self.recorded[n].ask) != (ask.kind, ask.model_dump()):
+        if n >= len(self.recorded) or self.recorded[n].ask != ask:
             raise ReplayDiffers(ask.kind)
         self.asks.append(self.recorded[n])
-        model: type[Any] = type(ask).result
-        return cast("R", model.model_validate(self.recorded[n].result))
+        return cast("R", self.recorded[n].result)
 
     order = LiveEffects.order
     new_id = LiveEffects.new_id

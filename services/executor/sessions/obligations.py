@@ -1,11 +1,10 @@
 """What has to run for whom: which guards said so in this session, and what a plan brings along to prove it (architecture §4.8-4.9)."""
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 
 from services.executor.sessions.decision import Decision
 from services.executor.sessions.session import obligation, obliged
-from shared.contracts.people import Visitor
+from shared.contracts.people import UserFacts, Visitor
 from shared.contracts.planner import PlanMade, PlannedStage
 from shared.contracts.sessions import StageGuarded
 from shared.contracts.states import RunState, SessionState
@@ -13,15 +12,15 @@ from shared.contracts.states import RunState, SessionState
 
 def subject_of(run: RunState) -> str:
     """Whom a run is about: the pending user, else the visitor."""
-    return _subject(run.context, run.visitor)
+    return _subject(run.pending_user, run.visitor)
 
 
-def kept_for(state: SessionState, visitor: Visitor, *contexts: Mapping[str, Any]) -> tuple[str, ...]:
-    """The bindings that may not be planned away: what guarded the visitor as they came, and whom each context is about.
+def kept_for(state: SessionState, visitor: Visitor, *pending: UserFacts | None) -> tuple[str, ...]:
+    """The bindings that may not be planned away: what guarded the visitor as they came, and these users.
 
     A run that starts over forgets whom it was about; what guarded them stays, and is asked again when it is reached.
     """
-    subjects = dict.fromkeys(_subject(context, visitor) for context in (*contexts, {}))
+    subjects = dict.fromkeys(_subject(one, visitor) for one in (*pending, None))
     return tuple(dict.fromkeys(binding for subject in subjects for binding in obliged(state.obligations, subject)))
 
 
@@ -45,7 +44,7 @@ def oblige_planned(decision: Decision, made: PlanMade) -> None:
 def oblige_reached(decision: Decision, stage: PlannedStage) -> None:
     """A stage that was planned for the visitor as they came holds for whom the run is about when it is reached, too."""
     run = decision.current
-    if obligation(stage.binding, _subject({}, run.visitor)) in decision.state.obligations:
+    if obligation(stage.binding, _subject(None, run.visitor)) in decision.state.obligations:
         _oblige(decision, stage, subject_of(run))
 
 
@@ -55,8 +54,7 @@ def _oblige(decision: Decision, stage: PlannedStage, subject: str) -> None:
         decision.record(StageGuarded(run=run, binding=stage.binding, subject=subject, planned=stage.verdict))
 
 
-def _subject(context: Mapping[str, Any], visitor: Visitor) -> str:
-    pending = context.get("pending_user")
-    if isinstance(pending, Mapping):
-        return str(pending.get("uid") or pending.get("username"))
+def _subject(pending: UserFacts | None, visitor: Visitor) -> str:
+    if pending is not None:
+        return pending.uid or pending.username
     return visitor.user.uid if visitor.user else "anonymous"

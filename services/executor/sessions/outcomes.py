@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from services.executor.sessions.decision import Decision
 from shared.contracts.evidence import Evidence
+from shared.contracts.orders import LogIn
 from shared.flows.evidence import Unfounded
 from shared.flows.stage import Challenge, Denied, Passed, Refused, Stage, StageFailed, denied_for
 
@@ -24,11 +25,8 @@ async def came_of(decision: Decision, type_: Stage[Any], doing: Awaitable[Came])
         raise
     if isinstance(came, Passed) and came.proof and came.proof.kind not in type_.proves:
         raise TypeError(f"{type_.name} does not say that it proves {came.proof.kind}")
-    if (
-        isinstance(came, Passed)
-        and came.login
-        and came.login.model_dump() not in [o.order.get("login") for o in decision.do.orders[before:]]
-    ):
+    ordered = [order.login for order in decision.do.orders[before:] if isinstance(order, LogIn)]
+    if isinstance(came, Passed) and came.login and came.login not in ordered:
         raise TypeError(f"{type_.name} logs in and orders no such login")
     return came
 

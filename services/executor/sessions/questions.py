@@ -6,7 +6,7 @@ its answer counts for that id and that digest only.
 
 from typing import Any
 
-from shared.contracts.people import Visitor
+from shared.contracts.people import UserFacts, Visitor
 from shared.contracts.planner import PlannedStage, PlanRequested, plan_digest
 from shared.contracts.policy import Facts, VerdictRequested, facts_digest
 from shared.contracts.states import RunState
@@ -18,28 +18,21 @@ def plan_question(
     run: str,
     flow: str,
     visitor: Visitor,
+    pending_user: UserFacts | None,
     context: dict[str, Any],
     obligations: tuple[str, ...],
     deadline_us: int,
 ) -> PlanRequested:
-    """Which stages does this flow have for this visitor, with this context?"""
+    """Which stages does this flow have for this visitor, with this context, about this user?"""
     return PlanRequested(
-        request=request, session=session, run=run, flow=flow, visitor=visitor, context=context, obligations=obligations,
-        digest=plan_digest(flow, visitor, context, obligations), deadline_us=deadline_us,
+        request=request, session=session, run=run, flow=flow, visitor=visitor, pending_user=pending_user, context=context, obligations=obligations,
+        digest=plan_digest(flow, visitor, pending_user, context, obligations), deadline_us=deadline_us,
     )  # fmt: skip
 
 
 def reach_question(request: str, session: str, run: RunState, stage: PlannedStage, deadline_us: int) -> VerdictRequested:
     """Should this stage run, now that it is reached? About the pending user, else the visitor (docs/compat.md, Plans)."""
-    pending = run.context.get("pending_user")
-    facts = Facts.model_validate(
-        {
-            "visitor": run.visitor.model_dump(),
-            "user": pending or (run.visitor.user.model_dump() if run.visitor.user else None),
-            "context": run.context,
-            "planned": True,
-        }
-    )
+    facts = Facts(visitor=run.visitor, pending_user=run.pending_user, context=run.context, planned=True)
     return VerdictRequested(
         request=request, session=session, run=run.run, purpose="reach", guard=stage.guard, facts=facts,
         digest=facts_digest(stage.guard, facts), deadline_us=deadline_us,

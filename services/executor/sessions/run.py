@@ -11,13 +11,11 @@ run.refused ──▶ open without a plan, then run.denied or run.finished in th
 ```
 """
 
-from collections.abc import Mapping
 from typing import Any, assert_never
 
 from shared.contracts import sessions as s
 from shared.contracts.evidence import Evidence
-from shared.contracts.model import Plain
-from shared.contracts.people import Visitor
+from shared.contracts.people import UserFacts, Visitor
 from shared.contracts.planner import Plan
 from shared.contracts.states import RunState
 from shared.flows.evidence import KINDS
@@ -33,7 +31,7 @@ def begin(event: s.RunStarted | s.RunRefused, at_us: int) -> RunState:
     match event:
         case s.RunStarted():
             return RunState(
-                run=event.run, flow=event.plan.flow.slug, plan=_without_stages(event.plan), visitor=event.visitor, context=event.context,
+                run=event.run, flow=event.plan.flow.slug, plan=_without_stages(event.plan), visitor=event.visitor, context=event.context, pending_user=event.pending_user,
                 login=event.login, stages=event.plan.stages, api=event.api, started_us=at_us,
             )  # fmt: skip
         case s.RunRefused():
@@ -48,16 +46,19 @@ def evolve_run(run: RunState, event: RunEvent) -> RunState:
         case s.RunStarted() | s.RunRefused() | s.StageGuarded():
             return run
         case s.RunReplanned():
-            return _about(_with(run, plan=_without_stages(event.plan), stages=event.plan.stages, view=None), event.context)
+            again = _with(run, plan=_without_stages(event.plan), stages=event.plan.stages, view=None, context=event.context)
+            return _about(again, event.pending_user)
         case s.StageSkipped():
             return _with(run, stages=run.stages[1:])
         case s.StagePassed():
-            passed = _about(_with(run, stages=event.inserted + run.stages[1:], view=None), {**run.context, **event.context})
+            context = {**run.context, **event.context}
+            passed = _with(run, stages=event.inserted + run.stages[1:], view=None, context=context)
+            passed = _about(passed, event.pending_user or run.pending_user)
             return _with(passed, evidence=_added(passed.evidence, event.evidence))
         case s.StageChallenged():
             return _with(run, view=event.view)
         case s.AnswerRefused():
-            return _about(run, {**run.context, **event.context})
+            return _about(_with(run, context={**run.context, **event.context}), event.pending_user or run.pending_user)
         case s.RunDenied():
             return _over(run, "denied", event.view)
         case s.RunFinished():
@@ -71,25 +72,18 @@ def evolve_run(run: RunState, event: RunEvent) -> RunState:
 def left(run: RunState) -> RunState:
     """The run that logged out, after that: nobody's. What it had learned of whom stays behind, so that no later stage
     can make anything of it (architecture §3)."""
-    return _with(run, login=None, visitor=run.visitor.model_copy(update={"user": None}), context={}, evidence=())
+    return _with(run, login=None, visitor=run.visitor.model_copy(update={"user": None}), context={}, pending_user=None, evidence=())
 
 
-def _about(run: RunState, context: Plain) -> RunState:
-    """The run with another context. Evidence is for the pending user: it falls when that is somebody else, or is known anew
+def _about(run: RunState, pending: UserFacts | None) -> RunState:
+    """The run about this user. Evidence is for the pending user: it falls when that is somebody else, or is known anew
     (a new password in between), by whatever means (architecture §4.8)."""
-    same = _pending(context) == _pending(run.context) is not None
-    return _with(run, context=context, evidence=run.evidence if same else ())
+    same = _account(pending) == _account(run.pending_user) is not None
+    return _with(run, pending_user=pending, evidence=run.evidence if same else ())
 
 
-def pending_uid(run: RunState) -> str | None:
-    """The uid of the user whom the run is about; None before anybody said who they are."""
-    user = run.context.get("pending_user")
-    return str(user.get("uid")) if isinstance(user, Mapping) else None
-
-
-def _pending(context: Plain) -> tuple[Any, ...] | None:
-    user = context.get("pending_user")
-    return tuple(user.get(name) for name in ("pk", "uid", "epoch")) if isinstance(user, Mapping) else None
+def _account(user: UserFacts | None) -> tuple[Any, ...] | None:
+    return (user.pk, user.uid, user.epoch) if user else None
 
 
 def _added(known: tuple[Evidence, ...], new: Evidence) -> tuple[Evidence, ...]:
@@ -99,7 +93,7 @@ def _added(known: tuple[Evidence, ...], new: Evidence) -> tuple[Evidence, ...]:
 
 def _over(run: RunState, how: str, view: Any) -> RunState:
     # What an ended run still needs is what it shows; plan and context would only fill the session's 64 KiB.
-    return _with(run, over=how, view=view, plan=None, stages=(), context={}, visitor=Visitor(), evidence=())
+    return _with(run, over=how, view=view, plan=None, stages=(), context={}, pending_user=None, visitor=Visitor(), evidence=())
 
 
 def _without_stages(plan: Plan) -> Plan:

@@ -183,7 +183,7 @@ def too_large(state: SessionState) -> bool:
     That is bounded by the directory (8 KiB of attributes). If it counted, the number of pages that a session takes would tell an account with
     many attributes from a name that nobody has.
     """
-    runs = tuple(_with(r, context={name: value for name, value in r.context.items() if name != "pending_user"}) for r in state.runs)
+    runs = tuple(_with(r, pending_user=None) for r in state.runs)
     return len(wire.pack(_with(state, runs=runs).model_dump())) > MAX_BYTES
 
 

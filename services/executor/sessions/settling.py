@@ -6,21 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.executor.ports import AnotherTransition, Directory, OrderKey, OrderResult
+from services.executor.ports import AnotherTransition, Directory, OrderKey
 from services.executor.sessions.session import run_of
 from services.executor.sessions.states import SessionStates
 from services.executor.sessions.views import denied_view
 from shared.contracts import sessions as s
 from shared.contracts import topics
 from shared.contracts.envelope import Envelope, to_headers
+from shared.contracts.orders import OrderResult
 from shared.contracts.states import SessionState, key_of
-from shared.flows.orders import ORDERS, Order
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import random_id
 from shared.messaging.log import Log, LogUnavailable, Message
 
 logger = logging.getLogger(__name__)
-_KINDS: Final = {order.kind: order for order in ORDERS}
 _FIRST_WAIT_S: Final = 0.05
 _LONGEST_WAIT_S: Final = 2.0
 
@@ -103,15 +102,14 @@ class Settler:
         wait_s = _FIRST_WAIT_S
         while True:
             try:
-                orders: list[Order] = [_KINDS[record.kind].model_validate(record.order) for record in body.orders]
-                return [result for result in await self._directory.perform(key, orders) if not result.done]
+                return [result for result in await self._directory.perform(key, body.orders) if not result.done]
             except Unavailable:
                 logger.warning("orders wait for PostgreSQL")
             except AnotherTransition:
                 raise
             except Exception:
                 logger.exception("orders cannot be carried out", extra={"transition": envelope.id})
-                return [OrderResult(n=record.n, done=False, reason="failed") for record in body.orders]
+                return [OrderResult(n=n, done=False, reason="failed") for n, _ in enumerate(body.orders, 1)]
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 

@@ -28,10 +28,10 @@ class PolicyQuestions:
     deadline_us: int
 
     async def ask(
-        self, purpose: Purpose, guard: Guard, visitor: Visitor, user: UserFacts | None, context: Mapping[str, Any], *, planned: bool
+        self, purpose: Purpose, guard: Guard, visitor: Visitor, pending: UserFacts | None, context: Mapping[str, Any], *, planned: bool
     ) -> VerdictReached:
         """The verdict; `Unavailable` if there is none within 1.5 s (architecture §4.14) or the request's own deadline."""
-        facts = Facts(visitor=visitor, user=user, context=dict(context), planned=planned)
+        facts = Facts(visitor=visitor, pending_user=pending, context=dict(context), planned=planned)
         return await self.policy.verdict(
             VerdictRequested(
                 request=derived_id(ID_DOMAIN, self.request, purpose, guard.target),

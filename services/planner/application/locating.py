@@ -48,7 +48,7 @@ class Locator:
         for flow, asked in choices(brand, designation, known.flow_by_pk, known.flows_of, lambda one: bool(one.guard.bindings)):
             if not asked:
                 return flow
-            verdict = await questions.ask("flow", flow.guard, visitor, visitor.user, {}, planned=False)
+            verdict = await questions.ask("flow", flow.guard, visitor, None, {}, planned=False)
             verdicts.append(verdict)
             if verdict.outcome == "pass":
                 return flow

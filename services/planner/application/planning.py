@@ -10,14 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import ValidationError
-
 from services.planner.application.asking_policy import PolicyQuestions
 from services.planner.application.ports import Catalog, Policy
 from services.planner.domain import requirements, selection
 from services.planner.domain.composition import Composer, Missing, UnknownStageType
 from shared.contracts.definitions import BrandBody, FlowBody, StageBinding
-from shared.contracts.people import UserFacts
 from shared.contracts.planner import MAX_STAGES, Plan, PlanMade, PlanRefused, PlanRequested, Refusal
 from shared.contracts.policy import VerdictReached
 from shared.flows.brands import brand_for, facts_of
@@ -65,12 +62,11 @@ class Planner:
         self, asked: PlanRequested, policy: Policy, flow: FlowBody, brand: BrandBody
     ) -> tuple[Plan, tuple[VerdictReached, ...]]:
         definition = self.catalog.definitions.flow_hash(flow.facts.pk) or ""
-        user = _about(asked)
         if not requirements.is_met(flow.facts.authentication, asked.visitor, asked.context):
             raise _Refused("not_applicable", (NOT_APPLICABLE,))
         questions = PolicyQuestions(policy, self.clock, asked.request, asked.session, asked.run, asked.deadline_us)
-        verdicts = await self._applies(asked, questions, flow, user)
-        bindings, said = await self._selected(asked, questions, flow, user, verdicts)
+        verdicts = await self._applies(asked, questions, flow)
+        bindings, said = await self._selected(asked, questions, flow, verdicts)
         verdicts += tuple(said.values())
         if not bindings:
             raise _Refused("empty", verdicts=verdicts)
@@ -79,14 +75,12 @@ class Planner:
         evidence = {binding: verdict.request for binding, verdict in said.items()}
         return await self._composed(flow, definition, brand, bindings, evidence, verdicts), verdicts
 
-    async def _applies(
-        self, asked: PlanRequested, questions: PolicyQuestions, flow: FlowBody, user: UserFacts | None
-    ) -> tuple[VerdictReached, ...]:
+    async def _applies(self, asked: PlanRequested, questions: PolicyQuestions, flow: FlowBody) -> tuple[VerdictReached, ...]:
         """The verdict of the flow's own policies, none if it has none; raises if it is not a pass."""
         if not flow.guard.bindings:
             return ()
         try:
-            verdict = await questions.ask("flow", flow.guard, asked.visitor, user, asked.context, planned=False)
+            verdict = await questions.ask("flow", flow.guard, asked.visitor, asked.pending_user, asked.context, planned=False)
         except Unavailable:
             raise _Refused("error") from None
         if verdict.outcome == "pass":
@@ -96,11 +90,13 @@ class Planner:
         raise _Refused("not_applicable", verdict.messages or (NOT_APPLICABLE,), (verdict,))
 
     async def _selected(
-        self, asked: PlanRequested, questions: PolicyQuestions, flow: FlowBody, user: UserFacts | None, before: tuple[VerdictReached, ...]
+        self, asked: PlanRequested, questions: PolicyQuestions, flow: FlowBody, before: tuple[VerdictReached, ...]
     ) -> tuple[tuple[StageBinding, ...], dict[str, VerdictReached]]:
         """The bindings that are planned, and the verdicts that say so, by binding. Their messages are dropped here."""
         guarded = selection.asked_now(flow)
-        asking = (questions.ask("plan", binding.guard, asked.visitor, user, asked.context, planned=True) for binding in guarded)
+        asking = (
+            questions.ask("plan", binding.guard, asked.visitor, asked.pending_user, asked.context, planned=True) for binding in guarded
+        )
         answers = await asyncio.gather(*asking, return_exceptions=True)
         said: dict[str, VerdictReached] = {}
         for binding, answer in zip(guarded, answers, strict=True):
@@ -140,14 +136,3 @@ def _refusal(asked: PlanRequested, refused: _Refused, flow: FlowBody | None, bra
         request=asked.request, session=asked.session, run=asked.run, digest=asked.digest, reason=refused.reason, messages=refused.messages,
         flow=None if flow is None else flow.facts, brand=facts_of(brand), verdicts=refused.verdicts,
     )  # fmt: skip
-
-
-def _about(asked: PlanRequested) -> UserFacts | None:
-    """Who policies are asked about: the pending user, else the visitor (docs/compat.md, Plans)."""
-    pending = asked.context.get("pending_user")
-    if pending is None:
-        return asked.visitor.user
-    try:
-        return UserFacts.model_validate(pending)
-    except ValidationError:
-        raise _Refused("error") from None

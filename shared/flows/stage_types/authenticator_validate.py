@@ -10,9 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from shared.contracts.asks import ListDevices
 from shared.contracts.definitions import Guard
 from shared.contracts.planner import PlannedStage
-from shared.flows.asks import ListDevices
 from shared.flows.durations import Duration
 from shared.flows.effects import Answer, Effects
 from shared.flows.fields import NON_FIELD, Field, ObjectField, TextField, problem
@@ -71,7 +71,7 @@ class AuthenticatorValidateStage(Stage[AuthenticatorValidateConfig]):
             return _without_user(run, config)
         if user.pk is not None:
             devices = (await do.ask(ListDevices(user=user.pk))).devices
-            if any(device.get("device_class") in config.device_classes for device in devices):
+            if any(device.device_class in config.device_classes for device in devices):
                 raise StageFailed("devices cannot be validated yet")
         if config.not_configured_action == "skip":
             return Passed(run.subject, "mfa.not_configured.skip")

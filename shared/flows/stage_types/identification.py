@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic import ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from shared.contracts.asks import FindUser
 from shared.contracts.model import Plain
 from shared.contracts.people import UserFacts
-from shared.flows.asks import FindUser
 from shared.flows.effects import Answer, Effects
 from shared.flows.evidence import ANONYMOUS, Need
 from shared.flows.fields import NON_FIELD, Field, Problem, TextField, problem
@@ -96,13 +96,13 @@ class IdentificationStage(Stage[IdentificationConfig]):
         typed = str(answer["uid_field"])
         found = await do.ask(FindUser(fields=config.user_fields, value=typed, case_insensitive=config.case_insensitive_matching))
         user = found.user or _pretended(typed)
-        context = {"pending_user": user.model_dump(), **_shown(run, config, typed)}
+        context = _shown(run, config, typed)
         password = _password_config(run, config)
         if password is not None:
             return await _with_password(run, user, password, answer, do, context)
         if found.user is None and not config.pretend_user_exists:
-            return Refused(_FAILED, context=context)
-        return Passed(user.uid or ANONYMOUS, "identification", context)
+            return Refused(_FAILED, context=context, pending_user=user)
+        return Passed(user.uid or ANONYMOUS, "identification", context, user)
 
     def missing(self, run: Run, config: IdentificationConfig, problems: Mapping[str, tuple[Problem, ...]]) -> Refused | Denied:
         """See `Stage.missing`: where a password is asked for too, what cannot be one is an attempt as well."""
@@ -117,8 +117,8 @@ async def _with_password(
     proved = await verified(run, user, config, answer, do) if answer.sealed("password") else NOTHING_TOLD
     if isinstance(proved, Wrong):
         outcome = failed(run, config, _FAILED, proved)
-        return replace(outcome, context=context) if isinstance(outcome, Refused) else outcome
-    return Passed(proved.user.uid, "identification.password", {**context, **proved_context(proved.user)}, proof=proved)
+        return replace(outcome, context=context, pending_user=user) if isinstance(outcome, Refused) else outcome
+    return Passed(proved.user.uid, "identification.password", {**context, **proved_context(proved.user)}, proved.user, proof=proved)
 
 
 def _shown(run: Run, config: IdentificationConfig, typed: str) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field as Limits
 
+from shared.contracts.asks import INBUILT, PasswordVerified, VerifyPassword
 from shared.contracts.model import Plain
 from shared.contracts.people import UserFacts
-from shared.flows.asks import INBUILT, PasswordVerified, VerifyPassword
 from shared.flows.effects import Answer, Effects
 from shared.flows.evidence import Proof
 from shared.flows.fields import Field, Problem, TextField, problem
@@ -78,7 +78,7 @@ class PasswordStage(Stage[PasswordConfig]):
         proved = await verified(run, user, config, answer, do)
         if isinstance(proved, Wrong):
             return failed(run, config, {"password": (problem("Invalid password"),)}, proved)
-        return Passed(proved.user.uid, "password", proved_context(proved.user), proof=proved)
+        return Passed(proved.user.uid, "password", proved_context(proved.user), proved.user, proof=proved)
 
     def missing(self, run: Run, config: PasswordConfig, problems: Mapping[str, tuple[Problem, ...]]) -> Refused | Denied:
         """See `Stage.missing`: an answer without a password is an attempt as well."""
@@ -113,7 +113,7 @@ async def verified(run: Run, user: UserFacts, config: PasswordConfig, answer: An
 
 def proved_context(user: UserFacts) -> Mapping[str, object]:
     """What policies and later stages read of a password that was proved, in authentik's names."""
-    return {"pending_user": user.model_dump(), "user_backend": user.backend, "auth_method": "password", "auth_method_args": {}}
+    return {"user_backend": user.backend, "auth_method": "password", "auth_method_args": {}}
 
 
 def failed(run: Run, config: PasswordConfig, problems: Mapping[str, tuple[Problem, ...]], wrong: Wrong = NOTHING_TOLD) -> Refused | Denied:

@@ -6,11 +6,12 @@ from typing import ClassVar, Final, Literal
 from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
+from shared.contracts.orders import LogIn
 from shared.contracts.people import LoginClaims, UserFacts
 from shared.flows.durations import Duration, microseconds
 from shared.flows.effects import Answer, Effects
 from shared.flows.fields import BooleanField, Field
-from shared.flows.orders import LogIn
+from shared.flows.orders import NEEDS
 from shared.flows.stage import Challenge, Denied, Outcome, Passed, Run, Stage, StageConfig, StageFailed, denied_for
 
 _SHORTEST_US: Final = 60_000_000
@@ -50,7 +51,7 @@ class UserLoginStage(Stage[UserLoginConfig]):
     verbose_name = "User Login Stage"
     config = UserLoginConfig
     fields: ClassVar[Mapping[str, Field]] = {"remember_me": BooleanField()}
-    needs = LogIn.needs
+    needs = NEEDS[LogIn]
 
     def spoils(self, config: UserLoginConfig) -> str:
         """See `Stage.spoils`: what is over before a page is read is no login."""
@@ -78,7 +79,7 @@ def _denied(run: Run, config: UserLoginConfig) -> Denied | None:
     user = run.pending_user
     if user is None:
         return Denied()
-    if lack := run.lacks(LogIn.needs, user, unauthenticated=config.allow_unauthenticated):
+    if lack := run.lacks(NEEDS[LogIn], user, unauthenticated=config.allow_unauthenticated):
         return denied_for(lack)
     return None if user.is_active else Denied()
 

@@ -1,7 +1,7 @@
 """A stage that ends the browser's login (docs/compat.md, Log-in and log-out stages)."""
 
+from shared.contracts.orders import LogOut
 from shared.flows.effects import Effects
-from shared.flows.orders import LogOut
 from shared.flows.stage import Challenge, Denied, Passed, Run, Stage, StageConfig
 
 

@@ -13,20 +13,20 @@ import pytest
 from pydantic import ValidationError
 
 from shared.contracts import wire
+from shared.contracts.asks import DevicesListed, PasswordVerified, UserFound
 from shared.contracts.model import Value
 from shared.contracts.people import Visitor
 from shared.contracts.policy import Facts
 from shared.flows import registry as registry_module
 from shared.flows import stage_types
-from shared.flows.asks import DevicesListed, PasswordVerified, UserFound
 from shared.flows.evidence import KINDS, Need
 from shared.flows.fields import Cleaned, clean
-from shared.flows.orders import ORDERS
+from shared.flows.orders import NEEDS
 from shared.flows.policy import Decision, Policy
 from shared.flows.references import references
 from shared.flows.registry import TypeClash, registry
 from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage
-from tests.unit.flows.stories import ALICE, LOGIN, FakeEffects, a_run, answered, pending, proof_of, shown
+from tests.unit.flows.stories import ALICE, LOGIN, FakeEffects, a_run, answered, proof_of, shown
 
 Kind = Stage[Any] | Policy[Any]
 STAGES = list(registry().stages.values())
@@ -61,7 +61,7 @@ class KnowingEffects(FakeEffects):
 
 
 def run_of(kind: Stage[Any]) -> Run:
-    return a_run(kind.name, LEAST.get(kind.name, {}), context=pending(ALICE))
+    return a_run(kind.name, LEAST.get(kind.name, {}), pending_user=ALICE)
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=name_of)
@@ -144,10 +144,10 @@ async def test_a_stage_proves_and_orders_nothing_that_its_type_does_not_say(kind
     do = KnowingEffects()
     proofs = [came.proof.kind for came in await outcomes(kind, do) if isinstance(came, Passed) and came.proof]
     assert set(proofs) <= kind.proves <= KINDS
-    assert all(order.needs in (Need.NOTHING, kind.needs) for order in do.orders)
+    assert all(NEEDS[type(order)] in (Need.NOTHING, kind.needs) for order in do.orders)
     source = inspect.getsource(cast("ModuleType", inspect.getmodule(type(kind))))
     assert kind.proves or "Proof(" not in source, "a type that proves something says which kinds"
-    told = {order.needs for order in ORDERS if f"{order.__name__}(" in source}
+    told = {need for order, need in NEEDS.items() if f"{order.__name__}(" in source}
     assert max(told, default=Need.NOTHING, key=list(Need).index) in (kind.needs, Need.NOTHING), "a type says what its orders need"
 
 

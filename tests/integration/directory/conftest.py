@@ -17,13 +17,13 @@ from services.executor.directory.stored import StoredUser
 from services.executor.directory.users import Users
 from services.executor.login_life import LoginLife
 from services.executor.ports import AskKey, OrderKey
+from shared.contracts.asks import FindUser, PasswordVerified, UserFound, VerifyPassword
 from shared.contracts.directory import EVENTS_CODEC, KEYS_CODEC, REVOCATIONS_CODEC, TOKENS_CODEC, TokenChanged
 from shared.contracts.evidence import Evidence, Grounds
 from shared.contracts.model import Contract
+from shared.contracts.orders import LogIn
 from shared.contracts.people import LoginClaims, UserFacts
 from shared.contracts.topics import DIRECTORY_EVENTS, KEYS, REVOCATIONS, TOKENS
-from shared.flows.asks import FindUser, PasswordVerified, UserFound, VerifyPassword
-from shared.flows.orders import LogIn
 from shared.kernel.clock import FixedClock
 from shared.postgres.outbox import message_of
 from shared.postgres.pool import Database

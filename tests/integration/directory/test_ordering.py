@@ -9,7 +9,7 @@ import pytest
 from services.executor.ports import AnotherTransition, Noted, OrderKey
 from shared.contracts.directory import LoginRevoked, UserChanged
 from shared.contracts.evidence import Grounds
-from shared.flows.orders import LogOut
+from shared.contracts.orders import LogOut
 from tests.integration.directory.conftest import People
 
 KEY = OrderKey("07.session", 900, "transition-1")

@@ -4,7 +4,7 @@ import pytest
 
 from services.executor.directory.set_aside import PostgresSetAside
 from services.executor.ports import Aside, Noted, OrderKey
-from shared.flows.orders import LogOut
+from shared.contracts.orders import LogOut
 from tests.integration.directory.conftest import People
 
 ASIDE = Aside(3, 17, 15, "committed", 1_000)

@@ -8,9 +8,9 @@ import pytest
 from services.executor.directory import finding
 from services.executor.directory.naming import UserRefused
 from services.executor.directory.rows import facts_of
+from shared.contracts.asks import FindUser, UserFound
 from shared.contracts.directory import UserChanged
 from shared.contracts.people import UserFacts
-from shared.flows.asks import FindUser, UserFound
 from shared.postgres.pool import Row
 from tests.integration.directory.conftest import People
 

@@ -29,9 +29,8 @@ STAFF = ALICE.model_copy(update={"groups": (GroupFacts(pk="g-1", name="staff"),)
 
 
 def facts(user: UserFacts | None = STAFF, address: str = "10.1.2.3", planned: bool = True, **context: Any) -> Facts:
-    pending = {} if user is None else {"pending_user": user.model_dump()}
     visitor = Visitor(address=address, user_agent="curl/8", host="login.example")
-    return Facts(visitor=visitor, user=user, context={**pending, **context}, planned=planned)
+    return Facts(visitor=visitor, pending_user=user, context=context, planned=planned)
 
 
 async def outcome(workers: Workers, expression: str, given: Facts | None = None, seconds: float = 60.0) -> Decision | str:

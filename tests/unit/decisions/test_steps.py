@@ -30,7 +30,6 @@ from tests.unit.executor.world import ALICE, LOGIN_STAGES, flow, stage
 NAME, PASSWORD, _ = LOGIN_STAGES
 DUMMY = stage("dummy")
 ASKS_WRONGLY = stage("password", {"backends": ()}, action="restart")
-ABOUT_ALICE = {"pending_user": ALICE.model_dump()}
 
 
 def page_of(came: Came) -> Page:
@@ -164,7 +163,7 @@ def test_an_error_is_not_a_no() -> None:
 def test_what_guarded_somebody_once_stays_whatever_its_guard_says_then() -> None:
     guarded = stage("dummy", guarded=True)
     around = Around({"login": (guarded, ASKS_WRONGLY)})
-    once = given(*run_before(guarded, context=ABOUT_ALICE, more=(ASKS_WRONGLY,)), around=around)
+    once = given(*run_before(guarded, pending_user=ALICE, more=(ASKS_WRONGLY,)), around=around)
     once = (
         once.when(answer())
         .then("stage.passed", "stage.guarded", "stage.challenged")
@@ -185,8 +184,8 @@ def test_what_guarded_somebody_once_stays_whatever_its_guard_says_then() -> None
 
 def test_a_refused_answer_starts_over_without_what_was_known() -> None:
     around = Around({"login": (DUMMY, ASKS_WRONGLY)})
-    then = given(*run_at(ASKS_WRONGLY, context=ABOUT_ALICE), around=around).when(answer(body={"password": "x"})).then(
-        "session.counted", "answer.refused", event("run.replanned", context={"pending_user": None}), event("stage.challenged", view={"component": "ak-stage-dummy"})
+    then = given(*run_at(ASKS_WRONGLY, pending_user=ALICE), around=around).when(answer(body={"password": "x"})).then(
+        "session.counted", "answer.refused", event("run.replanned", pending_user=None), event("stage.challenged", view={"component": "ak-stage-dummy"})
     )  # fmt: skip
     assert (then.run.run, then.run.context) == (RUN, {})
 
@@ -194,8 +193,8 @@ def test_a_refused_answer_starts_over_without_what_was_known() -> None:
 def test_or_with_it() -> None:
     keeping = ASKS_WRONGLY.model_copy(update={"invalid_response_action": "restart_with_context"})
     around = Around({"login": (DUMMY,)})
-    given(*run_at(keeping, context=ABOUT_ALICE), around=around).when(answer(body={"password": "x"})).then(
-        "session.counted", "answer.refused", event("run.replanned", context=ABOUT_ALICE), "stage.challenged"
+    given(*run_at(keeping, pending_user=ALICE), around=around).when(answer(body={"password": "x"})).then(
+        "session.counted", "answer.refused", event("run.replanned", pending_user={"pk": 7}), "stage.challenged"
     )
 
 
@@ -215,7 +214,7 @@ def test_a_restart_that_is_refused_says_so() -> None:
     around = Around()
     refusal = {"request": "r", "session": SESSION, "run": RUN, "digest": "", "reason": "not_applicable", "messages": ("not you",)}
     around.planner.refusals["login"] = PlanRefused.model_validate({**refusal, "flow": flow("login").model_dump()})
-    given(*run_at(ASKS_WRONGLY, context=ABOUT_ALICE), around=around).when(answer(body={"password": "x"})).then(
+    given(*run_at(ASKS_WRONGLY, pending_user=ALICE), around=around).when(answer(body={"password": "x"})).then(
         "session.counted", "answer.refused", "run.refused", event("run.denied", view={"message": "not you"})
     )
 
@@ -240,7 +239,7 @@ def test_a_run_whose_definitions_were_taken_back_ends_and_nothing_is_delivered()
     around = Around()
     around.retirements.flows.add("login")
     for step in (start(), answer(body={"password": "secret"})):
-        ended = given(*run_at(PASSWORD, context=ABOUT_ALICE), around=around).when(step).then(event("run.cancelled", reason="retired"))
+        ended = given(*run_at(PASSWORD, pending_user=ALICE), around=around).when(step).then(event("run.cancelled", reason="retired"))
         assert ended.run.over == "cancelled"
 
 
@@ -311,7 +310,7 @@ def test_a_session_that_is_full_takes_nothing() -> None:
 
 def test_a_proof_without_a_secret_rotates_and_one_of_another_user_does_not_stay() -> None:
     bob = ALICE.model_copy(update={"pk": 8, "uid": "uid-bob", "username": "bob"})
-    proved = given(*run_at(NAME, passed(PASSWORD, "password", bob, pending_user=bob.model_dump())))
+    proved = given(*run_at(NAME, passed(PASSWORD, "password", bob, pending_user=bob)))
     assert [one.user for one in proved.run.evidence] == [8]
     then = proved.when(answer(body={"uid_field": "alice"})).then("stage.passed", "run.finished")
     assert then.run.evidence == ()

@@ -44,7 +44,9 @@ def challenged(stage: PlannedStage, run: str = RUN, kind: str = "challenge") -> 
     return s.StageChallenged(run=run, binding=stage.binding, view=view)
 
 
-def passed(stage: PlannedStage, proves: str = "", user: UserFacts = ALICE, run: str = RUN, **context: Any) -> s.StagePassed:
+def passed(
+    stage: PlannedStage, proves: str = "", user: UserFacts = ALICE, run: str = RUN, pending_user: UserFacts | None = None, **context: Any
+) -> s.StagePassed:
     """A stage was passed; with `proves` it authenticated the user."""
     evidence = Evidence.model_validate(
         {
@@ -52,7 +54,7 @@ def passed(stage: PlannedStage, proves: str = "", user: UserFacts = ALICE, run: 
             "at_us": NOW_US, "proves": proves, "user": user.pk if proves else None, "epoch": user.epoch if proves else 0,
         }
     )  # fmt: skip
-    return s.StagePassed(run=run, binding=stage.binding, evidence=evidence, context=context)
+    return s.StagePassed(run=run, binding=stage.binding, evidence=evidence, pending_user=pending_user, context=context)
 
 
 def run_before(stage_: PlannedStage, *proofs: s.StagePassed, **changes: Any) -> tuple[s.Event, ...]:

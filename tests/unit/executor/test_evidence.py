@@ -6,7 +6,7 @@ import pytest
 
 from services.executor.sessions.run import evolve_run, left
 from shared.contracts.evidence import Evidence
-from shared.contracts.people import Visitor
+from shared.contracts.people import UserFacts, Visitor
 from shared.contracts.planner import Plan
 from shared.contracts.sessions import AnswerRefused, RunCancelled, RunReplanned, StageChallenged, StagePassed
 from shared.contracts.states import RunState
@@ -24,37 +24,37 @@ def evidence(user: Any = ALICE, proves: str = "password", **changes: Any) -> Evi
     ).model_copy(update=changes)  # fmt: skip
 
 
-def run(context: dict[str, Any] | None = None, *known: Evidence) -> RunState:
+def run(user: UserFacts | None = None, *known: Evidence) -> RunState:
     return RunState(
         run="r",
         flow="login",
         plan=PLAN,
         visitor=Visitor(),
         stages=LOGIN_STAGES,
-        context=context or {},
+        pending_user=user,
         evidence=known,
     )
 
 
-def about(user: Any, **more: Any) -> dict[str, Any]:
-    return {"pending_user": user.model_dump(), **more}
+def passed(proof: Evidence, user: UserFacts | None = None, **context: Any) -> StagePassed:
+    return StagePassed(run="r", binding=proof.binding, evidence=proof, pending_user=user, context=context)
 
 
-def passed(proof: Evidence, context: dict[str, Any] | None = None) -> StagePassed:
-    return StagePassed(run="r", binding=proof.binding, evidence=proof, context=context or {})
+def refused(user: UserFacts | None) -> AnswerRefused:
+    return AnswerRefused(run="r", binding="b", errors={}, pending_user=user)
 
 
-PROVED = run(about(ALICE), evidence())
+PROVED = run(ALICE, evidence())
 
 
 def test_a_proof_is_kept_and_what_proves_nothing_is_not() -> None:
-    assert evolve_run(run(about(ALICE)), passed(evidence())).evidence == (evidence(),)
-    assert evolve_run(run(about(ALICE)), passed(evidence(proves=""))).evidence == ()
+    assert evolve_run(run(ALICE), passed(evidence())).evidence == (evidence(),)
+    assert evolve_run(run(ALICE), passed(evidence(proves=""))).evidence == ()
     assert evolve_run(PROVED, passed(evidence(proves="", binding="b-dummy"))).evidence == (evidence(),)
 
 
 def test_a_proof_that_comes_with_its_user_is_kept_and_those_before_are_not() -> None:
-    after = evolve_run(PROVED, passed(evidence(BOB), about(BOB)))
+    after = evolve_run(PROVED, passed(evidence(BOB), BOB))
     assert after.evidence == (evidence(BOB),)
 
 
@@ -65,37 +65,46 @@ def test_of_one_binding_the_newest_is_kept() -> None:
     assert evolve_run(PROVED, passed(device)).evidence == (evidence(), device)
 
 
-CHANGED: dict[str, dict[str, Any]] = {
-    "somebody else": about(BOB),
-    "a number given again": about(ALICE.model_copy(update={"uid": "uid-another"})),
-    "a new password": about(ALICE.model_copy(update={"epoch": 1})),
-    "a name that nobody has": about(ALICE.model_copy(update={"pk": None, "uid": ""})),
-    "nobody": {"pending_user": None},
-    "what is no user": {"pending_user": "alice"},
+CHANGED: dict[str, UserFacts] = {
+    "somebody else": BOB,
+    "a number given again": ALICE.model_copy(update={"uid": "uid-another"}),
+    "a new password": ALICE.model_copy(update={"epoch": 1}),
+    "a name that nobody has": ALICE.model_copy(update={"pk": None, "uid": ""}),
 }
 
 
-@pytest.mark.parametrize("context", CHANGED.values(), ids=CHANGED)
-def test_evidence_falls_with_the_pending_user_by_whatever_means(context: dict[str, Any]) -> None:
+@pytest.mark.parametrize("user", CHANGED.values(), ids=CHANGED)
+def test_evidence_falls_with_the_pending_user_by_whatever_means(user: UserFacts) -> None:
     nothing = evidence(proves="", binding="b-2")
-    assert evolve_run(PROVED, passed(nothing, context)).evidence == ()
-    assert evolve_run(PROVED, AnswerRefused(run="r", binding="b-2", errors={}, context=context)).evidence == ()
-    assert evolve_run(PROVED, RunReplanned(run="r", plan=PLAN, context={**PROVED.context, **context})).evidence == ()
+    for event in (passed(nothing, user), refused(user), RunReplanned(run="r", plan=PLAN, pending_user=user)):
+        after = evolve_run(PROVED, event)
+        assert (after.pending_user, after.evidence) == (user, ())
+
+
+@pytest.mark.parametrize("event", [passed(evidence(proves="", binding="b-2"), typed="x"), refused(None)])
+def test_an_event_that_names_nobody_leaves_the_run_about_whom_it_was(event: StagePassed | AnswerRefused) -> None:
+    after = evolve_run(PROVED, event)
+    assert (after.pending_user, after.evidence) == (ALICE, PROVED.evidence)
+
+
+def test_what_a_context_says_of_a_pending_user_makes_nobody_one() -> None:
+    after = evolve_run(PROVED, passed(evidence(proves="", binding="b-2"), pending_user=BOB.model_dump()))
+    assert (after.pending_user, after.evidence) == (ALICE, PROVED.evidence)
 
 
 def test_it_does_not_come_back_with_the_user() -> None:
-    somebody_else = evolve_run(PROVED, AnswerRefused(run="r", binding="b", errors={}, context=about(BOB)))
-    assert evolve_run(somebody_else, AnswerRefused(run="r", binding="b", errors={}, context=about(ALICE))).evidence == ()
+    assert evolve_run(evolve_run(PROVED, refused(BOB)), refused(ALICE)).evidence == ()
 
 
-def test_a_restart_keeps_it_only_with_its_context() -> None:
-    assert evolve_run(PROVED, RunReplanned(run="r", plan=PLAN, context=PROVED.context)).evidence == PROVED.evidence
-    assert evolve_run(PROVED, RunReplanned(run="r", plan=PLAN)).evidence == ()
+def test_a_restart_keeps_it_only_with_its_user() -> None:
+    assert evolve_run(PROVED, RunReplanned(run="r", plan=PLAN, pending_user=ALICE)).evidence == PROVED.evidence
+    after = evolve_run(PROVED, RunReplanned(run="r", plan=PLAN))
+    assert (after.pending_user, after.evidence) == (None, ())
 
 
 def test_what_is_known_of_the_same_user_may_change() -> None:
-    richer = about(ALICE.model_copy(update={"backend": "b", "name": "Alice B."}), auth_method="password")
-    assert evolve_run(PROVED, passed(evidence(proves="", binding="b-2"), richer)).evidence == PROVED.evidence
+    richer = passed(evidence(proves="", binding="b-2"), ALICE.model_copy(update={"backend": "b", "name": "Alice B."}), auth_method="x")
+    assert evolve_run(PROVED, richer).evidence == PROVED.evidence
 
 
 def test_a_log_out_and_the_end_take_it() -> None:

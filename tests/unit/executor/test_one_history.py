@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from shared.contracts import topics
+from shared.contracts.asks import Ask, VerifyPassword
 from shared.contracts.evidence import Evidence
 from shared.contracts.model import Value
 from shared.contracts.sessions import SessionAdvanced, StageChallenged, StagePassed
-from shared.flows.asks import Ask, VerifyPassword
 from shared.messaging.log import LogUnavailable, Message
 from tests.fixtures_patience import PATIENT_S
 from tests.unit.executor.world import LOGIN_STAGES, Browser, FakeDirectory, World, stage

@@ -177,7 +177,7 @@ async def test_a_plan_for_other_inputs_than_were_asked_about_settles_nothing() -
     asker, visitor = Asking(log, FixedClock()), ALICE
     session, given = "03.AAAAAAAAAAAAAAAAAAAAAA", {"flow": "f", "visitor": {"user": visitor.model_dump()}, "context": {}}
     asked = PlanRequested.model_validate({"request": "q", "session": session, "run": "r", **given, "digest": "", "deadline_us": 1})
-    asked = asked.model_copy(update={"digest": plan_digest("f", asked.visitor, {}, ())})
+    asked = asked.model_copy(update={"digest": plan_digest("f", asked.visitor, None, {}, ())})
     waiting = asyncio.create_task(asker.plan(asked))
     await asyncio.sleep(0)
 
@@ -188,8 +188,8 @@ async def test_a_plan_for_other_inputs_than_were_asked_about_settles_nothing() -
 
     for other in (
         "",
-        plan_digest("f", asked.visitor.model_copy(update={"user": None}), {}, ()),
-        plan_digest("f", asked.visitor, {}, ("b",)),
+        plan_digest("f", asked.visitor.model_copy(update={"user": None}), None, {}, ()),
+        plan_digest("f", asked.visitor, None, {}, ("b",)),
     ):
         asker.settle(refusal(other))
         await asyncio.sleep(0)

@@ -8,12 +8,11 @@ import pytest
 from services.executor.sessions.replay import decided_again
 from services.executor.sessions.session import OPEN_RUNS, evolve, new_session
 from services.executor.sessions.starts import MAX_AGE_US, Starts
-from shared.contracts import topics, wire
+from shared.contracts import asks, topics, wire
 from shared.contracts.people import LoginClaims
 from shared.contracts.planner import PlannedStage, PlanRefused
 from shared.contracts.sessions import RunStarted
 from shared.contracts.steps import StepReplied
-from shared.flows import asks
 from shared.flows.effects import Effects
 from shared.flows.evidence import Proof, ProofKind
 from shared.flows.registry import Registry, registry
@@ -155,7 +154,7 @@ class Proves(AtOnce):
     proves: ClassVar[frozenset[ProofKind]] = frozenset({"certificate"})
 
     async def challenge(self, run: Run, config: NothingConfig, do: Effects) -> Challenge | Passed | Denied:
-        return Passed(ALICE.uid, "certificate", {"pending_user": ALICE.model_dump()}, proof=Proof("certificate", ALICE))
+        return Passed(ALICE.uid, "certificate", pending_user=ALICE, proof=Proof("certificate", ALICE))
 
 
 class Counts(AtOnce):

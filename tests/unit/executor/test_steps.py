@@ -292,7 +292,8 @@ async def test_a_restart_with_context_keeps_who_was_named_in_the_refused_answer(
         browser = world.browser()
         await browser.get("f")
         await browser.post({"uid_field": "nobody"}, "f")
-        assert world.planner.asked[-1].context["pending_user"]["username"] == "nobody"
+        named = world.planner.asked[-1].pending_user
+        assert named and named.username == "nobody"
 
 
 async def test_a_step_is_measured_by_the_stage_that_it_met() -> None:

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from services.executor.ports import OrderKey, OrderResult
+from services.executor.ports import OrderKey
 from shared.contracts import topics
+from shared.contracts.orders import OrderResult
 from shared.kernel.ids import new_session_id
 from shared.messaging.log import TopicPartition
 from tests.fixtures_patience import PATIENT_S

@@ -11,26 +11,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from services.executor.ports import AnotherTransition, Aside, AskKey, Noted, OrderKey, OrderResult, SealOpener
+from services.executor.ports import AnotherTransition, Aside, AskKey, Noted, OrderKey, SealOpener
 from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.owner import Parts
 from services.executor.sessions.ports import Watching
 from services.executor.sessions.starts import Starts
 from services.executor.sessions.worker import Worker
-from shared.contracts import topics
+from shared.contracts import asks, topics
+from shared.contracts.asks import Ask
 from shared.contracts.codec import Received, encode
 from shared.contracts.definitions import FlowFacts, Guard, PolicyBinding
 from shared.contracts.envelope import Envelope
 from shared.contracts.model import Contract, Value
+from shared.contracts.orders import Order, OrderResult
 from shared.contracts.people import LoginClaims, UserFacts
 from shared.contracts.planner import BrandFacts, FlowLocated, FlowRequested, Plan, PlanMade, PlannedStage, PlanRefused, PlanRequested
 from shared.contracts.policy import VerdictReached, VerdictRequested
 from shared.contracts.sessions import CODEC as SESSIONS_CODEC
 from shared.contracts.steps import CODEC, Page, Sealed, Shown, StepReplied, StepRequested, challenge_digest
-from shared.flows import asks
-from shared.flows.asks import Ask
-from shared.flows.orders import Order
 from shared.flows.registry import Registry, registry
 from shared.kernel.clock import FixedClock
 from shared.kernel.ids import new_session_id, partition_of, random_id

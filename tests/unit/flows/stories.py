@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
+from shared.contracts.asks import Ask
 from shared.contracts.definitions import FlowFacts, Guard
 from shared.contracts.evidence import Evidence
 from shared.contracts.model import Value
+from shared.contracts.orders import Order
 from shared.contracts.people import LoginClaims, UserFacts, Visitor
 from shared.contracts.planner import BrandFacts, Plan, PlannedStage
-from shared.flows.asks import Ask
 from shared.flows.effects import Answer, SecretField
 from shared.flows.evidence import Proof, ProofKind, Unfounded
 from shared.flows.fields import Cleaned, clean
-from shared.flows.orders import Order
+from shared.flows.orders import lack_of
 from shared.flows.registry import registry
 from shared.flows.stage import Challenge, Denied, Outcome, Passed, Run
 
@@ -58,7 +59,7 @@ class FakeEffects:
         return cast("R", self.results.pop(0))
 
     def order(self, order: Order) -> None:
-        if lack := order.lacks("00.s", 1):
+        if lack := lack_of(order, "00.s", 1):
             raise Unfounded(lack)
         self.orders.append(order)
 
@@ -103,11 +104,6 @@ def proof_of(user: UserFacts, kind: ProofKind = "password", **changes: Any) -> E
         session="00.s", run="run-1", binding="binding-0", version=1, subject=user.uid, method=kind, at_us=NOW_US, proves=proof.kind,
         user=user.pk, epoch=user.epoch,
     ).model_copy(update=changes)  # fmt: skip
-
-
-def pending(user: UserFacts) -> dict[str, Any]:
-    """The context of a run that is about this user."""
-    return {"pending_user": user.model_dump()}
 
 
 async def shown(run: Run, do: FakeEffects) -> Challenge | Passed | Denied:

@@ -6,21 +6,21 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from shared.contracts.asks import Device, DevicesListed, ListDevices
 from shared.contracts.people import Visitor
 from shared.contracts.planner import PlannedStage
-from shared.flows.asks import DevicesListed, ListDevices
 from shared.flows.fields import NON_FIELD, problem
 from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, StageFailed
 from shared.flows.stage_types.authenticator_validate import AuthenticatorValidateConfig
-from tests.unit.flows.stories import ALICE, NOBODY, FakeEffects, a_run, answered, pending, shown
+from tests.unit.flows.stories import ALICE, NOBODY, FakeEffects, a_run, answered, shown
 
 NONE = DevicesListed(devices=())
-TOTP = DevicesListed(devices=({"device_class": "totp", "device_uid": "1", "challenge": {}, "last_used": None},))
+TOTP = DevicesListed(devices=(Device(device_class="totp", device_uid="1"),))
 
 
 def configure(*names: str) -> Run:
     config = {"not_configured_action": "configure", "configuration_stages": tuple(f"pk-{name}" for name in names)}
-    run = a_run("authenticator_validate", config, context=pending(ALICE))
+    run = a_run("authenticator_validate", config, pending_user=ALICE)
     references = {f"pk-{name}": {"pk": f"pk-{name}", "name": name, "type": "dummy", "config": {"throw_error": False}} for name in names}
     return replace(run, stage=run.stage.model_copy(update={"references": references}))
 
@@ -34,27 +34,27 @@ def configure(*names: str) -> Run:
 )
 async def test_somebody_without_devices(action: str, outcome: object) -> None:
     do = FakeEffects([NONE])
-    given = a_run("authenticator_validate", {"not_configured_action": action}, context=pending(ALICE))
+    given = a_run("authenticator_validate", {"not_configured_action": action}, pending_user=ALICE)
     assert await shown(given, do) == outcome
     assert do.asked == [(ListDevices(user=7), None)]
 
 
 async def test_a_pretended_user_has_no_devices_and_nobody_is_asked() -> None:
     do = FakeEffects()
-    then = await shown(a_run("authenticator_validate", {}, context=pending(NOBODY)), do)
+    then = await shown(a_run("authenticator_validate", {}, pending_user=NOBODY), do)
     assert then == Passed("anonymous", "mfa.not_configured.skip")
     assert do.asked == []
 
 
 @pytest.mark.parametrize("action", ["skip", "deny"])
 async def test_somebody_with_a_device_is_never_let_through_unasked(action: str) -> None:
-    given = a_run("authenticator_validate", {"not_configured_action": action}, context=pending(ALICE))
+    given = a_run("authenticator_validate", {"not_configured_action": action}, pending_user=ALICE)
     with pytest.raises(StageFailed):
         await shown(given, FakeEffects([TOTP]))
 
 
 async def test_devices_of_classes_that_do_not_count_are_as_none() -> None:
-    given = a_run("authenticator_validate", {"device_classes": ["static"]}, context=pending(ALICE))
+    given = a_run("authenticator_validate", {"device_classes": ["static"]}, pending_user=ALICE)
     assert isinstance(await shown(given, FakeEffects([TOTP])), Passed)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared.flows.asks import FindUser, PasswordVerified, UserFound, VerifyPassword
+from shared.contracts.asks import FindUser, PasswordVerified, UserFound, VerifyPassword
 from shared.flows.fields import NON_FIELD, problem
 from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, StageFailed
 from shared.flows.stage_types.identification import IdentificationConfig
@@ -58,19 +58,19 @@ async def test_links_other_flows_with_the_original_query_and_nothing_else(query:
 async def test_finds_somebody_by_the_configured_fields() -> None:
     do = FakeEffects([FOUND])
     then = await answered(a_run("identification", CONFIG), {"uid_field": " alice "}, do)
-    assert then == Passed("uid-alice", "identification", {"pending_user": ALICE.model_dump()})
+    assert then == Passed("uid-alice", "identification", pending_user=ALICE)
     assert do.asked == [(FindUser(fields=("email", "username"), value="alice"), None)]
 
 
 async def test_somebody_unknown_goes_on_as_a_pretended_user() -> None:
     then = await answered(a_run("identification", CONFIG), {"uid_field": "nobody"}, FakeEffects([MISSED]))
-    assert then == Passed("anonymous", "identification", {"pending_user": NOBODY.model_dump()})
+    assert then == Passed("anonymous", "identification", pending_user=NOBODY)
 
 
 async def test_somebody_unknown_is_refused_if_the_stage_does_not_pretend_but_stays_in_the_context() -> None:
     given = a_run("identification", CONFIG | {"pretend_user_exists": False})
     then = await answered(given, {"uid_field": "nobody"}, FakeEffects([MISSED]))
-    assert then == Refused(FAILED, context={"pending_user": NOBODY.model_dump()})
+    assert then == Refused(FAILED, pending_user=NOBODY)
 
 
 async def test_shows_what_was_typed_if_the_match_is_not_to_be_shown() -> None:
@@ -98,7 +98,7 @@ async def test_combined_page_proves_user_and_password_at_once() -> None:
     then = await answered(combined(), {"uid_field": "alice", "password": "secret"}, do)
     assert isinstance(then, Passed)
     assert (then.subject, then.method) == ("uid-alice", "identification.password")
-    assert then.context["pending_user"]["backend"] == "b"
+    assert then.pending_user == ALICE.model_copy(update={"backend": "b"})
 
 
 @pytest.mark.parametrize("found", [FOUND, MISSED])
@@ -134,9 +134,9 @@ async def test_with_a_proof_or_a_login_ahead_the_match_waits_for_it_whatever_the
     given = a_run("identification", CONFIG, ahead=ahead)
     then = await answered(given, {"uid_field": "alice@EXAMPLE.com"}, FakeEffects([FOUND]))
     assert isinstance(then, Passed)
-    assert replace(given, context=then.context).person == "alice@EXAMPLE.com"
-    proved = {**then.context, "pending_user": ALICE.model_copy(update={"backend": "b"}).model_dump()}
-    assert replace(given, context=proved).person == "alice"
+    found = replace(given, context=then.context, pending_user=then.pending_user)
+    assert found.person == "alice@EXAMPLE.com"
+    assert replace(found, pending_user=ALICE.model_copy(update={"backend": "b"})).person == "alice"
 
 
 @pytest.mark.parametrize("ahead", [(), ("dummy",), ("dummy", "deny"), ("of a later release",)])
@@ -144,13 +144,13 @@ async def test_where_nothing_is_to_be_proved_the_match_is_shown_as_in_authentik(
     given = a_run("identification", CONFIG, ahead=ahead)
     then = await answered(given, {"uid_field": "alice@EXAMPLE.com"}, FakeEffects([FOUND]))
     assert isinstance(then, Passed)
-    assert replace(given, context=then.context).person == "alice"
+    assert replace(given, context=then.context, pending_user=then.pending_user).person == "alice"
 
 
 async def test_a_wrong_password_on_the_first_page_shows_what_was_typed() -> None:
     then = await answered(combined(), {"uid_field": "ALICE", "password": "x"}, FakeEffects([FOUND, WRONG]))
     assert isinstance(then, Refused)
-    assert replace(combined(), context=then.context).person == "ALICE"
+    assert replace(combined(), context=then.context, pending_user=then.pending_user).person == "ALICE"
 
 
 @pytest.mark.parametrize("show", [True, False])
@@ -160,4 +160,4 @@ async def test_who_identifies_again_is_not_shown_as_whom_they_typed_before(show:
     given = a_run("identification", CONFIG | {"show_matched_user": show}, ahead=ahead, context=before)
     then = await answered(given, {"uid_field": "alice"}, FakeEffects([FOUND]))
     assert isinstance(then, Passed)
-    assert replace(given, context={**before, **then.context}).person == "alice"
+    assert replace(given, context={**before, **then.context}, pending_user=then.pending_user).person == "alice"

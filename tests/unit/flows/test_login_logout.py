@@ -8,12 +8,12 @@ import pytest
 from pydantic import ValidationError
 
 from shared.contracts.evidence import Grounds
+from shared.contracts.orders import LogIn, LogOut
 from shared.contracts.people import UserFacts
 from shared.flows.fields import problem
-from shared.flows.orders import LogIn, LogOut
 from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, StageFailed, denied_for
 from shared.flows.stage_types.user_login import UserLoginConfig
-from tests.unit.flows.stories import ALICE, LOGIN, NOBODY, NOW_US, FakeEffects, a_run, answered, pending, proof_of, shown
+from tests.unit.flows.stories import ALICE, LOGIN, NOBODY, NOW_US, FakeEffects, a_run, answered, proof_of, shown
 
 HOUR_US = 3_600_000_000
 PROVED = ALICE.model_copy(update={"backend": "authentik.core.auth.InbuiltBackend"})
@@ -21,7 +21,7 @@ REMEMBER = {"session_duration": "hours=1", "remember_me_offset": "hours=2"}
 
 
 def a_proved_run(config: Mapping[str, Any] | None = None, **changes: Any) -> Run:
-    return a_run("user_login", config or {}, context=pending(PROVED), evidence=(proof_of(ALICE),), **changes)
+    return a_run("user_login", config or {}, pending_user=PROVED, evidence=(proof_of(ALICE),), **changes)
 
 
 async def test_logs_the_pending_user_in_and_orders_it() -> None:
@@ -52,7 +52,7 @@ async def test_the_methods_of_a_login_are_those_that_were_proved_and_each_once()
 
 
 async def test_a_method_in_the_context_that_nothing_proved_is_not_claimed() -> None:
-    given = a_run("user_login", {"allow_unauthenticated": True}, context=pending(PROVED) | {"auth_method": "password"})
+    given = a_run("user_login", {"allow_unauthenticated": True}, pending_user=PROVED, context={"auth_method": "password"})
     then = await shown(given, FakeEffects())
     assert isinstance(then, Passed)
     assert then.login is not None
@@ -63,7 +63,7 @@ async def test_a_method_in_the_context_that_nothing_proved_is_not_claimed() -> N
 @pytest.mark.parametrize("config", [{}, REMEMBER], ids=["silent", "asking"])
 async def test_without_evidence_everybody_gets_the_same_and_nothing_is_ordered(user: UserFacts, config: dict[str, Any]) -> None:
     do = FakeEffects()
-    given = a_run("user_login", config, context=pending(user), login=LOGIN, began_as=LOGIN)
+    given = a_run("user_login", config, pending_user=user, login=LOGIN, began_as=LOGIN)
     assert await shown(given, do) == denied_for("no_evidence")
     assert await answered(given, {"remember_me": True}, do) == denied_for("no_evidence")
     assert do.orders == []
@@ -76,17 +76,17 @@ async def test_evidence_that_is_too_old_can_be_shown_again() -> None:
     assert (then.reason, then.final) == ("evidence_too_old", False)
 
 
-@pytest.mark.parametrize("context", [{}, pending(ALICE.model_copy(update={"is_active": False}))])
-async def test_nobody_and_the_disabled_are_denied_and_nothing_is_ordered(context: dict[str, object]) -> None:
+@pytest.mark.parametrize("user", [None, ALICE.model_copy(update={"is_active": False})])
+async def test_nobody_and_the_disabled_are_denied_and_nothing_is_ordered(user: UserFacts | None) -> None:
     do = FakeEffects()
-    assert await shown(a_run("user_login", {}, context=context, evidence=(proof_of(ALICE),)), do) == Denied()
+    assert await shown(a_run("user_login", {}, pending_user=user, evidence=(proof_of(ALICE),)), do) == Denied()
     assert do.orders == []
 
 
 async def test_a_pretended_user_is_never_logged_in() -> None:
     do = FakeEffects()
     with pytest.raises(StageFailed):
-        await shown(a_run("user_login", {"allow_unauthenticated": True}, context=pending(NOBODY)), do)
+        await shown(a_run("user_login", {"allow_unauthenticated": True}, pending_user=NOBODY), do)
     assert do.orders == []
 
 
@@ -101,7 +101,7 @@ async def test_remember_me_is_asked_for_and_adds_to_the_duration() -> None:
 
 
 async def test_remember_me_must_be_answered() -> None:
-    then = await answered(a_run("user_login", REMEMBER, context=pending(PROVED)), {}, FakeEffects())
+    then = await answered(a_run("user_login", REMEMBER, pending_user=PROVED), {}, FakeEffects())
     assert then == Refused({"remember_me": (problem("This field is required.", "required"),)})
 
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from shared.contracts.asks import PasswordVerified, VerifyPassword
 from shared.contracts.planner import BrandFacts
-from shared.flows.asks import PasswordVerified, VerifyPassword
 from shared.flows.effects import SecretField
 from shared.flows.fields import problem
 from shared.flows.stage import Challenge, Denied, Passed, Refused, StageFailed
 from shared.flows.stage_types.password import ADDRESS_LIMITED, LOCKED, TOO_MANY
-from tests.unit.flows.stories import ALICE, NOBODY, FakeEffects, a_run, answered, pending, shown
+from tests.unit.flows.stories import ALICE, NOBODY, FakeEffects, a_run, answered, shown
 
 INBUILT = "authentik.core.auth.InbuiltBackend"
 CONFIG = {"backends": [INBUILT]}
@@ -19,7 +19,7 @@ INVALID = {"password": (problem("Invalid password"),)}
 
 
 async def test_asks_for_the_password_of_the_pending_user() -> None:
-    given = a_run("password", CONFIG, context=pending(ALICE))
+    given = a_run("password", CONFIG, pending_user=ALICE)
     assert await shown(given, FakeEffects()) == Challenge("ak-stage-password", {"allow_show_password": False}, with_user=True)
 
 
@@ -44,10 +44,10 @@ async def test_the_brands_own_host_goes_before_the_one_that_a_stranger_names() -
 
 async def test_right_password_proves_the_user_and_says_by_what() -> None:
     do = FakeEffects([PasswordVerified(outcome="ok", user=ALICE, backend=INBUILT, method="password")])
-    then = await answered(a_run("password", CONFIG, context=pending(ALICE)), {"password": "secret"}, do)
+    then = await answered(a_run("password", CONFIG, pending_user=ALICE), {"password": "secret"}, do)
     assert isinstance(then, Passed)
     assert (then.subject, then.method) == ("uid-alice", "password")
-    assert then.context["pending_user"]["backend"] == INBUILT
+    assert then.pending_user == ALICE.model_copy(update={"backend": INBUILT})
     assert then.context["auth_method"] == "password"
     ask = VerifyPassword(user=7, identifier="alice", backends=(INBUILT,), address="192.0.2.1", flow="login", stage="the stage")
     assert do.asked == [(ask, SecretField("password"))]
@@ -57,21 +57,21 @@ async def test_right_password_proves_the_user_and_says_by_what() -> None:
 async def test_wrong_password_and_unknown_user_are_told_the_same_after_the_same_work(user: object) -> None:
     who = ALICE if user is ALICE else NOBODY
     do = FakeEffects([WRONG])
-    then = await answered(a_run("password", CONFIG, context=pending(who)), {"password": "x"}, do)
+    then = await answered(a_run("password", CONFIG, pending_user=who), {"password": "x"}, do)
     assert then == Refused(INVALID, counters={"password_failures": 1})
     assert [ask.user for ask, _ in do.asked if isinstance(ask, VerifyPassword)] == [who.pk]
 
 
 async def test_an_answer_without_a_password_counts_too() -> None:
     do = FakeEffects()
-    then = await answered(a_run("password", CONFIG, context=pending(ALICE), counters={"password_failures": 3}), {}, do)
+    then = await answered(a_run("password", CONFIG, pending_user=ALICE, counters={"password_failures": 3}), {}, do)
     assert then == Refused({"password": (problem("This field is required.", "required"),)}, counters={"password_failures": 4})
     assert do.asked == []
 
 
 @pytest.mark.parametrize("body", [{"password": "x"}, {}, {"password": ""}, None])
 async def test_the_last_wrong_answer_denies_for_good_and_clears_the_counter(body: object) -> None:
-    given = a_run("password", CONFIG, context=pending(ALICE), counters={"password_failures": 4})
+    given = a_run("password", CONFIG, pending_user=ALICE, counters={"password_failures": 4})
     then = await answered(given, body, FakeEffects([WRONG]))
     assert then == Denied(counters={"password_failures": 0}, final=True, told=TOO_MANY, reason="too_many_failures")
 
@@ -91,7 +91,7 @@ async def test_the_last_wrong_answer_denies_for_good_and_clears_the_counter(body
 )
 @pytest.mark.parametrize("failures", [0, 4])
 async def test_only_a_browser_of_the_owner_is_told_that_the_account_is_locked(result: PasswordVerified, told: str, failures: int) -> None:
-    given = a_run("password", CONFIG, context=pending(ALICE), counters={"password_failures": failures})
+    given = a_run("password", CONFIG, pending_user=ALICE, counters={"password_failures": failures})
     then = await answered(given, {"password": "x"}, FakeEffects([result]))
     assert isinstance(then, Refused | Denied)
     assert then.told == (told or (TOO_MANY if failures else ""))
@@ -109,4 +109,4 @@ async def test_proof_for_somebody_else_is_a_failure_and_not_a_pass() -> None:
     other = ALICE.model_copy(update={"pk": 8})
     do = FakeEffects([PasswordVerified(outcome="ok", user=other, backend=INBUILT)])
     with pytest.raises(StageFailed):
-        await answered(a_run("password", CONFIG, context=pending(ALICE)), {"password": "x"}, do)
+        await answered(a_run("password", CONFIG, pending_user=ALICE), {"password": "x"}, do)

@@ -155,12 +155,13 @@ class ScriptedPolicy:
 
 
 def plan_request(
-    slug: str, who: Visitor | None = None, context: dict[str, Any] | None = None, obligations: tuple[str, ...] = ()
-) -> PlanRequested:
+    slug: str, who: Visitor | None = None, context: dict[str, Any] | None = None, obligations: tuple[str, ...] = (),
+    pending: UserFacts | None = None,
+) -> PlanRequested:  # fmt: skip
     who, context = who or visitor(), context or {}
     return PlanRequested(
-        request="r1", session=SESSION, run="run1", flow=slug, visitor=who, context=context, obligations=obligations,
-        digest=plan_digest(slug, who, context, obligations), deadline_us=CLOCK.now_us() + 15_000_000,
+        request="r1", session=SESSION, run="run1", flow=slug, visitor=who, pending_user=pending, context=context, obligations=obligations,
+        digest=plan_digest(slug, who, pending, context, obligations), deadline_us=CLOCK.now_us() + 15_000_000,
     )  # fmt: skip
 
 

@@ -114,15 +114,14 @@ async def test_an_obligation_keeps_a_stage_that_policy_would_drop() -> None:
 
 async def test_guards_are_asked_about_the_pending_user_with_the_context_and_a_plan(limits_as_shipped: None) -> None:
     policy = ScriptedPolicy()
-    context = {"pending_user": user("bob").model_dump(), "is_sso": True}
+    context = {"is_sso": True}
     body = flow("login", bound("b1", A, 1, "p", **ONCE), policies=("q",))
-    await planned(given(body), plan_request("login", visitor(user("alice")), context), policy)
+    await planned(given(body), plan_request("login", visitor(user("alice")), context, pending=user("bob")), policy)
     of_flow, of_stage = policy.asked
     assert (of_flow.purpose, of_flow.guard.target, of_flow.facts.planned) == ("flow", "pk-login", False)
     assert (of_stage.purpose, of_stage.guard.target, of_stage.facts.planned) == ("plan", "b1", True)
     for asked in policy.asked:
-        assert asked.facts.user is not None
-        assert asked.facts.user.username == "bob"
+        assert asked.facts.user == asked.facts.pending_user == user("bob")
         assert asked.facts.visitor == visitor(user("alice"))
         assert asked.facts.context == context
         assert asked.deadline_us == support.CLOCK.now_us() + 1_500_000
@@ -193,14 +192,9 @@ async def test_what_is_no_outage_is_not_hidden() -> None:
 async def test_a_requirement_is_checked_before_any_policy_and_also_with_a_pending_user() -> None:
     policy = ScriptedPolicy()
     catalog = given(flow("login", bound("b1", A), policies=("q",), authentication="require_authenticated"))
-    answer = refused(await planned(catalog, plan_request("login", context={"pending_user": user().model_dump()}), policy))
+    answer = refused(await planned(catalog, plan_request("login", pending=user()), policy))
     assert (answer.reason, answer.messages) == ("not_applicable", (NOT_APPLICABLE,))
     assert policy.asked == []
-
-
-async def test_a_pending_user_that_is_none_is_an_error() -> None:
-    answer = refused(await planned(given(flow("login", bound("b1", A))), plan_request("login", context={"pending_user": {"pk": "x"}})))
-    assert answer.reason == "error"
 
 
 async def test_a_flow_without_stages_is_empty_and_so_is_one_that_lost_them_all() -> None:

@@ -39,11 +39,5 @@ def test_a_requirement_is_met_or_not(requirement: Requirement, who: Visitor, con
     assert is_met(requirement, who, context) is met
 
 
-@pytest.mark.parametrize("requirement", get_args(Requirement))
-def test_a_pending_user_changes_nothing(requirement: Requirement) -> None:
-    pending = {"pending_user": user("akadmin", superuser=True).model_dump()}
-    assert is_met(requirement, NOBODY, pending) is is_met(requirement, NOBODY, {})
-
-
 def test_every_requirement_has_a_case() -> None:
     assert {case[0] for case in CASES} == set(get_args(Requirement))

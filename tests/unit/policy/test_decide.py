@@ -97,7 +97,10 @@ async def test_one_slow_policy_does_not_hold_the_others_up() -> None:
     world = World(FakeSandbox(delay_s=60))
     slow = binding(publish(world.definitions, "expression", EXPRESSION), pk="slow")
     verdict = await world.verdict(
-        slow, PolicyBinding(pk="user", order=1, user=7), facts=NOBODY_ASKED.model_copy(update={"user": ALICE}), deadline_us=NOW_US + 20_000
+        slow,
+        PolicyBinding(pk="user", order=1, user=7),
+        facts=NOBODY_ASKED.model_copy(update={"pending_user": ALICE}),
+        deadline_us=NOW_US + 20_000,
     )
     assert [result.outcome for result in verdict.results] == ["error", "pass"]
     assert verdict.outcome == "pass"

@@ -8,8 +8,6 @@ over as objects, they cost twice the whole evaluation.
 import ipaddress
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from services.policy.adapters.sandbox.program import Program
 from services.policy.adapters.sandbox.scope import CLIENT, FACTS, SSO
 from shared.contracts import wire
@@ -49,9 +47,9 @@ def inputs(facts: Facts, program: Program) -> dict[str, Any]:
 
 def _facts(facts: Facts, program: Program) -> dict[str, Any]:
     visitor = facts.visitor
-    context = {name: _plain(value) for name, value in facts.context.items() if name != "pending_user"}
-    if "pending_user" in facts.context:
-        context["pending_user"] = _user(_pending(facts), program)
+    context = {name: _plain(value) for name, value in facts.context.items()}
+    if facts.pending_user:
+        context["pending_user"] = _user(facts.pending_user, program)
     return {
         "user": _user(facts.user, program),
         "visitor": _user(visitor.user, program),
@@ -59,13 +57,6 @@ def _facts(facts: Facts, program: Program) -> dict[str, Any]:
         "planned": facts.planned,
         "meta": {"REMOTE_ADDR": visitor.address, "HTTP_USER_AGENT": visitor.user_agent, "HTTP_HOST": visitor.host},
     }
-
-
-def _pending(facts: Facts) -> UserFacts:
-    try:
-        return UserFacts.model_validate(facts.context["pending_user"])
-    except ValidationError:
-        raise PolicyError("exception", "the pending user is not a user") from None
 
 
 def _user(user: UserFacts | None, program: Program) -> dict[str, Any]:

@@ -4,14 +4,13 @@ from typing import Any
 
 import pytest
 
+from shared.contracts.asks import Device, DevicesListed
 from shared.contracts.people import UserFacts
 from shared.contracts.planner import PlannedStage
-from shared.flows.asks import DevicesListed
 from tests.unit.decisions.given import Around, given
 from tests.unit.decisions.words import answer, event, run_at, run_before
 from tests.unit.executor.world import ALICE, stage
 
-ABOUT_ALICE = {"pending_user": ALICE.model_dump()}
 PRETENDED = UserFacts(pk=None, uuid="", uid="", username="x", name="", email="x", is_active=True, is_superuser=False)
 
 
@@ -27,25 +26,25 @@ def configuring(*names: str) -> PlannedStage:
 
 def with_device(kind: str) -> Around:
     around = Around()
-    around.directory.says["directory.devices.list"] = DevicesListed(devices=({"device_class": kind, "device_uid": "1"},))
+    around.directory.says["directory.devices.list"] = DevicesListed(devices=(Device(device_class=kind, device_uid="1"),))
     return around
 
 
-@pytest.mark.parametrize("context", [ABOUT_ALICE, {"pending_user": PRETENDED.model_dump()}], ids=["alice", "pretended"])
-def test_who_has_no_device_is_let_through_where_that_is_configured(context: dict[str, Any]) -> None:
-    given(*run_before(validates(), context=context)).when(answer()).then(
+@pytest.mark.parametrize("user", [ALICE, PRETENDED], ids=["alice", "pretended"])
+def test_who_has_no_device_is_let_through_where_that_is_configured(user: UserFacts) -> None:
+    given(*run_before(validates(), pending_user=user)).when(answer()).then(
         "stage.passed", event("stage.passed", evidence={"method": "mfa.not_configured.skip", "proves": ""}), "run.finished"
     )
 
 
 def test_or_denied() -> None:
-    given(*run_before(validates("deny"), context=ABOUT_ALICE)).when(answer()).then(
+    given(*run_before(validates("deny"), pending_user=ALICE)).when(answer()).then(
         "stage.passed", event("run.denied", view={"message": "No (allowed) MFA authenticator configured."})
     )
 
 
 def test_or_sent_to_the_one_stage_that_sets_one_up() -> None:
-    given(*run_before(configuring("totp"), context=ABOUT_ALICE)).when(answer()).then(
+    given(*run_before(configuring("totp"), pending_user=ALICE)).when(answer()).then(
         "stage.passed",
         event("stage.passed", evidence={"method": "mfa.not_configured.configure"}),
         event("stage.challenged", view={"fields": {"name": "totp"}}),
@@ -53,7 +52,7 @@ def test_or_sent_to_the_one_stage_that_sets_one_up() -> None:
 
 
 def test_or_asked_which_of_several() -> None:
-    asked = given(*run_before(configuring("totp", "static"), context=ABOUT_ALICE)).when(answer()).then(
+    asked = given(*run_before(configuring("totp", "static"), pending_user=ALICE)).when(answer()).then(
         "stage.passed", event("stage.challenged", view={"component": "ak-stage-authenticator-validate"})
     )  # fmt: skip
     assert asked.run.view
@@ -74,27 +73,27 @@ def test_or_asked_which_of_several() -> None:
     ],
 )
 def test_any_other_answer_is_refused(body: dict[str, Any], name: str, text: str) -> None:
-    given(*run_at(configuring("totp", "static"), context=ABOUT_ALICE)).when(answer(body=body)).then(
+    given(*run_at(configuring("totp", "static"), pending_user=ALICE)).when(answer(body=body)).then(
         event("answer.refused", errors={name: ({"string": text, "code": "invalid"},)}), "stage.challenged"
     )
 
 
 @pytest.mark.parametrize("action", ["skip", "deny"])
 def test_who_has_a_device_is_not_let_through_unasked(action: str) -> None:
-    given(*run_before(validates(action), context=ABOUT_ALICE), around=with_device("totp")).when(answer()).then(
+    given(*run_before(validates(action), pending_user=ALICE), around=with_device("totp")).when(answer()).then(
         "stage.passed", event("stage.challenged", view={"kind": "error"})
     )
 
 
 def test_a_device_of_a_class_that_does_not_count_is_none() -> None:
-    given(*run_before(validates(device_classes=("static",)), context=ABOUT_ALICE), around=with_device("totp")).when(answer()).then(
+    given(*run_before(validates(device_classes=("static",)), pending_user=ALICE), around=with_device("totp")).when(answer()).then(
         "stage.passed", "stage.passed", "run.finished"
     )
 
 
 def test_a_configuration_stage_that_is_not_in_the_plan_lets_nobody_through() -> None:
     lost = configuring("totp").model_copy(update={"references": {}})
-    given(*run_before(lost, context=ABOUT_ALICE)).when(answer()).then("stage.passed", event("stage.challenged", view={"kind": "error"}))
+    given(*run_before(lost, pending_user=ALICE)).when(answer()).then("stage.passed", event("stage.challenged", view={"kind": "error"}))
 
 
 def test_without_a_user_a_passkey_alone_is_not_there_yet() -> None:

@@ -40,7 +40,7 @@ def test_it_links_other_flows_with_the_query_and_nothing_else() -> None:
 
 def test_somebody_is_found_and_nothing_is_proved() -> None:
     then = given(*run_at(ASKS)).when(answer(body={"uid_field": " alice "})).then(
-        event("stage.passed", evidence={"subject": ALICE.uid, "method": "identification", "proves": ""}, context={"pending_user": {"pk": 7}}),
+        event("stage.passed", evidence={"subject": ALICE.uid, "method": "identification", "proves": ""}, pending_user={"pk": 7}),
         "run.finished",
     )  # fmt: skip
     assert then.state.rotation == 0
@@ -48,7 +48,7 @@ def test_somebody_is_found_and_nothing_is_proved() -> None:
 
 def test_somebody_unknown_goes_on_as_a_pretended_user() -> None:
     given(*run_at(ASKS)).when(answer(body={"uid_field": "nobody"})).then(
-        event("stage.passed", evidence={"subject": "anonymous"}, context={"pending_user": {"pk": None, "username": "nobody"}}),
+        event("stage.passed", evidence={"subject": "anonymous"}, pending_user={"pk": None, "username": "nobody"}),
         "run.finished",
     )
 
@@ -56,7 +56,7 @@ def test_somebody_unknown_goes_on_as_a_pretended_user() -> None:
 def test_or_is_refused_and_stays_in_the_context() -> None:
     strict = stage("identification", {**NAMED, "pretend_user_exists": False})
     given(*run_at(strict)).when(answer(body={"uid_field": "nobody"})).then(
-        event("answer.refused", errors=FAILED, context={"pending_user": {"username": "nobody"}}),
+        event("answer.refused", errors=FAILED, pending_user={"username": "nobody"}),
         event("stage.challenged", view={"errors": FAILED}),
     )
 

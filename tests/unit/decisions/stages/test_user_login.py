@@ -9,8 +9,8 @@ from tests.unit.executor.world import ALICE, PASSWORD, stage
 
 LOG_IN = stage("user_login")
 ASKING = stage("user_login", {"session_duration": "hours=1", "remember_me_offset": "hours=2"})
-PROVED = passed(stage("password", PASSWORD), "password", pending_user=ALICE.model_dump())
-UNPROVED = passed(stage("dummy"), pending_user=ALICE.model_dump())
+PROVED = passed(stage("password", PASSWORD), "password", pending_user=ALICE)
+UNPROVED = passed(stage("dummy"), pending_user=ALICE)
 ENDS = ("run.finished", "session.rotated")
 ORDER = ["directory.login.start"]
 
@@ -54,7 +54,7 @@ def test_an_answer_that_does_not_say_is_refused_and_nothing_of_it_written() -> N
     )
 
 
-@pytest.mark.parametrize("context", [{}, {"pending_user": None}])
+@pytest.mark.parametrize("context", [{}, {"pending_user": ALICE.model_dump()}], ids=["nobody", "a context that only says so"])
 def test_nobody_is_not_logged_in(context: dict[str, object]) -> None:
     given(*run_before(LOG_IN, context=context)).when(answer()).then("stage.passed", event("run.denied", reason="denied"))
 
@@ -81,7 +81,7 @@ def test_it_may_grow_too_old_while_the_visitor_is_asked() -> None:
 
 def test_the_disabled_are_denied_with_all_their_evidence() -> None:
     disabled = ALICE.model_copy(update={"is_active": False})
-    proved = passed(stage("password", PASSWORD), "password", disabled, pending_user=disabled.model_dump())
+    proved = passed(stage("password", PASSWORD), "password", disabled, pending_user=disabled)
     given(*run_before(LOG_IN, proved)).when(answer()).then("stage.passed", event("run.denied", reason="denied"))
 
 
@@ -93,7 +93,7 @@ def test_without_a_proof_only_where_the_stage_says_so() -> None:
 
 def test_a_name_that_nobody_has_is_an_error_even_then() -> None:
     pretended = UserFacts(pk=None, uuid="", uid="", username="x", name="", email="x", is_active=True, is_superuser=False)
-    typed = passed(stage("dummy"), user=pretended, pending_user=pretended.model_dump())
+    typed = passed(stage("dummy"), user=pretended, pending_user=pretended)
     given(*run_before(stage("user_login", {"allow_unauthenticated": True}), typed)).when(answer()).then(
         "stage.passed", event("stage.challenged", view={"kind": "error"})
     )

@@ -23,7 +23,7 @@ def test_by_nobody_it_passes_and_orders_nothing() -> None:
 
 
 def test_what_comes_after_is_shown_to_nobody() -> None:
-    after = given(*run_before(LOGOUT, user=ALICE, context={"pending_user": ALICE.model_dump()}, more=(stage("dummy"),))).when(answer()).then(
+    after = given(*run_before(LOGOUT, user=ALICE, pending_user=ALICE, more=(stage("dummy"),))).when(answer()).then(
         "stage.passed", "stage.passed", "session.logged_out", "stage.challenged", "session.rotated", orders=["directory.login.end"]
     )  # fmt: skip
     assert (after.run.context, after.run.login, after.run.visitor.user) == ({}, None, None)
