@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 from deploy.child import Child, ChildFailed, free_port, is_free
 from deploy.kafka.broker import Broker, missing
-from shared.kernel.settings import Misconfigured
+from shared.kernel.variables import Misconfigured
 from sluice.private_files import close_file, close_folder
 
 ServiceName = Literal["catalog", "planner", "policy", "executor"]

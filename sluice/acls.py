@@ -10,7 +10,7 @@ from typing import Final
 
 from shared.contracts.writers import GROUPS, SERVICES, WRITERS, Service
 from shared.kernel.errors import SluiceError
-from shared.kernel.settings import CommonSettings
+from shared.runtime.settings import CommonSettings
 from sluice.configuration import read
 from sluice.console import say
 

@@ -2,7 +2,9 @@
 
 from typing import TypeVar
 
-from shared.kernel.settings import CommonSettings, Misconfigured, load, unknown_variables
+from shared.kernel.variables import Misconfigured
+from shared.runtime.environment import load, unknown_variables
+from shared.runtime.settings import CommonSettings
 from sluice.services import NAMES, settings_model
 
 S = TypeVar("S", bound=CommonSettings)

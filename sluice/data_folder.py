@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.kernel.errors import SluiceError
-from shared.kernel.settings import Misconfigured, variable
+from shared.kernel.variables import Misconfigured, variable
 from sluice.private_files import close_file, close_folder
 
 _FILES: Final = ("secret.key", "lock")  # PostgreSQL looks after its own

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import asyncpg
 
 from shared.kernel.errors import Unavailable
-from shared.kernel.settings import CommonSettings
+from shared.runtime.settings import CommonSettings
 from sluice.data_folder import DataFolder
 from sluice.embedded_postgres.server import EmbeddedPostgres
 

@@ -7,8 +7,8 @@ import asyncio
 from contextlib import AsyncExitStack
 from importlib import import_module
 
-from shared.kernel.settings import CommonSettings
 from shared.runtime import process
+from shared.runtime.settings import CommonSettings
 from sluice.data_folder import DataFolder
 from sluice.embedded_postgres.server import EmbeddedPostgres
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from services.catalog.bootstrap import apply_files
-from shared.kernel.settings import CommonSettings
+from shared.runtime.settings import CommonSettings
 from sluice.configuration import read
 from sluice.console import say
 from sluice.database import database

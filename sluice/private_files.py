@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from shared.kernel.settings import Misconfigured
+from shared.kernel.variables import Misconfigured
 
 _OTHERS: Final = 0o077
 _log = logging.getLogger(__name__)

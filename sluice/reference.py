@@ -9,7 +9,8 @@ from typing import Any, Final
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from shared.kernel.settings import CommonSettings, variable
+from shared.kernel.variables import variable
+from shared.runtime.settings import CommonSettings
 from sluice.configuration import models
 from sluice.settings import NOT_SET, told
 

@@ -10,8 +10,8 @@ from typing import Any, Final, cast
 
 from shared.kernel.clock import Clock
 from shared.kernel.service import Service
-from shared.kernel.settings import CommonSettings
 from shared.messaging.log import Log
+from shared.runtime.settings import CommonSettings
 
 NAMES: Final = ("catalog", "policy", "planner", "executor")
 """In the order in which they are started: who is asked comes before who asks."""

@@ -5,7 +5,9 @@ from typing import Any, Final
 
 from pydantic import SecretBytes, SecretStr
 
-from shared.kernel.settings import OFF, CommonSettings, variable
+from shared.kernel.variables import variable
+from shared.runtime.setting_types import OFF
+from shared.runtime.settings import CommonSettings
 from sluice.configuration import models, read
 
 NOT_SET: Final = "(not set)"

@@ -19,10 +19,11 @@ from shared.contracts.topics import TOPICS
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import SluiceError
 from shared.kernel.service import Service
-from shared.kernel.settings import CommonSettings, load
 from shared.messaging.embedded.log import EmbeddedLog
 from shared.runtime import process
+from shared.runtime.environment import load
 from shared.runtime.listener import Listener, readiness
+from shared.runtime.settings import CommonSettings
 from shared.runtime.telemetry import ProcessTelemetry
 from sluice.data_folder import DataFolder
 from sluice.embedded_postgres.server import EmbeddedPostgres

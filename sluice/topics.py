@@ -5,8 +5,9 @@ import asyncio
 import typer
 
 from shared.contracts.topics import TOPICS
-from shared.kernel.settings import CommonSettings, Misconfigured, variable
+from shared.kernel.variables import Misconfigured, variable
 from shared.messaging.kafka.brokers import Brokers
+from shared.runtime.settings import CommonSettings
 from sluice.configuration import read
 from sluice.console import say
 
@@ -33,7 +34,7 @@ def describe(replication: int) -> None:
 
 
 def _brokers() -> Brokers:
-    brokers = Brokers.of(read(CommonSettings))
+    brokers = read(CommonSettings).brokers()
     if brokers is None:
         raise Misconfigured(f"{variable('kafka')} is not set: there are no brokers to ask")
     return brokers

@@ -1,8 +1,8 @@
 """`sluice up`: everything on this machine, in one process and one folder."""
 
-from shared.kernel.settings import CommonSettings
 from shared.runtime import process
 from shared.runtime.addresses import refuse_taken
+from shared.runtime.settings import CommonSettings
 from sluice.configuration import models, read
 from sluice.data_folder import DataFolder
 from sluice.embedded import serve

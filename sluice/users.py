@@ -10,7 +10,7 @@ import typer
 
 from services.executor.administration import Administration, NewUser, administration, read_table
 from services.executor.settings import Settings
-from shared.kernel.settings import Misconfigured, variable
+from shared.kernel.variables import Misconfigured, variable
 from sluice.configuration import read
 from sluice.console import say
 from sluice.database import database

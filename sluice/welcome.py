@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from shared.kernel.settings import Address
+from shared.runtime.setting_types import Address
 
 ADMINISTRATOR: Final = "akadmin"
 LOGIN: Final = "/if/flow/default-authentication-flow/"

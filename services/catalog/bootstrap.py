@@ -20,8 +20,8 @@ from shared.contracts.topics import DEFINITIONS, HOUR
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import random_id
-from shared.kernel.settings import Misconfigured, variable
 from shared.kernel.tasks import failure_of
+from shared.kernel.variables import Misconfigured, variable
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log, ReadableLog, TopicPartition
 from shared.postgres.pool import Database, open_pool

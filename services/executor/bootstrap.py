@@ -41,8 +41,8 @@ from shared.flows.registry import registry
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import derived_bytes
-from shared.kernel.settings import Misconfigured, variable
 from shared.kernel.tasks import failure_of
+from shared.kernel.variables import Misconfigured, variable
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log
 from shared.postgres.pool import Database

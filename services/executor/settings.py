@@ -9,7 +9,7 @@ from services.executor.directory.rules.identifiers import BadIdentifier, new_ema
 from services.executor.directory.rules.limits import GuessLimits
 from services.executor.directory.rules.passwords import MAX_BYTES, BadPassword, normalised
 from services.executor.login_life import DAY_US, MINUTE_US, LoginLife
-from shared.kernel.settings import CommonSettings
+from shared.runtime.settings import CommonSettings
 
 Role = Literal["edge", "worker", "both"]
 

@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from shared.kernel.settings import Address, CommonSettings, Listen
+from shared.runtime.setting_types import Address, Listen
+from shared.runtime.settings import CommonSettings
 
 
 class Settings(CommonSettings):

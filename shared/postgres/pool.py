@@ -14,7 +14,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from shared.kernel.errors import SluiceError, Unavailable
-from shared.kernel.settings import variable
+from shared.kernel.variables import variable
 from shared.postgres.migrations import MigrationSet, migrate
 from shared.postgres.uri import place_of, unreadable_file
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shared.kernel.errors import SluiceError
-from shared.kernel.settings import Address, CommonSettings, variable
+from shared.kernel.variables import variable
+from shared.runtime.setting_types import Address
+from shared.runtime.settings import CommonSettings
 
 
 class AddressTaken(SluiceError):

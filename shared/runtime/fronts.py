@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from shared.kernel.places import authority_of
-from shared.kernel.settings import CommonSettings, variable
+from shared.kernel.variables import variable
+from shared.runtime.settings import CommonSettings
 
 
 def warnings(settings: CommonSettings) -> Iterator[str]:

@@ -9,15 +9,17 @@ from shared.contracts.writers import Service as Writer
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import told
 from shared.kernel.service import Service
-from shared.kernel.settings import CommonSettings, Misconfigured, load, unknown_variables, variable
+from shared.kernel.variables import Misconfigured, variable
 from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.log import Log
 from shared.messaging.proved import ProvedLog
 from shared.runtime import process
 from shared.runtime.addresses import refuse_taken
+from shared.runtime.environment import load, unknown_variables
 from shared.runtime.listener import Listener
 from shared.runtime.own_key import OwnKey
 from shared.runtime.proving import proofs_of
+from shared.runtime.settings import CommonSettings
 from shared.runtime.telemetry import ProcessTelemetry
 from shared.runtime.waiting import Waiting
 
@@ -43,7 +45,7 @@ def main(name: str, model: type[S], build: Build[S]) -> int:
 
 def run(name: str, settings: S, build: Build[S]) -> int:
     """Run the service until a signal comes or it fails; the exit code."""
-    brokers = Brokers.of(settings)
+    brokers = settings.brokers()
     if brokers is None:
         return refused(name)
     return process.run(lambda: _serve(name, settings, brokers, build))

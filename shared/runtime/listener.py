@@ -9,9 +9,10 @@ from opentelemetry.trace import SpanKind
 from shared.kernel.clock import Clock
 from shared.kernel.errors import SluiceError
 from shared.kernel.service import Service
-from shared.kernel.settings import Address, CommonSettings
 from shared.runtime import fronts
 from shared.runtime.addresses import listening_on
+from shared.runtime.setting_types import Address
+from shared.runtime.settings import CommonSettings
 from shared.telemetry.logs import security
 from shared.telemetry.propagation import span
 from shared.web import health, seen, server

@@ -8,8 +8,8 @@ from typing import Any, Final
 from shared.contracts.writers import Service
 from shared.kernel.clock import Clock
 from shared.kernel.errors import SluiceError
-from shared.kernel.settings import variable
 from shared.kernel.tasks import failure_of
+from shared.kernel.variables import variable
 from shared.messaging.proof import Proofs
 from shared.messaging.trusted import LOOK_S, TrustedKey
 

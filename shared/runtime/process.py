@@ -17,8 +17,8 @@ import uvloop
 
 from shared.kernel.errors import SluiceError, told
 from shared.kernel.service import Service
-from shared.kernel.settings import Misconfigured
 from shared.kernel.terminal import shown_lines
+from shared.kernel.variables import Misconfigured
 
 STOPPED: Final = 0
 FAILED: Final = 1

@@ -11,10 +11,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from shared.contracts.writers import SERVICES, WRITERS, Service
 from shared.kernel.clock import Clock
-from shared.kernel.settings import CommonSettings, Misconfigured, content, variable
+from shared.kernel.variables import Misconfigured, variable
 from shared.messaging.proof import Proofs, SigningKey, mac_keys
 from shared.messaging.trusted import BadKeys, TrustedKeys
 from shared.runtime.own_key import SIGNING, TRUSTED, fault_of
+from shared.runtime.secret_settings import content
+from shared.runtime.settings import CommonSettings
 
 _HOW: Final = "`sluice keys create FOLDER` makes keys for all services"
 

@@ -1,7 +1,7 @@
 """Telemetry of a process, from its settings."""
 
-from shared.kernel.settings import CommonSettings
 from shared.runtime.addresses import listening_on
+from shared.runtime.settings import CommonSettings
 from shared.telemetry.setup import setup
 
 

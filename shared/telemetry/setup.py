@@ -1,16 +1,14 @@
 """Telemetry of one process, put together: traces, metrics with their endpoint, log lines."""
 
 import os
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from shared.kernel import otel_variables
-from shared.kernel.settings import CommonSettings
-from shared.telemetry import logs, metrics, names, propagation
+from shared.telemetry import logs, metrics, names, propagation, variables
 from shared.telemetry.endpoint import MetricsEndpoint
 from shared.telemetry.exporter import LogSpanExporter
 from shared.telemetry.resource import resource_of
@@ -46,10 +44,29 @@ class Telemetry:
         logs.remove(self._handler)
 
 
-def setup(service: str, settings: CommonSettings, *, exporter: SpanExporter | None = None, stream: TextIO | None = None) -> Telemetry:
+class Wanted(Protocol):
+    """What of a process's settings is for its telemetry."""
+
+    @property
+    def trace_ratio(self) -> float:
+        """The share of new traces that are recorded."""
+        ...
+
+    @property
+    def metrics_listen(self) -> tuple[str, int] | None:
+        """Host and port of the Prometheus endpoint, if there is to be one."""
+        ...
+
+    @property
+    def log_level(self) -> str:
+        """The least that is logged."""
+        ...
+
+
+def setup(service: str, settings: Wanted, *, exporter: SpanExporter | None = None, stream: TextIO | None = None) -> Telemetry:
     """Set telemetry up for this process, once; `service` is what its spans, metrics and lines say who they are of.
 
-    Of the settings it takes `trace_ratio`, `metrics_listen` and `log_level`. `exporter` gets every span as it ends (tests
+    `exporter` gets every span as it ends (tests
     hand an in-memory one); otherwise spans go to the collector of `OTEL_EXPORTER_OTLP_ENDPOINT`, or become log lines of level info
     where there is none. `stream` is where log lines go, standard error by default.
     """
@@ -59,7 +76,7 @@ def setup(service: str, settings: CommonSettings, *, exporter: SpanExporter | No
     reader = PrometheusMetricReader(registry=registry, scope_info_enabled=False)
     meters = MeterProvider([reader], resource_of(service), shutdown_on_exit=False)
     endpoint = MetricsEndpoint(registry, *settings.metrics_listen) if settings.metrics_listen else None
-    ratio = 0.0 if otel_variables.is_disabled(os.environ) else settings.trace_ratio
+    ratio = 0.0 if variables.is_disabled(os.environ) else settings.trace_ratio
     tracing = _tracing(service, ratio, meters, exporter)
     return Telemetry(tracing, meters, endpoint, service, settings.log_level.upper(), stream)
 
@@ -67,7 +84,7 @@ def setup(service: str, settings: CommonSettings, *, exporter: SpanExporter | No
 def _tracing(service: str, ratio: float, meters: MeterProvider, exporter: SpanExporter | None) -> Tracing:
     if exporter is not None:
         return Tracing(service, ratio, SimpleSpanProcessor(exporter))
-    if not otel_variables.exports_traces(os.environ):
+    if not variables.exports_traces(os.environ):
         return Tracing(service, ratio, BatchSpanProcessor(LogSpanExporter()))
     from shared.telemetry.collector import CollectorSpanProcessor  # half a second and 17 MB that only those pay who send spans
 

@@ -4,9 +4,9 @@ import os
 import sys
 from collections import deque
 
-from shared.kernel.settings import CommonSettings
 from shared.messaging.log import Record
 from shared.runtime import process
+from shared.runtime.settings import CommonSettings
 from sluice.configuration import read
 from sluice.tail import sources
 from sluice.tail.entries import Entries

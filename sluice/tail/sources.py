@@ -8,12 +8,11 @@ from contextlib import asynccontextmanager
 from shared.contracts.topics import TOPICS
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import SluiceError
-from shared.kernel.settings import CommonSettings
 from shared.messaging.embedded.sqlite_reader import LogFile
-from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.log import ReadableLog, Record, Refused, TopicPartition
 from shared.messaging.proved import ProvedLog
 from shared.runtime.proving import reading_proofs
+from shared.runtime.settings import CommonSettings
 from sluice.data_folder import DataFolder
 
 
@@ -33,7 +32,7 @@ async def opened(settings: CommonSettings, *topics: str) -> AsyncIterator[Readab
     for topic in topics:
         if topic not in TOPICS:
             raise NothingToRead(f"there is no topic {topic}; there are: {', '.join(sorted(TOPICS))}")
-    if (brokers := Brokers.of(settings)) is not None:
+    if (brokers := settings.brokers()) is not None:
         from shared.messaging.kafka.log import KafkaLog
 
         proofs = reading_proofs(topics, settings, SystemClock())

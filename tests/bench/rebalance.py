@@ -27,11 +27,10 @@ from shared.contracts.envelope import Envelope, causation_of
 from shared.contracts.steps import StepRequested
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import new_session_id, random_id
-from shared.kernel.settings import load
-from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.log import Log, LogUnavailable, Message, TopicPartition
 from shared.messaging.proved import ProvedLog
+from shared.runtime.environment import load
 from shared.runtime.proving import proofs_of
 from tests.bench.takeover import fill
 
@@ -122,7 +121,7 @@ def log_of(cluster: Cluster) -> Log:
     """The log as an executor of the cluster has it."""
     with patch.dict(os.environ, cluster.settings_of("executor")):
         settings, clock = load(Settings), SystemClock()
-    brokers = Brokers.of(settings)
+    brokers = settings.brokers()
     assert brokers
     return ProvedLog(KafkaLog(brokers, topics.TOPICS, clock), proofs_of("executor", settings, clock))
 

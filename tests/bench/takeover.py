@@ -27,12 +27,11 @@ from shared.contracts.states import RunState, SessionState, key_of
 from shared.contracts.steps import View
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import new_session_id, partition_of, random_id
-from shared.kernel.settings import load
 from shared.messaging.embedded.log import EmbeddedLog
-from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.log import LogUnavailable, Message
 from shared.messaging.proved import ProvedLog
+from shared.runtime.environment import load
 from shared.runtime.proving import proofs_of
 from tests.bench import proc
 from tests.e2e.sluice_process import SluiceUp
@@ -138,7 +137,7 @@ def over_kafka(counts: Sequence[int]) -> None:
 async def _filled(cluster: Cluster, count: int) -> None:
     with patch.dict(os.environ, cluster.settings_of("executor")):
         settings, clock = load(Settings), SystemClock()
-    brokers = Brokers.of(settings)
+    brokers = settings.brokers()
     assert brokers
     log = ProvedLog(KafkaLog(brokers, topics.TOPICS, clock), proofs_of("executor", settings, clock))
     try:

@@ -9,7 +9,7 @@ import pytest
 
 from deploy.child import ChildFailed
 from deploy.cluster import Cluster
-from shared.kernel.settings import Misconfigured
+from shared.kernel.variables import Misconfigured
 from sluice.data_folder import DataFolder
 
 STRANGER = 10_001

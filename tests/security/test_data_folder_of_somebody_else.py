@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.kernel.settings import Misconfigured
+from shared.kernel.variables import Misconfigured
 from sluice.data_folder import DataFolder
 from tests.e2e.sluice_process import SluiceUp
 

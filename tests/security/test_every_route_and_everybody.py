@@ -22,8 +22,8 @@ from services.executor import bootstrap as executor
 from services.executor.settings import Settings as ExecutorSettings
 from shared.contracts.topics import TOPICS
 from shared.kernel.clock import SystemClock
-from shared.kernel.settings import load
 from shared.messaging.embedded.log import EmbeddedLog
+from shared.runtime.environment import load
 from shared.web import health
 from tests.e2e.sluice_process import SluiceUp
 from tests.e2e.visitor import Visitor

@@ -13,8 +13,8 @@ from services.executor.directory.naming import CheckedUser, NewUser, UserRefused
 from services.executor.directory.users import Users
 from shared.kernel.clock import Clock
 from shared.kernel.errors import SluiceError
-from shared.kernel.settings import content
 from shared.postgres.pool import Database
+from shared.runtime.secret_settings import content
 
 COLUMNS: Final = ("username", "email", "name", "password")
 FILE_MAX: Final = 64 * 1024 * 1024  # bytes

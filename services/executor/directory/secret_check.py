@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from shared.kernel.ids import derived_bytes
-from shared.kernel.settings import Misconfigured, variable
+from shared.kernel.variables import Misconfigured, variable
 from shared.postgres.pool import Database
 
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('sluice secret ' || $1, 0))"

@@ -2,10 +2,10 @@
 
 import ssl
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final, Literal
 
-from shared.kernel.kafka_access import SaslMechanism, SecurityProtocol, tls_context
-from shared.kernel.settings import CommonSettings
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 CLIENT_ID: Final = "sluice"
 
@@ -27,19 +27,6 @@ class Brokers:
     protocol: SecurityProtocol = "PLAINTEXT"
     sasl: Sasl | None = None
     tls: ssl.SSLContext | None = None
-
-    @classmethod
-    def of(cls, settings: CommonSettings) -> Self | None:
-        """The brokers of the settings, which have found them to fit together; None where there are none."""
-        if settings.kafka is None:
-            return None
-        protocol, password = settings.kafka_security_protocol, settings.kafka_sasl_password
-        tls = sasl = None
-        if protocol.endswith("SSL"):
-            tls = tls_context(settings.kafka_ssl_ca_file, settings.kafka_ssl_cert_file, settings.kafka_ssl_key_file)
-        if settings.kafka_sasl_mechanism is not None and password is not None:
-            sasl = Sasl(settings.kafka_sasl_mechanism, settings.kafka_sasl_username, password.get_secret_value())
-        return cls(settings.kafka, protocol, sasl, tls)
 
     def client(self) -> dict[str, Any]:
         """The arguments that aiokafka's producer, consumer and administrator share."""

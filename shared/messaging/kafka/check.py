@@ -22,7 +22,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from shared.contracts.topics import SESSION_PARTITIONS, Topic
 from shared.kernel.errors import SluiceError
-from shared.kernel.settings import variable
+from shared.kernel.variables import variable
 from shared.messaging.kafka.brokers import CLIENT_ID, Brokers
 from shared.messaging.log import LogUnavailable
 

@@ -18,7 +18,7 @@ from shared.contracts.envelope import Envelope
 from shared.contracts.topics import DEFINITIONS, TOKENS, TOPICS
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
-from shared.kernel.settings import Misconfigured
+from shared.kernel.variables import Misconfigured
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.definitions_projection import Definitions
 from shared.messaging.embedded.log import EmbeddedLog

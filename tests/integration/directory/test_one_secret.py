@@ -8,7 +8,7 @@ from services.executor.directory.epoch_keys import EpochKeys
 from services.executor.directory.secret_check import accept_secret, keep_to_one_secret
 from shared.contracts.directory import KEY_SKEW_US, KeyPublished
 from shared.contracts.errors import BadSeal
-from shared.kernel.settings import Misconfigured
+from shared.kernel.variables import Misconfigured
 from tests.integration.directory.conftest import People
 from tests.integration.directory.test_epoch_keys import sealed_to
 

@@ -4,8 +4,9 @@ import aiohttp
 import pytest
 
 from shared.kernel.clock import FixedClock
-from shared.kernel.settings import Address, CommonSettings
 from shared.runtime.listener import Listener
+from shared.runtime.setting_types import Address
+from shared.runtime.settings import CommonSettings
 
 HTTPS = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "auth.example"}
 YEAR = "max-age=31536000"

@@ -9,12 +9,13 @@ import pytest
 
 from shared.contracts.topics import Topic
 from shared.kernel.clock import SystemClock
-from shared.kernel.settings import CommonSettings, load
 from shared.messaging.kafka.admin import create_topics, describe_topics
 from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.kafka.check import KafkaRefused, check
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.log import LogUnavailable, Message, TopicPartition
+from shared.runtime.environment import load
+from shared.runtime.settings import CommonSettings
 from tests.conformance.log.support import joined, until
 from tests.integration.kafka_security.conftest import STRANGER, Secured
 
@@ -36,7 +37,7 @@ async def hung_up() -> AsyncIterator[None]:
 def brokers(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Brokers:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    found = Brokers.of(load(CommonSettings))
+    found = load(CommonSettings).brokers()
     assert found is not None
     return found
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from deploy.child import free_port
-from shared.kernel.settings import CommonSettings
+from shared.runtime.settings import CommonSettings
 from shared.telemetry.collector import QUEUE_LOGGER
 from shared.telemetry.propagation import span
 from shared.telemetry.setup import setup
@@ -177,7 +177,7 @@ def test_the_exporter_is_imported_where_one_is_named(monkeypatch: pytest.MonkeyP
 def modules_after(first: str, settings: str) -> list[str]:
     """The names of all modules in a new interpreter that set telemetry up."""
     program = (
-        f"{first}\nimport sys\nfrom shared.kernel.settings import CommonSettings\nfrom shared.telemetry.setup import setup\n"
+        f"{first}\nimport sys\nfrom shared.runtime.settings import CommonSettings\nfrom shared.telemetry.setup import setup\n"
         f"setup('planner', {settings})\nprint(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE_S)

@@ -6,7 +6,7 @@ from typing import IO
 
 import pytest
 
-from shared.kernel.settings import Misconfigured
+from shared.kernel.variables import Misconfigured
 from sluice.data_folder import DataFolder, DataInUse
 
 

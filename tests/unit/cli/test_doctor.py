@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from shared.kernel.clock import FixedClock
-from shared.kernel.settings import Address, CommonSettings
 from shared.runtime.listener import Listener
+from shared.runtime.setting_types import Address
+from shared.runtime.settings import CommonSettings
 from sluice.doctor import Answer, Finding, NoUrl, Unreachable, doctor, findings, taken_apart
 
 GOOD = {"origin": "https://auth.example", "path": "", "address": "203.0.113.9", "front": "trusted", "unread": []}

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from services.executor.settings import Settings
-from shared.kernel.settings import CommonSettings, Misconfigured, load
+from shared.kernel.variables import Misconfigured
+from shared.runtime.environment import load
 from shared.runtime.fronts import warnings
+from shared.runtime.settings import CommonSettings
 
 FRONT = {"trusted_proxies": "10.0.0.0/8", "allowed_hosts": "login.example"}
 

@@ -20,10 +20,12 @@ from shared.contracts.errors import BadProof
 from shared.contracts.topics import STEPS, VERDICTS
 from shared.contracts.writers import SERVICES
 from shared.kernel.clock import FixedClock, SystemClock
-from shared.kernel.settings import CommonSettings, Misconfigured, load
+from shared.kernel.variables import Misconfigured
 from shared.messaging.log import Message, Record
 from shared.messaging.trusted import TrustedKeys, read_keys
+from shared.runtime.environment import load
 from shared.runtime.proving import proofs_of, reading_proofs
+from shared.runtime.settings import CommonSettings
 from sluice.cli import app
 from sluice.keys import KeysRefused, create, rotate
 

@@ -10,10 +10,11 @@ from aiohttp import web
 
 from shared.kernel.clock import FixedClock
 from shared.kernel.errors import SluiceError
-from shared.kernel.settings import Address, CommonSettings
 from shared.postgres.pool import PostgresReadOnly, PostgresRefused, PostgresUnavailable
 from shared.runtime.addresses import AddressTaken, refuse_taken
 from shared.runtime.listener import Listener
+from shared.runtime.setting_types import Address
+from shared.runtime.settings import CommonSettings
 
 
 class Greeter:

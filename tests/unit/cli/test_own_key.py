@@ -15,11 +15,13 @@ import aiohttp
 import pytest
 
 from shared.kernel.clock import FixedClock, SystemClock
-from shared.kernel.settings import Address, CommonSettings, load
 from shared.messaging.trusted import LOOK_S
+from shared.runtime.environment import load
 from shared.runtime.listener import Listener
 from shared.runtime.own_key import OwnKey
 from shared.runtime.proving import proofs_of
+from shared.runtime.setting_types import Address
+from shared.runtime.settings import CommonSettings
 from sluice.keys import create, rotate
 from tests.fixtures_patience import PATIENT_S
 

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from shared.kernel.errors import SluiceError
-from shared.kernel.settings import Misconfigured
+from shared.kernel.variables import Misconfigured
 from shared.runtime import process
 
 

@@ -8,8 +8,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from shared.kernel.guessable import why_guessable
-from shared.kernel.settings import Address, CommonSettings, Misconfigured, load, unknown_variables
+from shared.kernel.variables import Misconfigured
 from shared.messaging.kafka.brokers import Brokers
+from shared.runtime.environment import load, unknown_variables
+from shared.runtime.setting_types import Address
+from shared.runtime.settings import CommonSettings
 from sluice.configuration import models, read
 from sluice.settings import table
 from tests.certificates import Authority
@@ -257,7 +260,7 @@ def test_kafkas_security_is_taken_and_its_password_not_shown(monkeypatch: pytest
     for name, value in given.items():
         monkeypatch.setenv(KAFKA + name, value)
     monkeypatch.setenv("SLUICE_KAFKA", "broker:9092")
-    brokers = Brokers.of(load(CommonSettings))
+    brokers = load(CommonSettings).brokers()
     assert brokers is not None
     assert brokers.connection()["sasl_plain_password"] == "hunter2", "what stands in the file that is named"
     assert brokers.connection()["sasl_mechanism"] == "SCRAM-SHA-512"
@@ -269,6 +272,6 @@ def test_kafkas_security_is_taken_and_its_password_not_shown(monkeypatch: pytest
 
 
 def test_brokers_without_security_are_told_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Brokers.of(load(CommonSettings)) is None
+    assert load(CommonSettings).brokers() is None
     monkeypatch.setenv("SLUICE_KAFKA", "broker:9092")
-    assert Brokers.of(load(CommonSettings)) == Brokers("broker:9092")
+    assert load(CommonSettings).brokers() == Brokers("broker:9092")

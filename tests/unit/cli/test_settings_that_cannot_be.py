@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from services.executor.settings import Settings as ExecutorSettings
-from shared.kernel.settings import Address, CommonSettings, Misconfigured, load
+from shared.kernel.variables import Misconfigured
+from shared.runtime.environment import load
+from shared.runtime.setting_types import Address
+from shared.runtime.settings import CommonSettings
 from tests.e2e.sluice_process import SluiceUp
 
 

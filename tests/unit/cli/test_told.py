@@ -7,7 +7,7 @@ import pytest
 
 from services.catalog.domain.blueprints.errors import TAG, BlueprintRefused, Place
 from shared.kernel.errors import SluiceError, Unavailable, told
-from shared.kernel.settings import Address
+from shared.runtime.setting_types import Address
 from sluice.data_folder import DataInUse
 from sluice.welcome import program, welcome
 

@@ -5,8 +5,10 @@ import os
 import pytest
 from opentelemetry.util.re import parse_env_headers
 
-from shared.kernel.otel_variables import exports_traces, mistakes, trace_ratio
-from shared.kernel.settings import CommonSettings, Misconfigured, load
+from shared.kernel.variables import Misconfigured
+from shared.runtime.environment import load
+from shared.runtime.settings import CommonSettings
+from shared.telemetry.variables import exports_traces, mistakes, trace_ratio
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"

@@ -10,7 +10,8 @@ import pytest
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from shared.kernel.settings import Address, CommonSettings
+from shared.runtime.setting_types import Address
+from shared.runtime.settings import CommonSettings
 from shared.telemetry import tracing
 from shared.telemetry.metrics import count_dead_letter, metrics
 from shared.telemetry.propagation import span

@@ -3,10 +3,9 @@
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
-SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+from shared.messaging.kafka.brokers import SecurityProtocol
 
 PROTOCOL: Final = "SLUICE_KAFKA_SECURITY_PROTOCOL"
 SASL: Final = ("SLUICE_KAFKA_SASL_MECHANISM", "SLUICE_KAFKA_SASL_USERNAME", "SLUICE_KAFKA_SASL_PASSWORD")
