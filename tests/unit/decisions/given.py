@@ -18,6 +18,7 @@ from services.executor.sessions.replay import decided_again
 from services.executor.sessions.session import evolve, new_session, run_of
 from shared.contracts import sessions as s
 from shared.contracts import wire
+from shared.contracts.asks import Ask
 from shared.contracts.envelope import Envelope
 from shared.contracts.planner import PlannedStage
 from shared.contracts.states import RunState, SessionState
@@ -73,8 +74,9 @@ class Session:
         """What the step comes to."""
         asked = step(self.state)
         now_us = max(self.state.last_us, asked.received_us)
-        handled = precheck(self.state, asked, now_us, begins=True, caught_up=True)
-        return Came(self, asked, handled or at_once(self._decided(asked, now_us)))
+        handled, before = precheck(self.state, asked, now_us, begins=True, caught_up=True), len(self.around.directory.asked)
+        handled = handled or at_once(self._decided(asked, now_us))
+        return Came(self, asked, handled, [ask for _, ask in self.around.directory.asked[before:]])
 
     async def _decided(self, step: StepRequested, now_us: int) -> Handled:
         around, body = self.around, json.loads(step.sealed.box) if step.sealed else None
@@ -100,21 +102,22 @@ class Came:
     before: Session
     step: StepRequested
     handled: Handled
+    asked: list[Ask[Any]]
 
-    def then(self, *expected: "str | Expected", orders: Sequence[str] = ()) -> Session:
+    def then(self, *expected: str | Expected, orders: Sequence[str | Expected] = ()) -> Session:
         """These events were decided, no others, and these orders; the session after them."""
         assert isinstance(self.handled, Decided), self.handled
         body = self.handled.decision.transition()
-        _compare(body.events, expected)
-        assert [order.kind for order in body.orders] == list(orders)
+        _compare([(one.event, one.model_dump()) for one in body.events], expected)
+        _compare([(one.kind, one.model_dump()) for one in body.orders], orders)
         again = at_once(decided_again(self.before.state, body, self.before.around.types, SECRET))
         assert wire.pack(again.model_dump()) == wire.pack(body.model_dump())
         return Session(evolve(self.before.state, _envelope(self.before.state, body), body), self.before.around)
 
-    def offers(self, *expected: "str | Expected") -> View:
+    def offers(self, *expected: str | Expected) -> View:
         """These events would come, and nothing of them is written; what is shown."""
         assert isinstance(self.handled, Unwritten), self.handled
-        _compare(self.handled.decision.events, expected)
+        _compare([(one.event, one.model_dump()) for one in self.handled.decision.events], expected)
         view = self.handled.decision.current.view
         assert view
         return view
@@ -144,12 +147,11 @@ def _envelope(state: SessionState, body: s.SessionAdvanced) -> Envelope:
     return Envelope(ident, body.wire_type, body.wire_version, "test", body.session, body.at_us, state.version + 1, state.head or None)
 
 
-def _compare(events: Sequence[s.Event], expected: Sequence[str | Expected]) -> None:
-    names = [one if isinstance(one, str) else one.name for one in expected]
-    assert [one.event for one in events] == names
-    for one, wanted in zip(events, expected, strict=True):
+def _compare(came: Sequence[tuple[str, Mapping[str, Any]]], expected: Sequence[str | Expected]) -> None:
+    assert [name for name, _ in came] == [one if isinstance(one, str) else one.name for one in expected]
+    for (name, fields), wanted in zip(came, expected, strict=True):
         if isinstance(wanted, Expected):
-            assert _like(one.model_dump(), wanted.fields) == dict(wanted.fields), one.event
+            assert _like(fields, wanted.fields) == dict(wanted.fields), name
 
 
 def _like(value: Any, wanted: Any) -> Any:

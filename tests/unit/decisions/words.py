@@ -128,7 +128,7 @@ def _step(state: SessionState, kind: str, slug: str, **changes: Any) -> StepRequ
 
 @dataclass(frozen=True)
 class Expected:
-    """An event of this name that has these values, and may have others."""
+    """An event, or an order, of this name that has these values, and may have others."""
 
     name: str
     fields: Mapping[str, Any]
@@ -137,3 +137,7 @@ class Expected:
 def event(name: str, /, **fields: Any) -> Expected:
     """What an expected event has to hold; of values that are models or mappings only what is named."""
     return Expected(name, fields)
+
+
+order = event
+"""The same of an expected order."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.asks import Device, DevicesListed
+from shared.contracts.asks import Device, DevicesListed, ListDevices
 from shared.contracts.people import UserFacts
 from shared.contracts.planner import PlannedStage
 from tests.unit.decisions.given import Around, given
@@ -30,11 +30,11 @@ def with_device(kind: str) -> Around:
     return around
 
 
-@pytest.mark.parametrize("user", [ALICE, PRETENDED], ids=["alice", "pretended"])
-def test_who_has_no_device_is_let_through_where_that_is_configured(user: UserFacts) -> None:
-    given(*run_before(validates(), pending_user=user)).when(answer()).then(
-        "stage.passed", event("stage.passed", evidence={"method": "mfa.not_configured.skip", "proves": ""}), "run.finished"
-    )
+@pytest.mark.parametrize(("user", "asked"), [(ALICE, [ListDevices(user=7)]), (PRETENDED, [])], ids=["alice", "pretended"])
+def test_who_has_no_device_is_let_through_where_that_is_configured(user: UserFacts, asked: list[Any]) -> None:
+    came = given(*run_before(validates(), pending_user=user)).when(answer())
+    assert came.asked == asked
+    came.then("stage.passed", event("stage.passed", evidence={"method": "mfa.not_configured.skip", "proves": ""}), "run.finished")
 
 
 def test_or_denied() -> None:
@@ -44,11 +44,17 @@ def test_or_denied() -> None:
 
 
 def test_or_sent_to_the_one_stage_that_sets_one_up() -> None:
-    given(*run_before(configuring("totp"), pending_user=ALICE)).when(answer()).then(
-        "stage.passed",
-        event("stage.passed", evidence={"method": "mfa.not_configured.configure"}),
-        event("stage.challenged", view={"fields": {"name": "totp"}}),
+    then = (
+        given(*run_before(configuring("totp"), pending_user=ALICE))
+        .when(answer())
+        .then(
+            "stage.passed",
+            event("stage.passed", evidence={"method": "mfa.not_configured.configure"}),
+            event("stage.challenged", view={"fields": {"name": "totp"}}),
+        )
     )
+    put_in = then.run.stages[0]
+    assert (put_in.stage, put_in.name, put_in.type, put_in.re_evaluate, put_in.guard.bindings) == ("pk-totp", "totp", "dummy", False, ())
 
 
 def test_or_asked_which_of_several() -> None:
@@ -56,7 +62,9 @@ def test_or_asked_which_of_several() -> None:
         "stage.passed", event("stage.challenged", view={"component": "ak-stage-authenticator-validate"})
     )  # fmt: skip
     assert asked.run.view
-    assert [choice["pk"] for choice in asked.run.view.fields["configuration_stages"]] == ["pk-totp", "pk-static"]
+    kind = {"verbose_name": "Dummy Stage", "meta_model_name": "authentik_stages_dummy.dummystage"}
+    choices = [{"pk": "pk-totp", "name": "totp", **kind}, {"pk": "pk-static", "name": "static", **kind}]
+    assert asked.run.view.fields == {"device_challenges": [], "configuration_stages": choices}
     asked.when(answer(body={"selected_stage": "pk-static"})).then(
         "stage.passed", event("stage.challenged", view={"fields": {"name": "static"}})
     )

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from shared.contracts.asks import FindUser, UserFound, VerifyPassword
 from shared.contracts.planner import PlannedStage
-from tests.unit.decisions.given import given
+from shared.contracts.states import RunState
+from shared.flows.shown import person_of
+from tests.unit.decisions.given import Around, given
 from tests.unit.decisions.words import answer, event, run_at, run_before
 from tests.unit.executor.world import ALICE, PASSWORD, stage
 
@@ -14,11 +17,13 @@ ASKS = stage("identification", NAMED)
 FAILED = {"non_field_errors": ({"string": "Failed to authenticate.", "code": "invalid"},)}
 
 
-def combined(**found: Any) -> PlannedStage:
-    """Name and password on one page."""
-    config = {**PASSWORD, "failed_attempts_before_cancel": 2}
-    reference = {"pk": "p", "name": "p", "type": "password", "config": config}
-    return stage("identification", {**NAMED, "password_stage": "p"}).model_copy(update={"references": {"p": reference, **found}})
+LEAST: dict[str, Any] = {"password": PASSWORD, "identification": NAMED}
+
+
+def combined(**config: Any) -> PlannedStage:
+    """Name and password on one page; `config` is the password stage's."""
+    reference = {"pk": "p", "name": "p", "type": "password", "config": {**PASSWORD, "failed_attempts_before_cancel": 2, **config}}
+    return stage("identification", {**NAMED, "password_stage": "p"}).model_copy(update={"references": {"p": reference}})
 
 
 def test_it_asks() -> None:
@@ -39,7 +44,9 @@ def test_it_links_other_flows_with_the_query_and_nothing_else() -> None:
 
 
 def test_somebody_is_found_and_nothing_is_proved() -> None:
-    then = given(*run_at(ASKS)).when(answer(body={"uid_field": " alice "})).then(
+    came = given(*run_at(ASKS)).when(answer(body={"uid_field": " alice "}))
+    assert came.asked == [FindUser(fields=("username",), value="alice")]
+    then = came.then(
         event("stage.passed", evidence={"subject": ALICE.uid, "method": "identification", "proves": ""}, pending_user={"pk": 7}),
         "run.finished",
     )  # fmt: skip
@@ -78,8 +85,53 @@ def test_what_was_typed_is_shown_for_good_until_a_proof_or_not_at_all(
     )
 
 
-def test_what_can_be_no_name_writes_nothing() -> None:
-    given(*run_at(ASKS)).when(answer(body={})).offers("answer.refused", "stage.challenged")
+@pytest.mark.parametrize("body", [{}, {"uid_field": "x" * 513}, {"uid_field": ["alice"]}], ids=["none", "too long", "a list"])
+def test_what_can_be_no_name_writes_nothing_and_nobody_is_asked(body: dict[str, Any]) -> None:
+    came = given(*run_at(ASKS)).when(answer(body=body))
+    came.offers("answer.refused", "stage.challenged")
+    assert came.asked == []
+
+
+def named(body: dict[str, str], asks: PlannedStage = ASKS, *ahead: str, **context: str) -> RunState:
+    """The run once somebody has said who they are; stages of these types are ahead, after a page."""
+    around, more = Around(), (stage("dummy"), *(stage(kind, LEAST.get(kind)) for kind in ahead))
+    around.directory.says["directory.user.find"] = UserFound(user=ALICE, identifier="alice")
+    came = given(*run_at(asks, more=more, context=context), around=around).when(answer(body=body))
+    return came.then("stage.passed", "stage.challenged").run
+
+
+@pytest.mark.parametrize("ahead", [("password", "user_login"), ("dummy", "password"), ("identification",), ("user_login",)])
+def test_with_a_proof_or_a_login_ahead_what_was_typed_is_shown_until_then(ahead: tuple[str, ...]) -> None:
+    run = named({"uid_field": "ALICE"}, ASKS, *ahead)
+    assert person_of(run.context, run.pending_user, None) == "ALICE"
+    assert person_of(run.context, ALICE.model_copy(update={"backend": "b"}), None) == "alice"
+
+
+@pytest.mark.parametrize("ahead", [(), ("dummy",), ("dummy", "deny"), ("of a later release",)])
+def test_where_nothing_is_to_be_proved_who_was_found_is_shown(ahead: tuple[str, ...]) -> None:
+    run = named({"uid_field": "ALICE"}, ASKS, *ahead)
+    assert person_of(run.context, run.pending_user, None) == "alice"
+
+
+@pytest.mark.parametrize("show", [True, False])
+@pytest.mark.parametrize("ahead", [(), ("password",)])
+def test_who_identifies_again_is_not_shown_as_whom_they_typed_before(show: bool, ahead: tuple[str, ...]) -> None:
+    asks = stage("identification", {**NAMED, "show_matched_user": show})
+    run = named({"uid_field": "alice"}, asks, *ahead, pending_user_identifier="before", pending_user_typed="before")
+    assert person_of(run.context, run.pending_user, None) == "alice"
+
+
+def test_a_wrong_password_on_the_first_page_shows_what_was_typed() -> None:
+    then = given(*run_at(combined())).when(answer(body={"uid_field": "alice", "password": "x"})).then(
+        "session.counted", "answer.refused", "stage.challenged"
+    )  # fmt: skip
+    assert then.run.context["pending_user_typed"] == "alice" == person_of(then.run.context, then.run.pending_user, None)
+
+
+def test_the_page_with_the_password_takes_its_settings() -> None:
+    then = given(*run_before(combined(allow_show_password=True))).when(answer()).then("stage.passed", "stage.challenged")
+    assert then.run.view
+    assert (then.run.view.fields["password_fields"], then.run.view.fields["allow_show_password"]) == (True, True)
 
 
 def test_on_the_page_with_the_password_both_are_proved_at_once() -> None:
@@ -94,7 +146,9 @@ def test_on_the_page_with_the_password_both_are_proved_at_once() -> None:
     "body", [{"uid_field": "alice", "password": "nope"}, {"uid_field": "nobody", "password": "secret"}, {"uid_field": "alice"}]
 )
 def test_there_a_wrong_name_a_wrong_password_and_none_are_the_same_and_counted(body: dict[str, str]) -> None:
-    after = given(*run_at(combined())).when(answer(body=body)).then(
+    came = given(*run_at(combined())).when(answer(body=body))
+    assert sum(isinstance(ask, VerifyPassword) for ask in came.asked) == ("password" in body)
+    after = came.then(
         event("session.counted", value=1), event("answer.refused", errors=FAILED), event("stage.challenged", view={"errors": FAILED})
     )  # fmt: skip
     after.when(answer(body=body)).then(event("session.counted", value=0), event("run.denied", reason="too_many_failures"))

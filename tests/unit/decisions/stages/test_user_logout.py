@@ -1,7 +1,7 @@
 """The log-out stage: ends the browser's login, if it has one."""
 
 from tests.unit.decisions.given import given
-from tests.unit.decisions.words import LOGIN, answer, event, run_before
+from tests.unit.decisions.words import LOGIN, NOW_US, SECOND, answer, event, order, run_before
 from tests.unit.executor.world import ALICE, stage
 
 LOGOUT = stage("user_logout")
@@ -11,7 +11,7 @@ def test_somebody_is_logged_out_and_the_session_is_over() -> None:
     then = given(*run_before(LOGOUT, user=ALICE)).when(answer()).then(
         "stage.passed", event("stage.passed", evidence={"subject": ALICE.uid, "method": "logout"}), event("session.logged_out", login=LOGIN.login),
         "run.finished", event("session.rotated", why="logout"), event("session.ended", reason="logged_out"),
-        orders=["directory.login.end"],
+        orders=[order("directory.login.end", login=LOGIN.login, user=7, at_us=NOW_US + SECOND)],
     )  # fmt: skip
     assert then.state.login is None
 
