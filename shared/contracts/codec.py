@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from pydantic import ValidationError
 
 from shared.contracts import errors, wire
-from shared.contracts.envelope import Envelope, Headers, from_headers, to_headers
+from shared.contracts.envelope import Envelope, Headers, from_headers, refuse_unread, to_headers
 from shared.contracts.model import Contract
 
 M = TypeVar("M", bound=Contract)
@@ -103,6 +103,7 @@ class Codec:
     def unopened(self, record: Raw) -> tuple[str, int, bytes]:
         """Subject, version of the message and value of a record that is ours, whose value is not looked at; a `BadRecord` for any
         other. For who holds very many of them, and opens few."""
+        refuse_unread(record.headers)
         found = dict(record.headers)
         try:
             kind, version, subject = found["ce_type"].decode(), int(found["ce_dataversion"]), found["ce_subject"]

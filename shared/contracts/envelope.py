@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
+from typing import Final
 
-from shared.contracts.errors import BadHeader
+from shared.contracts.errors import BadHeader, Unreadable
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -31,6 +32,10 @@ OURS = frozenset(
     )
 )  # fmt: skip
 """The headers that mean something to us; all of them are covered by a record's proof. Others may come along, from tracing agents."""
+
+
+UNREADABLE: Final = "sluice-unreadable"
+"""The first header of what the log could not read: its value says why, the record's value is the beginning of the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,8 @@ def to_headers(envelope: Envelope) -> Headers:
 
 
 def from_headers(headers: Headers) -> Envelope:
-    """The envelope in these headers; `BadHeader` if there is none, or it is doubled, too large or not text."""
+    """The envelope in these headers; `BadHeader` if there is none, or it is doubled, too large or not text, `Unreadable` where the log said so."""
+    refuse_unread(headers)
     if len(headers) > _MAX_HEADERS:
         raise BadHeader
     found: dict[str, str] = {}
@@ -119,6 +125,12 @@ def from_headers(headers: Headers) -> Envelope:
         )
     except (KeyError, ValueError, OverflowError):
         raise BadHeader from None
+
+
+def refuse_unread(headers: Headers) -> None:
+    """`Unreadable` for what the log could not read."""
+    if headers and headers[0][0] == UNREADABLE:
+        raise Unreadable(headers[0][1].decode(errors="replace")[:100])
 
 
 def causation_of(headers: Headers) -> str | None:

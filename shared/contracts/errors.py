@@ -93,6 +93,13 @@ class BadHeader(BadRecord):
     code = "E_EVT_HEADER"
 
 
+class Unreadable(BadRecord):
+    """A place in a topic whose record cannot be told: a batch in an unknown codec, damaged, or unpacking to more than any record may
+    be; one with offsets that are not its own; a transaction's mark. The detail says which."""
+
+    code = "E_EVT_UNREADABLE"
+
+
 class BadSeal(BadRecord):
     """A sealed answer that cannot be opened: other session, other command, a key that is gone, or damaged."""
 

@@ -10,9 +10,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import ConnectionGroup
-from aiokafka.consumer import fetcher
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import NoError, RebalanceInProgressError
 from aiokafka.protocol.fetch import FetchRequest
@@ -20,12 +19,11 @@ from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 
 from shared.kernel.clock import Clock
 from shared.messaging.kafka import logging as kafka_logging
+from shared.messaging.kafka import records
 from shared.messaging.kafka.brokers import Brokers
-from shared.messaging.kafka.records import ReadableRecords
 from shared.messaging.log import Record
 
-# aiokafka has no setting for how a fetched batch is read
-fetcher.MemoryRecords = ReadableRecords
+records.install()
 kafka_logging.install()
 
 # How long a broker holds a fetch that finds nothing. aiokafka keeps one in flight per broker, so a member's partition that is
@@ -37,7 +35,6 @@ HEARTBEAT_MS = 500
 # how long the group waits for a member that is still revoking; longer than a hand-over, within a takeover of 10 s
 REBALANCE_TIMEOUT_MS = 8_000
 BATCH = 500
-_LOG_APPEND_TIME = 1
 
 
 class Heard:
@@ -126,21 +123,6 @@ async def stop(consumer: AIOKafkaConsumer) -> None:
         await consumer._client.close()
 
 
-def to_records(fetched: Mapping[Any, Sequence[ConsumerRecord[bytes, bytes]]]) -> list[Record]:
-    """What `getmany` gives, as our records, in order within each partition. A header may have no value; ours is empty then.
-
-    A time that a writer set (a topic with CreateTime) is none: by it old records could be made young.
-    """
-    return [
-        Record(
-            one.topic,
-            one.partition,
-            one.offset,
-            one.timestamp if one.timestamp_type == _LOG_APPEND_TIME else 0,
-            one.key,
-            one.value,
-            tuple((name, value or b"") for name, value in one.headers),
-        )
-        for batch in fetched.values()
-        for one in batch
-    ]
+def to_records(fetched: Mapping[Any, Sequence[Record]]) -> list[Record]:
+    """What `getmany` gives, which are our records already (`records.install`), in order within each partition."""
+    return [one for batch in fetched.values() for one in batch]

@@ -16,7 +16,7 @@ from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStat
 from shared.kernel.clock import Clock
 from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.kafka.client import BATCH, HEARTBEAT_MS, SESSION_TIMEOUT_MS, Heard, know_topics, new_consumer, stop, to_records
-from shared.messaging.log import GroupMember, LogUnavailable, Mismatched
+from shared.messaging.log import GroupMember, LogUnavailable, Mismatched, Record
 from shared.messaging.log import TopicPartition as Place
 
 POLL_MS = 1_000
@@ -132,7 +132,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(error)
 
-    async def _deliver(self, fetched: dict[TopicPartition, list[object]], epoch: int) -> None:
+    async def _deliver(self, fetched: dict[TopicPartition, list[Record]], epoch: int) -> None:
         # a process that was stopped for a while holds records that may be somebody else's by now: first the group's word
         while self._heard.heartbeat_age() > STALE_S and epoch == self._epoch and not self.ended:
             self._refuse_forgotten()
@@ -149,10 +149,10 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         elif now - self._alone_since > FORGOTTEN_S:
             raise LogUnavailable(f"group {self._group} has not answered for {FORGOTTEN_S:.0f} s, though its broker does")
 
-    def _without_paused(self, fetched: dict[TopicPartition, list[object]]) -> dict[TopicPartition, list[object]]:
+    def _without_paused(self, fetched: dict[TopicPartition, list[Record]]) -> dict[TopicPartition, list[Record]]:
         """What was prefetched before a pause goes back: `getmany` hands it out in spite of it."""
         for place in [one for one in fetched if one.partition in self._paused]:
-            self._consumer.seek(place, fetched.pop(place)[0].offset)  # type: ignore[attr-defined]
+            self._consumer.seek(place, fetched.pop(place)[0].offset)
         return fetched
 
     # --- the membership

@@ -15,6 +15,7 @@ LOGGERS: Final = (
     "aiokafka.consumer.group_coordinator",
     "aiokafka.producer.producer",
     "aiokafka.producer.sender",
+    "shared.messaging.kafka.records",
 )
 
 

@@ -1,150 +1,106 @@
-"""Fetched batches that no record in them can make unreadable for ever.
+"""How aiokafka reads what it has fetched, replaced by ours: it has no setting for it.
 
-aiokafka decodes a batch as a whole: one header name that is not UTF-8, which brokers take, or a codec that is not
-installed here, and it raises at the same offset again and again; the records of other partitions that it had taken out
-before are lost. Here such a batch is read record by record, and what still cannot be read is handed on as raw bytes,
-for its reader to dead-letter (`UNREADABLE` names the reason).
+Its own reading raises at a batch that it cannot decode, at the same offset again and again, and takes a reader's other partitions
+along; it believes a producer's word about offsets; and it hands out so many records whatever their size.
 """
 
 import logging
-import struct
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from aiokafka.codec import gzip_decode
-from aiokafka.record.memory_records import MemoryRecords
-from aiokafka.record.util import decode_varint
+from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher
 
-UNREADABLE: Final = "sluice-unreadable"
-"""Header of a record whose value is not a producer's, but the bytes that could not be read; its value says why."""
-MAX_RAW: Final = 16 * 1024
-# Kafka's record batch, magic 2 (Kafka protocol guide, "Record Batch"): up to and with the count of records
-_BATCH: Final = struct.Struct(">qiibIhiqqqhii")
-_LENGTH_AT, _OVERHEAD = 8, 12
-_CODEC, _GZIP, _LOG_APPEND_TIME = 0x07, 0x01, 0x08
+from shared.contracts.topics import TOPICS
+from shared.messaging.kafka.batches import frames, read
+from shared.messaging.log import Record
+
+DRAIN_BYTES: Final = 1024 * 1024
+"""How much of a partition is handed out at a time, about, however small it was when it was fetched."""
+LARGEST: Final = max(topic.max_bytes for topic in TOPICS.values())
+_SPARE: Final = 1024
+_HEADER: Final = 64
 
 _log = logging.getLogger(__name__)
 
 
-class RawRecord(NamedTuple):
-    """A record as aiokafka's fetcher wants it."""
-
-    offset: int
-    timestamp: int
-    timestamp_type: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
-    checksum: None = None
+def install() -> None:
+    """Let every consumer of this process read so; to be called any number of times."""
+    fetcher.MemoryRecords, fetcher.PartitionRecords, fetcher.FetchResult = Fetched, PlacedRecords, Drained
 
 
-class ReadableRecords:
-    """The batches fetched of one partition; takes the place of aiokafka's `MemoryRecords`."""
+class Fetched:
+    """The bytes fetched of one partition; takes the place of aiokafka's `MemoryRecords`."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._records: Any = MemoryRecords(data)
-        self._at = 0
+        self.frames = list(frames(data))
+        self._size = len(data)
 
     def size_in_bytes(self) -> int:
         """How much was fetched."""
-        return int(self._records.size_in_bytes())
+        return self._size
 
     def has_next(self) -> bool:
-        """Whether there is another whole batch."""
-        return bool(self._records.has_next())
-
-    def next_batch(self) -> "ReadableBatch":
-        """The next batch."""
-        start = self._at
-        (length,) = struct.unpack_from(">i", self._data, start + _LENGTH_AT)
-        self._at = start + _OVERHEAD + length
-        return ReadableBatch(self._records.next_batch(), memoryview(self._data)[start : self._at])
+        """Whether there is a whole batch."""
+        return bool(self.frames)
 
 
-class ReadableBatch:
-    """A batch whose iteration raises nothing."""
+class PlacedRecords:
+    """The records of one fetched partition from an offset on; takes the place of aiokafka's `PartitionRecords`, raises nothing.
 
-    def __init__(self, batch: Any, raw: memoryview) -> None:
-        self._batch = batch
-        self._raw = raw
+    We read uncommitted: who may write in transactions here is nobody of ours, so an aborted record is as foreign as any other.
+    """
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._batch, name)
+    def __init__(self, place: TopicPartition, fetched: Fetched, _aborted: Any, fetch_offset: int, *_settings: Any) -> None:
+        self._place = place
+        self.next_fetch_offset = fetch_offset
+        self._records = self._read(fetched)
 
-    def __iter__(self) -> Iterator[Any]:
-        try:
-            return iter(list(self._batch))
-        except Exception as error:  # noqa: BLE001 - whatever the decoder stumbles over is told and passed
-            _log.warning("records %d to %d are read one by one: %r", self._batch.base_offset, self._batch.next_offset - 1, error)
-            return iter(self._one_by_one(error))
+    def __iter__(self) -> Iterator[Record]:
+        return self._records
 
-    def _one_by_one(self, error: Exception) -> list[RawRecord]:
-        base, *_, attributes, _, first_ms, latest_ms, _, _, _, count = _BATCH.unpack_from(self._raw)
-        kind = int(bool(attributes & _LOG_APPEND_TIME))
-        unread = RawRecord(self._batch.next_offset - 1, latest_ms, kind, *_unreadable(self._raw, error))
-        body = bytes(self._raw[_BATCH.size :])
-        try:
-            if codec := attributes & _CODEC:
-                if codec != _GZIP:
-                    return [unread]
-                body = gzip_decode(memoryview(body))
-            return [_placed(one, base, latest_ms if kind else first_ms, kind) for one in _split(body, count)]
-        except (ValueError, IndexError, OSError, EOFError):
-            return [unread]
+    def __next__(self) -> Record:
+        return next(self._records)
 
-
-class _Parts(NamedTuple):
-    offset_delta: int
-    time_delta: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
+    def _read(self, fetched: Fetched) -> Iterator[Record]:
+        topic, partition = self._place
+        began, limit = self.next_fetch_offset, _limit(topic)
+        for frame in fetched.frames:
+            records, following, damaged = read(frame, limit)
+            if damaged:
+                _log.error("%s: the batch before offset %d is damaged; what proves its writer still counts", self._place, following)
+            for one in records:
+                if one.offset >= self.next_fetch_offset:
+                    self.next_fetch_offset = one.offset + 1
+                    yield Record(topic, partition, *one)
+            self.next_fetch_offset = max(self.next_fetch_offset, following)
+        # a head that is damaged may say that it ends before where we are: then it would be fetched for ever
+        self.next_fetch_offset = max(self.next_fetch_offset, began + 1)
 
 
-def _placed(one: _Parts, base: int, time_ms: int, kind: int) -> RawRecord:
-    timestamp = time_ms if kind else time_ms + one.time_delta
-    return RawRecord(base + one.offset_delta, timestamp, kind, one.key, one.value, one.headers)
+class Drained(fetcher.FetchResult):  # type: ignore[misc] # aiokafka has no types for it
+    """What is handed out of a fetched partition at a time; takes the place of aiokafka's own."""
+
+    _partition_records: PlacedRecords | None
+
+    def getall(self, max_records: int | None = None) -> list[Record]:
+        """As many records as are wanted, and no more than `DRAIN_BYTES` and the last one; the rest comes with the next call."""
+        if not self.check_assignment(self._topic_partition) or not self.has_more():
+            return []
+        taken: list[Record] = []
+        size = 0
+        for record in self._partition_records or ():
+            taken.append(record)
+            size += len(record.value or b"") + len(record.key or b"") + _HEADER * len(record.headers)
+            if len(taken) == max_records or size >= DRAIN_BYTES:
+                self._update_position()
+                return taken
+        self._update_position()
+        self._partition_records = None
+        return taken
 
 
-def _split(body: bytes, count: int) -> Iterator[_Parts]:
-    """The records of a batch; `ValueError` or `IndexError` where not even their places can be told."""
-    buffer, at = bytearray(body), 0
-    for _ in range(count):
-        length, start = decode_varint(buffer, at)
-        at = start + length
-        if length < 1 or at > len(buffer):
-            raise ValueError("a record longer than its batch")
-        yield _parts(buffer[start:at])
-
-
-def _parts(record: bytearray) -> _Parts:
-    time_delta, at = decode_varint(record, 1)  # a byte of attributes that mean nothing yet comes first
-    offset_delta, at = decode_varint(record, at)
-    try:
-        key, at = _bytes(record, at)
-        value, at = _bytes(record, at)
-        count, at = decode_varint(record, at)
-        headers = []
-        for _ in range(count):
-            name, at = _bytes(record, at)
-            content, at = _bytes(record, at)
-            headers.append(((name or b"").decode(errors="backslashreplace"), content))
-        if at != len(record):
-            raise ValueError("bytes after the last header")
-    except (ValueError, IndexError) as error:
-        return _Parts(offset_delta, time_delta, *_unreadable(memoryview(record), error))
-    return _Parts(offset_delta, time_delta, key, value, tuple(headers))
-
-
-def _bytes(record: bytearray, at: int) -> tuple[bytes | None, int]:
-    size, at = decode_varint(record, at)
-    if size < 0:
-        return None, at
-    if at + size > len(record):
-        raise ValueError("a field longer than its record")
-    return bytes(record[at : at + size]), at + size
-
-
-def _unreadable(raw: memoryview, error: Exception) -> tuple[None, bytes, tuple[tuple[str, bytes | None], ...]]:
-    return None, bytes(raw[:MAX_RAW]), ((UNREADABLE, type(error).__name__.encode()),)
+def _limit(topic: str) -> int:
+    """To how much a batch may unpack: none of ours is larger than its topic's largest record."""
+    found = TOPICS.get(topic)
+    return (found.max_bytes if found else LARGEST) + _SPARE

@@ -74,7 +74,7 @@ class Recorder:
         await asyncio.sleep(0)
         for record in records:
             assert record.partition in self.held, "a record of a partition that is not held"
-            if record.value == self.fail_on:
+            if self.fail_on is not None and record.value == self.fail_on:
                 self.busy = False
                 raise ValueError("told to fail")
             self.records.append(record)

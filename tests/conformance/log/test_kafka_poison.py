@@ -4,9 +4,14 @@ import asyncio
 
 import pytest
 
-from shared.messaging.kafka.records import UNREADABLE
-from shared.messaging.log import Record, TopicPartition
+from shared.contracts.envelope import UNREADABLE
+from shared.contracts.topics import Topic
+from shared.messaging.kafka.admin import create_topics
+from shared.messaging.kafka.brokers import Brokers
+from shared.messaging.log import Message, Record, TopicPartition
 from tests.conformance.log import poison
+from tests.conformance.log.batches import one, send, transaction
+from tests.conformance.log.batches_cases import HOSTILE
 from tests.conformance.log.support import Bench, joined, until
 
 on_kafka = pytest.mark.parametrize("bench", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
@@ -14,9 +19,16 @@ SPOILT: poison.Headers = (("zz", b"v"), ("none", None))
 BATCH = ((b"before", ()), (b"spoilt" * 8, SPOILT), (b"behind", ()))
 
 
-async def read_in_all_ways(bench: Bench) -> list[list[Record]]:
+async def marked(bench: Bench, short: str, end: int) -> None:
+    """A coordinator answers before it has written its mark."""
+    async with asyncio.timeout(30):
+        while (await bench.log.bounds(bench.place(short)))[1] < end:  # noqa: ASYNC110 - a coordinator tells nobody
+            await asyncio.sleep(0.05)
+
+
+async def read_in_all_ways(bench: Bench, short: str = "plain") -> list[list[Record]]:
     """By a range, by a tail and as a member of a group, until `after` has come."""
-    name = bench.name("plain")
+    name = bench.name(short)
     place = TopicPartition(name, 0)
     ranged = [record async for batch in bench.log.read(place, *await bench.log.bounds(place)) for record in batch]
     tailed: list[Record] = []
@@ -34,7 +46,71 @@ async def read_in_all_ways(bench: Bench) -> list[list[Record]]:
     await member.membership.leave()
     await tail.close()
     await following
-    return [ranged, tailed, member.records]
+    return [ranged, tailed, [record for record in member.records if record.partition == 0]]
+
+
+@on_kafka
+@pytest.mark.timeout(300)
+async def test_whatever_a_producer_may_send_costs_itself(bench: Bench, kafka_broker: str) -> None:
+    starts: dict[str, int] = {}
+    for name, (batch, _) in HOSTILE.items():
+        (starts[name],) = await send(kafka_broker, bench.name("plain"), 0, batch)
+        await bench.write("plain", b"between")
+    await bench.write("plain", b"after")
+    ends = dict(zip(starts, [*list(starts.values())[1:], 2**62], strict=True))
+    for records in await read_in_all_ways(bench):
+        offsets = [record.offset for record in records]
+        assert offsets == sorted(set(offsets)), "no place is told twice, none before another"
+        found = {name: [one for one in records if starts[name] <= one.offset < ends[name]][:-1] for name in starts}
+        found[name] = found[name][:-1]  # the last of them has `after` behind it as well
+        assert [name for name, (_, told) in HOSTILE.items() if not told(found[name])] == []
+        assert [record.value for record in records].count(b"between") == len(HOSTILE)
+        assert all(record.timestamp_ms for record in records), "the broker's time, whatever the producer says"
+
+
+@on_kafka
+@pytest.mark.parametrize("commit", [True, False])
+async def test_a_transaction_is_read_as_anything_else_and_so_is_its_mark(bench: Bench, kafka_broker: str, commit: bool) -> None:
+    await transaction(kafka_broker, bench.name("plain"), 0, b"one", b"two", commit=commit)
+    await marked(bench, "plain", 3)
+    await bench.write("plain", b"after")
+    for records in await read_in_all_ways(bench):
+        assert [record.value for record in records][:2] == [b"one", b"two"]
+        assert [record.offset for record in records] == [0, 1, 2, 3], "no place is left out: who waits for the end reaches it"
+        assert records[2].headers == ((UNREADABLE, b"ControlRecord"),)
+
+
+@on_kafka
+async def test_a_topic_that_ends_with_a_mark_is_read_to_its_end(bench: Bench, kafka_broker: str) -> None:
+    await transaction(kafka_broker, bench.name("latest"), 0, b"one", commit=True)
+    await marked(bench, "latest", 2)
+    assert [record.offset for record in await bench.everything("latest")] == [0, 1]
+
+
+@on_kafka
+async def test_a_batch_that_is_larger_than_a_fetch_comes_whole(bench: Bench, kafka_broker: str) -> None:
+    roomy = Topic(bench.name("plain") + "-roomy", "k", "test", "records", partitions=3, retention_s=86_400, max_bytes=8_000_000)
+    await create_topics(Brokers(kafka_broker), [roomy])
+    for _ in range(2):
+        await send(kafka_broker, roomy.name, 0, one(b"x" * 5_000_000))
+        for partition in (1, 2):
+            await send(kafka_broker, roomy.name, partition, *[one(b"y" * 400_000)] * 4)
+    bench.topics["roomy"] = roomy
+    bench.log._topics["roomy"] = bench.log._topics[roomy.name] = roomy  # type: ignore[attr-defined]
+    await bench.log.append(Message(roomy.name, 0, b"k", b"after"))
+    for records in await read_in_all_ways(bench, "roomy"):
+        assert [len(record.value or b"") for record in records] == [5_000_000, 5_000_000, len(b"after")]
+
+
+@on_kafka
+async def test_what_is_small_on_the_wire_is_not_held_all_at_once(bench: Bench, kafka_broker: str) -> None:
+    bomb = one(bytes(900_000), codec=1)
+    await send(kafka_broker, bench.name("plain"), 0, *[bomb] * 50)
+    await bench.write("plain", b"after")
+    batches = bench.log.read(bench.place("plain"), *await bench.log.bounds(bench.place("plain")))
+    together = [sum(len(record.value or b"") for record in batch) async for batch in batches]
+    assert sum(together) == 50 * 900_000 + 5
+    assert max(together) <= 2 * 1024 * 1024
 
 
 @on_kafka
@@ -47,14 +123,3 @@ async def test_a_header_name_that_is_no_text_stops_nobody(bench: Bench, kafka_br
         ]  # fmt: skip
         assert records[1].headers == (("\\xff\\xfe", b"v"), ("none", b""))
         assert all(record.timestamp_ms for record in records)
-
-
-@on_kafka
-async def test_a_batch_in_a_codec_that_is_not_here_is_handed_on_as_it_is(bench: Bench, kafka_broker: str) -> None:
-    await poison.put(kafka_broker, bench.name("plain"), 0, BATCH, poison.codec_we_lack)
-    await bench.write("plain", b"after")
-    for records in await read_in_all_ways(bench):
-        assert [record.offset for record in records] == [2, 3]
-        assert records[0].headers == ((UNREADABLE, b"UnsupportedCodecError"),)
-        assert b"spoilt" in (records[0].value or b"")
-        assert records[1].value == b"after"
