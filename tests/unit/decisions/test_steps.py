@@ -1,13 +1,17 @@
 """What a step comes to, whatever the stages are: begun, gone on with, old, foreign, taken back, given up, over."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from services.executor.sessions.session import HOUR, MAX_TRANSITIONS
+from services.executor.sessions.views import REFUSED_TARGET
 from shared.contracts import sessions as s
 from shared.contracts.planner import PlanRefused
 from shared.contracts.steps import Page, Shown, challenge_digest
+from shared.flows.stage import Denied, StageFailed
+from shared.flows.stage_types.password import PasswordStage
 from tests.unit.decisions.given import Around, Came, Session, given
 from tests.unit.decisions.words import (
     LOGIN,
@@ -29,6 +33,7 @@ from tests.unit.executor.world import ALICE, LOGIN_STAGES, flow, stage
 
 NAME, PASSWORD, _ = LOGIN_STAGES
 DUMMY = stage("dummy")
+APP, LONG = "next=/app/%3Fa%3D1", "/" + "%C3%A4" * 682 + "abc"
 ASKS_WRONGLY = stage("password", {"backends": ()}, action="restart")
 
 
@@ -198,6 +203,33 @@ def test_or_with_it() -> None:
     )
 
 
+def test_what_the_refused_answer_said_is_known_then_too() -> None:
+    asks = stage("identification", {"user_fields": ("username",), "pretend_user_exists": False}, action="restart_with_context")
+    around = Around({"login": (asks,)})
+    given(*run_at(asks), around=around).when(answer(body={"uid_field": "nobody"})).then(
+        "answer.refused", event("run.replanned", pending_user={"username": "nobody"}), "stage.challenged"
+    )
+    about = around.planner.asked[-1].pending_user
+    assert about
+    assert about.username == "nobody"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "ends"), [(StageFailed("broken"), event("stage.challenged", view={"kind": "error"})), (Denied("no more"), "run.denied")]
+)
+def test_a_stage_that_asks_no_more_after_a_wrong_answer_still_counts_it(trouble: Any, ends: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def asks_no_more(*_: Any) -> Denied:
+        if isinstance(trouble, Exception):
+            raise trouble
+        return Denied("no more")
+
+    monkeypatch.setattr(PasswordStage, "challenge", asks_no_more)
+    then = (
+        given(*run_at(PASSWORD, pending_user=ALICE)).when(answer(body={"password": "nope"})).then("session.counted", "answer.refused", ends)
+    )
+    assert then.state.counters == {"password_failures": 1}
+
+
 def test_a_denial_starts_over_too_but_only_once_a_step() -> None:
     denies = stage("deny", action="restart")
     given(*run_before(denies), around=Around({"login": (denies,)})).when(answer()).then("stage.passed", "run.replanned", "run.denied")
@@ -235,12 +267,42 @@ def test_the_end_leads_where_the_query_of_the_last_step_says(query: str, view: d
     came.then("stage.passed", event(ended, view=view))
 
 
+@pytest.mark.parametrize(
+    ("query", "to", "told"),
+    [
+        (APP, "/app/?a=1", ""), ("next=%2Fapp%2F%3Fa%3D1", "/app/?a=1", ""), (f"x=y&next=/elsewhere/&{APP}", "/app/?a=1", ""),
+        ("next=/%2f%2fevil.example", "/", REFUSED_TARGET), ("next=/\\evil.example", "/", REFUSED_TARGET), ("next=/a/../b", "/", REFUSED_TARGET),
+        ("next=/" + "a" * 4096, "/", REFUSED_TARGET), ("next=/" + "a" * 4095, "/" + "a" * 4095, ""), ("next=" + quote(LONG, safe=""), LONG, ""),
+    ],
+)  # fmt: skip
+def test_a_log_out_goes_on_there_too_and_says_what_it_left_out(query: str, to: str, told: str) -> None:
+    given(*run_before(stage("user_logout"), user=ALICE)).when(answer(query=query)).then(
+        "stage.passed", "stage.passed", "session.logged_out", event("run.finished", view={"to": to, "message": told}), "session.rotated",
+        "session.ended", orders=["directory.login.end"],
+    )  # fmt: skip
+
+
+def test_a_run_goes_on_with_the_login_that_it_made_itself() -> None:
+    proved = passed(PASSWORD, "password", pending_user=ALICE)
+    logged_in = given(*run_at(DUMMY, proved, user=ALICE, more=(stage("user_login"), stage("dummy")))).when(answer()).then(
+        "stage.passed", "stage.passed", "session.logged_in", "stage.challenged", "session.rotated", orders=["directory.login.start"]
+    )  # fmt: skip
+    logged_in.when(answer()).then("stage.passed", "run.finished")
+
+
+def test_other_flows_go_on_when_one_was_taken_back() -> None:
+    around = Around()
+    around.retirements.flows.add("another")
+    given(*run_at(DUMMY), around=around).when(answer()).then("stage.passed", "run.finished")
+
+
 def test_a_run_whose_definitions_were_taken_back_ends_and_nothing_is_delivered() -> None:
     around = Around()
     around.retirements.flows.add("login")
     for step in (start(), answer(body={"password": "secret"})):
-        ended = given(*run_at(PASSWORD, pending_user=ALICE), around=around).when(step).then(event("run.cancelled", reason="retired"))
-        assert ended.run.over == "cancelled"
+        came = given(*run_at(PASSWORD, pending_user=ALICE), around=around).when(step)
+        assert came.asked == []
+        assert came.then(event("run.cancelled", reason="retired")).run.over == "cancelled"
 
 
 @pytest.mark.parametrize("login", [None, LOGIN.model_copy(update={"login": "another"}).model_dump()], ids=["nobody", "another"])

@@ -3,15 +3,11 @@
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from services.executor.sessions.replay import decided_again
-from services.executor.sessions.session import evolve, new_session
-from shared.contracts import wire
-from shared.flows.registry import registry
 from shared.kernel.errors import Unavailable
 from shared.telemetry.metrics import use
 from shared.telemetry.names import FLOW, OPEN_RUNS
 from tests.unit.executor.test_steps import events
-from tests.unit.executor.world import LOGIN_STAGES, SECRET, Browser, World, stage
+from tests.unit.executor.world import LOGIN_STAGES, Browser, World, stage
 
 
 async def at_the_password(world: World) -> Browser:
@@ -20,26 +16,6 @@ async def at_the_password(world: World) -> Browser:
     reply = await browser.post({"uid_field": "alice"})
     assert reply.view and reply.view.component == "ak-stage-password"
     return browser
-
-
-async def test_a_password_for_a_run_that_was_taken_back_logs_in_nobody_and_the_flow_begins_anew() -> None:
-    async with World() as world:
-        browser = await at_the_password(world)
-        world.retirements.flows.add("login")
-        reply = await browser.post({"password": "secret"})
-        assert reply.login is None
-        assert reply.view and reply.view.component == "ak-stage-identification"
-        assert not any(ask.kind == "directory.password.verify" for _, ask in world.directory.asked)
-        told = events(await world.history(browser.session))
-        assert told[-2:] == ["stage.challenged", "run.cancelled"]
-
-
-async def test_a_get_ends_it_too() -> None:
-    async with World() as world:
-        browser = await at_the_password(world)
-        world.retirements.flows.add("login")
-        reply = await browser.get()
-        assert reply.view and reply.view.component == "ak-stage-identification"
 
 
 async def test_a_run_whose_flow_is_gone_ends_and_there_is_nothing_to_begin() -> None:
@@ -55,15 +31,6 @@ async def test_a_run_whose_flow_is_gone_ends_and_there_is_nothing_to_begin() -> 
         assert (await browser.get()).outcome == "unknown_flow"
 
 
-async def test_other_flows_go_on() -> None:
-    async with World({"login": LOGIN_STAGES, "other": (stage("dummy"),)}) as world:
-        browser = await at_the_password(world)
-        await browser.get("other")
-        world.retirements.flows.add("login")
-        reply = await browser.post({}, "other")
-        assert reply.view and reply.view.kind == "redirect"
-
-
 async def test_while_it_is_not_known_nothing_is_decided() -> None:
     async with World() as world:
         browser = await at_the_password(world)
@@ -72,22 +39,6 @@ async def test_while_it_is_not_known_nothing_is_decided() -> None:
         assert (reply.outcome, reply.login) == ("unavailable", None)
         world.retirements.fail = None
         assert (await browser.post({"password": "secret"})).login
-
-
-async def test_such_a_history_is_decided_again_to_the_same_bytes() -> None:
-    flows = {"login": LOGIN_STAGES}
-    async with World(flows) as world:
-        browser = await at_the_password(world)
-        world.retirements.flows.add("login")
-        await browser.get()
-        del flows["login"]
-        await browser.get()
-        history = await world.history(browser.session)
-    state = new_session(browser.session)
-    for received in history:
-        again = await decided_again(state, received.body, registry(), SECRET)
-        assert wire.pack(again.model_dump()) == wire.pack(received.body.model_dump())
-        state = evolve(state, received.envelope, received.body)
 
 
 async def test_how_many_runs_of_a_flow_are_open_is_a_metric_of_the_worker_that_has_them() -> None:
