@@ -16,7 +16,7 @@ from services.catalog.application.ids import new_pk
 from services.catalog.application.ports import Store
 from services.catalog.domain.blueprints.reader import MAX_BYTES
 from services.catalog.settings import Settings
-from shared.contracts.topics import DEFINITIONS, HOUR
+from shared.contracts.topics import CATALOG_EVENTS, DEFINITIONS, HOUR
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import random_id
@@ -24,11 +24,13 @@ from shared.kernel.tasks import failure_of
 from shared.kernel.variables import Misconfigured, variable
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log, ReadableLog, TopicPartition
+from shared.messaging.watched import WatchedLog
+from shared.postgres.log_ends import LogEnds
 from shared.postgres.pool import Database, open_pool
 from shared.postgres.probe import WriteProbe
 from shared.postgres.relay import Relay
 from shared.postgres.repeating import Repeating
-from shared.telemetry.metrics import count_dead_letter
+from shared.telemetry.metrics import count_dead_letter, count_log_lost
 from shared.telemetry.propagation import current_traceparent
 from shared.web.token_projection import TokenProjection
 
@@ -53,6 +55,7 @@ class Catalog:
         editing: Editing,
         relay: Relay,
         repeating: Repeating,
+        ends: LogEnds,
         tokens: TokenProjection,
         probe: WriteProbe,
     ) -> None:
@@ -63,6 +66,7 @@ class Catalog:
         self._applying = applying
         self._relay = relay
         self._repeating = repeating
+        self._ends = ends
         self._tokens = tokens
         self._routes = routes(editing, tokens)
         self._shipped = False
@@ -86,6 +90,7 @@ class Catalog:
             asyncio.create_task(self._relay.run(), name="catalog relay"),
             asyncio.create_task(self._repeating.run(), name="catalog definitions"),
             asyncio.create_task(self._upkeep(), name="catalog upkeep"),
+            asyncio.create_task(self._ends.run(), name="catalog log ends"),
         ]
 
     async def stop(self) -> None:
@@ -157,9 +162,12 @@ async def build(settings: Settings, log: Log, clock: Clock) -> Catalog:
     store = PostgresStore(database, clock, random_id, current_traceparent)
     dead_letters = DeadLetters(log, SCHEMA, clock, count_dead_letter)
     tokens = TokenProjection(log, dead_letters, clock)
-    relay, probe = Relay(database, log, clock), WriteProbe(database, clock)
+    watched = WatchedLog(log)
+    relay, probe = Relay(database, watched, clock), WriteProbe(database, clock)
+    places = [TopicPartition(DEFINITIONS, 0), TopicPartition(CATALOG_EVENTS, 0)]
+    ends = LogEnds(database, watched, lambda: places, {DEFINITIONS: lambda _: store.tell_again()}, count_log_lost)
     repeating = Repeating(database, log, DEFINITIONS, version_of, store.tell_again, dead_letters, clock)
-    return Catalog(database, log, store, Applying(store, new_pk), Editing(store, new_pk), relay, repeating, tokens, probe)
+    return Catalog(database, log, store, Applying(store, new_pk), Editing(store, new_pk), relay, repeating, ends, tokens, probe)
 
 
 async def apply_files(dsn: str, paths: Sequence[Path], actor: str, *, end_runs: bool = False, force: bool = False) -> list[str]:

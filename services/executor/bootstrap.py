@@ -19,6 +19,7 @@ from services.executor.directory.rules.passwords import TARGET, TEST_TARGET
 from services.executor.directory.secret_check import keep_to_one_secret
 from services.executor.directory.set_aside import PostgresSetAside
 from services.executor.directory.tokens import tell_again, version_of
+from services.executor.directory.told_again import revocations_again
 from services.executor.directory.unlock_api import UnlockApi
 from services.executor.directory.unlocking import Unlocking
 from services.executor.directory.upkeep import Upkeep
@@ -36,7 +37,7 @@ from services.executor.sessions.starts import Starts
 from services.executor.sessions.staying import StayingWorker
 from services.executor.sessions.worker import Worker
 from services.executor.settings import Settings
-from shared.contracts.topics import TOKENS
+from shared.contracts.topics import CATALOG_EVENTS, DEFINITIONS, KEYS, REVOCATIONS, SESSIONS, STATE, STEPS, TOKENS, TOPICS
 from shared.flows.registry import registry
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
@@ -44,17 +45,20 @@ from shared.kernel.ids import derived_bytes
 from shared.kernel.tasks import failure_of
 from shared.kernel.variables import Misconfigured, variable
 from shared.messaging.dead_letters import DeadLetters
-from shared.messaging.log import Log
+from shared.messaging.log import Log, TopicPartition
+from shared.messaging.watched import WatchedLog
+from shared.postgres.log_ends import LogEnds, Remedy
 from shared.postgres.pool import Database
 from shared.postgres.probe import WriteProbe
 from shared.postgres.relay import Relay
 from shared.postgres.repeating import Repeating
 from shared.telemetry.lag import watch_lag
-from shared.telemetry.metrics import count_dead_letter, metrics
+from shared.telemetry.metrics import count_dead_letter, count_log_lost, metrics
 from shared.web.token_projection import TokenProjection
 
 logger = logging.getLogger(__name__)
 NAME: Final = "executor"
+_WATCHED: Final = tuple(name for name in TOPICS if name not in (SESSIONS, STATE, DEFINITIONS, CATALOG_EVENTS))
 RETRY_S: Final = 1.0
 
 
@@ -82,17 +86,30 @@ class WorkerRole:
         limits = settings.guess_limits
         self._keys = EpochKeys(database, secret, clock, settings.previous_secrets)
         self._upkeep = Upkeep(database, clock, limits, settings.login_life)
-        self._relay = Relay(database, log, clock)
+        watched = WatchedLog(log)
+        self._relay = Relay(database, watched, clock)
         self._repeating = Repeating(database, log, TOKENS, version_of, lambda: tell_again(database, clock), dead_letters, clock)
         self._log = log
         self._retirements = Retirements(log, dead_letters, clock)
         asking = Asking(log, clock)
         parts = Parts(
-            log=log, directory=PostgresDirectory(database, hashes, clock, limits, secret=derived_bytes(secret, "guesses")), opener=self._keys,
+            log=watched, directory=PostgresDirectory(database, hashes, clock, limits, secret=derived_bytes(secret, "guesses")), opener=self._keys,
             cursor=Cursor(registry(), asking, asking, self._retirements), planner=asking, clock=clock, secret_key=derived_bytes(secret, "sessions"),
             starts=Starts(settings.cached_starts), crowd=Crowd(settings.unproven_sessions), set_aside=PostgresSetAside(database), elsewhere_s=settings.set_aside_elsewhere_seconds, watch=metrics, alive=lambda: False, failed=lambda *_: None,
         )  # fmt: skip
         self._worker = StayingWorker(lambda: Worker(parts, asking, dead_letters, settings.set_aside_look_seconds))
+        remedies: dict[str, Remedy] = {
+            STATE: self._worker.take_over_anew,
+            KEYS: lambda _: self._keys.renew(force=True),
+            REVOCATIONS: lambda _: revocations_again(database, clock),
+            TOKENS: lambda _: tell_again(database, clock),
+        }
+        self._ends = LogEnds(database, watched, self._places, remedies, count_log_lost, settings.set_aside_look_seconds)
+
+    def _places(self) -> list[TopicPartition]:
+        """All that executors write or are answered in; of sessions the worker itself keeps account, of states whoever holds them."""
+        states = [TopicPartition(STATE, number) for topic, number in self._worker.held() if topic == STEPS]
+        return [TopicPartition(name, number) for name in _WATCHED for number in range(TOPICS[name].partitions)] + states
 
     async def start(self) -> None:
         """Join the group."""
@@ -111,6 +128,7 @@ class WorkerRole:
             "upkeep": self._upkeep.run(),
             "relay": self._relay.run(),
             "tokens": self._repeating.run(),
+            "log ends": self._ends.run(),
             "lag": watch_lag(self._log, GROUP, self._worker.held, self._worker.mark),
             "worker": self._worker.run(),
         }

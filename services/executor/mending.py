@@ -9,7 +9,8 @@ from typing import Final
 from services.executor.directory.directory import open_directory
 from services.executor.directory.set_aside import PostgresSetAside
 from services.executor.ports import Aside
-from services.executor.sessions.differing import REACH_US, Differing, survey
+from services.executor.sessions.differing import Differing, survey
+from services.executor.sessions.session import REACH
 from shared.contracts.topics import SESSIONS, STATE
 from shared.kernel.clock import Clock, SystemClock
 from shared.messaging.log import ReadableLog
@@ -44,7 +45,7 @@ class Mending:
 
     async def _damage(self, aside: Aside) -> Damage:
         now_us = self._clock.now_us()
-        ordered = await self._rows.ordered(aside.partition, now_us - REACH_US)
+        ordered = await self._rows.ordered(aside.partition, now_us - REACH)
         differing = (await survey(self._log, aside.partition, ordered, now_us)).differing
         return Damage(aside, differing, await self._rows.logins([one.session for one in differing]))
 

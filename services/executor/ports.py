@@ -55,6 +55,14 @@ class Noted:
     transition: str
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What PostgreSQL remembers of a partition of sessions: the furthest transition with orders, and how far its states reached."""
+
+    ordered: Noted | None = None
+    states: int = 0
+
+
 class AnotherTransition(Exception):
     """The orders of another transition were carried out under this key. `noted` is that one, as PostgreSQL remembers it; its
     offset is -1 where that is not known."""
@@ -105,8 +113,8 @@ class SetAside(Protocol):
         """Set a partition aside; one that is already stays as it is."""
         ...
 
-    async def newest(self, partition: int) -> Noted | None:
-        """The transition furthest in this partition whose orders were carried out, None if there is none."""
+    async def remembered(self, partition: int) -> Remembered:
+        """What a new owner has to find in the log."""
         ...
 
     async def ordered(self, partition: int, since_us: int) -> Sequence[OrderKey]:

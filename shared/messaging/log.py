@@ -4,7 +4,7 @@ Two adapters pass one conformance suite (`tests/conformance/log`): `kafka.py` an
 numbered partitions; a record in one has an offset that only grows; nobody changes a record (architecture §7).
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -190,6 +190,10 @@ class ReadableLog(Protocol):
 
     async def bounds(self, place: TopicPartition) -> tuple[int, int]:
         """The first offset that is still there, and the one that the next record will get."""
+        ...
+
+    async def ends(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Of many places at once the offset that the next record will get."""
         ...
 
     def read(self, place: TopicPartition, start: int, end: int) -> AsyncIterator[Sequence[Record]]:

@@ -1,6 +1,6 @@
 """A log whose records prove their writers: what every process on Kafka holds instead of the bare log (architecture §2)."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 
 from shared.contracts.errors import BadProof
 from shared.messaging.log import GroupMember, Log, Membership, Message, Record, Tail, TopicPartition
@@ -33,6 +33,10 @@ class ProvedLog:
     async def bounds(self, place: TopicPartition) -> tuple[int, int]:
         """See `log.ReadableLog.bounds`."""
         return await self._log.bounds(place)
+
+    async def ends(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """See `log.ReadableLog.ends`."""
+        return await self._log.ends(places)
 
     async def read(self, place: TopicPartition, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
         """See `log.ReadableLog.read`."""

@@ -18,6 +18,8 @@ class Metrics:
         self._dead_letters = meter.create_counter(name, unit, text)
         name, unit, text = names.LATE_STATES
         self._late_states = meter.create_counter(name, unit, text)
+        name, unit, text = names.LOG_LOST
+        self._log_lost = meter.create_counter(name, unit, text)
         name, unit, text = names.OPEN_RUNS
         self._open_runs = meter.create_up_down_counter(name, unit, text)
         name, unit, text = names.CONSUMER_LAG
@@ -60,6 +62,10 @@ class Metrics:
         gone = frozenset(partitions)
         self._lag = {place: records for place, records in self._lag.items() if place[0] != group or place[2] not in gone}
 
+    def log_lost(self, topic: str, partition: int) -> None:
+        """This partition does not reach as far any more as it did."""
+        self._log_lost.add(1, {names.DESTINATION: topic, names.PARTITION: str(partition)})
+
     def set_aside(self, topic: str, partition: int, offset: int | None) -> None:
         """This partition is set aside, for what was known of it at this offset; None: not any more, or not here."""
         if offset is None:
@@ -92,6 +98,11 @@ def metrics() -> Metrics:
 def count_dead_letter(topic: str, reason: str) -> None:
     """For `DeadLetters(counted=...)`: counts with the instruments of the moment, whenever telemetry was set up."""
     _metrics.dead_letter(topic, reason)
+
+
+def count_log_lost(topic: str, partition: int) -> None:
+    """For `LogEnds(told=...)`, as above."""
+    _metrics.log_lost(topic, partition)
 
 
 def use(meter: Meter | None) -> None:

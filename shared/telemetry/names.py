@@ -48,6 +48,7 @@ OPEN_RUNS: Final = ("sluice.runs.open", "{run}", "Runs that are open in this wor
 LATE_STATES: Final = ("sluice.states.late", "{record}", "States that an owner wrote after its successor's newer one, found at a takeover")
 DEAD_LETTERS: Final = ("sluice.dead_letters", "{record}", "Records that could not be handled, by topic and reason")
 SET_ASIDE: Final = ("sluice.partitions.set_aside", "{partition}", "1 for each partition that this worker holds set aside, by its offset")
+LOG_LOST: Final = ("sluice.log.lost", "{loss}", "Partitions of the log that were found to have lost records, by topic and partition")
 
 DURATION_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
 """Seconds: the goals of a step (p50 15 ms, p99 60 ms), the time-outs (1, 1.5, 2 s) and a step's deadline are inside."""

@@ -14,6 +14,7 @@ from services.executor.edge.replies import Replies
 from services.executor.edge.revocations import RevocationTail
 from services.executor.edge.sealing_keys import SealingKeys
 from services.executor.edge.user_facts import UserFactsCache
+from services.executor.ports import Remembered
 from services.executor.sessions.asking import Asking
 from services.executor.sessions.journal import Journal
 from services.executor.sessions.retirements import Retirements
@@ -284,7 +285,7 @@ class _AtTakeover(Acting):
         place = TopicPartition(topics.SESSIONS, 3)
         log = as_service(self.bare, "executor")
         journal = Journal(log, place, states, lambda *_: None, LowWater())
-        await take_over(log, 3, None, None, states, journal, self.letters)
+        await take_over(log, 3, None, Remembered(), states, journal, self.letters, CLOCK.now_us())
         return {n for n in range(THINGS) if states.get(session(n)).version > 0}
 
 

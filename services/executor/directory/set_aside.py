@@ -3,15 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.executor.ports import Aside, Noted, OrderKey
+from services.executor.ports import Aside, Noted, OrderKey, Remembered
+from shared.contracts.topics import STATE
 from shared.postgres.pool import Database, Row
 
 _ROWS: Final = "SELECT partition, known_offset, bound, reason, since_us, repair FROM set_aside ORDER BY partition"
 _PUT: Final = """
 INSERT INTO set_aside (partition, known_offset, bound, reason, since_us) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (partition) DO NOTHING"""
 _ASK: Final = "UPDATE set_aside SET repair = true WHERE partition = ANY($1::integer[])"
-_NEWEST: Final = """
-SELECT at_offset, transition FROM order_results WHERE partition = $1 AND at_offset IS NOT NULL ORDER BY at_offset DESC LIMIT 1"""
+_REMEMBERED: Final = """
+SELECT at_offset, transition, (SELECT reached FROM log_ends WHERE topic = $2 AND partition = $1) AS states
+FROM (SELECT 1) AS one LEFT JOIN LATERAL (
+    SELECT at_offset, transition FROM order_results WHERE partition = $1 AND at_offset IS NOT NULL ORDER BY at_offset DESC LIMIT 1
+) AS furthest ON true"""
 _ORDERED: Final = "SELECT session, version, transition, at_offset FROM order_results WHERE partition = $1 AND at_us >= $2"
 _LOGINS: Final = """
 SELECT session, username FROM logins JOIN users ON users.pk = user_pk WHERE session = ANY($1::text[]) AND ended_us IS NULL ORDER BY at_us"""
@@ -42,10 +46,13 @@ class PostgresSetAside:
         """Who was logged in by these sessions and still is, by session."""
         return {row["session"]: row["username"] for row in await self._database.fetch(_LOGINS, list(sessions))}
 
-    async def newest(self, partition: int) -> Noted | None:
-        """See `SetAside.newest`."""
-        row = await self._database.fetchrow(_NEWEST, partition)
-        return None if row is None else Noted(row["at_offset"], row["transition"])
+    async def remembered(self, partition: int) -> Remembered:
+        """See `SetAside.remembered`."""
+        row = await self._database.fetchrow(_REMEMBERED, partition, STATE)
+        if row is None:
+            return Remembered()
+        ordered = None if row["at_offset"] is None else Noted(row["at_offset"], row["transition"])
+        return Remembered(ordered, row["states"] or 0)
 
     async def ordered(self, partition: int, since_us: int) -> Sequence[OrderKey]:
         """See `SetAside.ordered`."""

@@ -3,20 +3,16 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from services.executor.ports import OrderKey
 from services.executor.sessions.history import Head, transitions
-from services.executor.sessions.session import DAY, HOUR
+from services.executor.sessions.session import REACH
 from shared.contracts import topics
 from shared.contracts.acceptance import AcceptedTransitions
 from shared.contracts.envelope import from_headers
 from shared.contracts.errors import BadRecord
 from shared.contracts.states import CODEC, writer_of
 from shared.messaging.log import ReadableLog, TopicPartition
-
-REACH_US: Final = DAY + HOUR
-"""How far back: no session lives longer, and its state no longer than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,7 @@ class _Remembered:
 
 async def survey(log: ReadableLog, partition: int, ordered: Sequence[OrderKey], now_us: int) -> Survey:
     """Compare what is remembered with what is there. Reads all of the partition, of values none; costs its size, and waits for nothing."""
-    since_ms = (now_us - REACH_US) // 1000
+    since_ms = (now_us - REACH) // 1000
     states = await _states(log, partition, since_ms)
     known = {session: _Remembered(head.version, frozenset((head.id,))) for session, head in states.items()}
     for key in ordered:

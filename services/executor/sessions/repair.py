@@ -4,8 +4,9 @@ import logging
 from typing import Final
 
 from services.executor.ports import SetAside
-from services.executor.sessions.differing import REACH_US, Differing, survey
+from services.executor.sessions.differing import Differing, survey
 from services.executor.sessions.journal import written
+from services.executor.sessions.session import REACH
 from services.executor.sessions.settling import over, state_message
 from shared.contracts import topics, wire
 from shared.contracts.envelope import to_headers
@@ -22,7 +23,7 @@ LOG_LOST: Final = "log_lost"
 async def repair(partition: int, log: Log, membership: Membership, rows: SetAside, clock: Clock, secret_key: bytes) -> None:
     """End what differs and remove the row; the partition may be taken over then. `Unavailable`: try it again, as it is."""
     now_us = clock.now_us()
-    found = await survey(log, partition, await rows.ordered(partition, now_us - REACH_US), now_us)
+    found = await survey(log, partition, await rows.ordered(partition, now_us - REACH), now_us)
     for one in found.differing:
         await _end(one, partition, log, secret_key, now_us)
     # What was committed is above the log's end, or below its start: said anew, before anybody takes it for a loss again.

@@ -25,6 +25,8 @@ OPEN_RUNS: Final = 8
 SECOND: Final = 1_000_000
 HOUR: Final = 3600 * SECOND
 DAY: Final = 24 * HOUR
+REACH: Final = DAY + HOUR
+"""No session lives longer, and its written state no longer than that: what is older is nobody's any more."""
 BEGINS_FOR: Final = HOUR
 """How long after its first cookie was made a session may begin."""
 HELD_SINCE_START: Final = BEGINS_FOR + 300 * SECOND

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from services.executor.ports import Aside, LogDiverged, Noted
+from services.executor.ports import Aside, LogDiverged, Remembered
 from services.executor.sessions import replying
 from services.executor.sessions.owner import Parts, until_owned
 from services.executor.sessions.ports import Marks
@@ -70,13 +72,14 @@ class PartitionsAside:
         """The partition's row, as it was read last."""
         return self._rows.get(partition)
 
-    async def noted(self, partition: int) -> Noted | None:
-        """The furthest transition with orders; None too while PostgreSQL is away, which is told of every partition it is away for."""
+    async def remembered(self, partition: int, *, lost_states: bool) -> Remembered:
+        """What PostgreSQL remembers of a partition; nothing, and a line, while it is away. `lost_states`: it is known that some are."""
         try:
-            return await self._parts.set_aside.newest(partition)
+            found = await self._parts.set_aside.remembered(partition)
         except Unavailable as away:
-            logger.warning("partition %d is taken over without knowing its last orders: %s", partition, away.code)
-            return None
+            logger.warning("partition %d is taken over without what PostgreSQL remembers of it: %s", partition, away.code)
+            found = Remembered()
+        return replace(found, states=sys.maxsize) if lost_states else found
 
     def hold(self, aside: Aside, *, written: bool) -> Refusing:
         """Refuse the steps of this partition from now on."""

@@ -25,6 +25,7 @@ class Replaceable(Protocol):
     def held(self) -> list[TopicPartition]: ...  # noqa: D102
     def mark(self, place: TopicPartition) -> int | None: ...  # noqa: D102
     def set_aside(self) -> list[Aside]: ...  # noqa: D102
+    async def take_over_anew(self, number: int) -> None: ...  # noqa: D102
     @property
     def failure(self) -> BaseException | None: ...  # noqa: D102
 
@@ -104,6 +105,10 @@ class StayingWorker:
     def mark(self, place: TopicPartition) -> int | None:
         """See `Worker.mark`."""
         return self._worker.mark(place)
+
+    async def take_over_anew(self, number: int) -> None:
+        """See `Worker.take_over_anew`."""
+        await self._worker.take_over_anew(number)
 
     def set_aside(self) -> list[Aside]:
         """See `Worker.set_aside`."""

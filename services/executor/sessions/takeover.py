@@ -1,9 +1,10 @@
 """Taking over a partition: from the written states, then the transitions since the committed offset (architecture §4.6)."""
 
-from services.executor.ports import LogDiverged, Noted
+from services.executor.ports import LogDiverged, Remembered
 from services.executor.sessions import history
 from services.executor.sessions.journal import Journal
 from services.executor.sessions.ports import Unreadable
+from services.executor.sessions.session import REACH
 from services.executor.sessions.states import SessionStates
 from shared.contracts import topics
 from shared.contracts.errors import BadRecord
@@ -14,16 +15,40 @@ _STATE_LIMIT = 1024 * 1024
 
 
 async def take_over(
-    log: Log, partition: int, committed: int | None, noted: Noted | None, states: SessionStates, journal: Journal, unreadable: Unreadable
-) -> None:
+    log: Log, partition: int, committed: int | None, remembered: Remembered, states: SessionStates, journal: Journal,
+    unreadable: Unreadable, now_us: int,
+) -> None:  # fmt: skip
     """Read what the former owner left. Of states the highest version wins, never the last record.
 
     Transitions whose orders may not be done yet reach the journal's `unawaited`. Afterwards `journal.known` is the end
     that was seen; the group delivers what follows. `LogDiverged` if the log has not all that was done, or does not have the
-    transition that PostgreSQL has noted as the furthest with orders.
+    transition that PostgreSQL remembers as the furthest with orders. Where states were lost, the whole history stands in for them.
     """
-    place = TopicPartition(topics.STATE, partition)
-    async for batch in log.read(place, *await log.bounds(place)):
+    states_end = await _load_states(log, TopicPartition(topics.STATE, partition), states, unreadable)
+    sessions = TopicPartition(topics.SESSIONS, partition)
+    first, end = await log.bounds(sessions)
+    start = first if committed is None else committed
+    if not first <= start <= end:
+        raise LogDiverged(partition, start, max(first, min(start, end)), "committed" if start > end else "below_start")
+    if remembered.ordered is not None and not await history.stands(log, sessions, remembered.ordered):
+        raise LogDiverged(partition, remembered.ordered.offset, end, "order")
+    journal.known = start if states_end >= remembered.states else first
+    since_ms = 0 if journal.known == start else (now_us - REACH) // 1000
+    async for batch in log.read(sessions, journal.known, end):
+        for record in batch:
+            if record.timestamp_ms < since_ms:
+                continue
+            try:
+                journal.read(record)
+            except BadRecord as bad:
+                await unreadable.put(record, bad.code, bad.detail)
+    journal.known = max(journal.known, end)
+
+
+async def _load_states(log: Log, place: TopicPartition, states: SessionStates, unreadable: Unreadable) -> int:
+    """Hold what was written; where it ends."""
+    first, end = await log.bounds(place)
+    async for batch in log.read(place, first, end):
         for record in batch:
             if record.value is None:
                 continue
@@ -31,21 +56,7 @@ async def take_over(
                 _load(record, states)
             except BadRecord as bad:
                 await unreadable.put(record, bad.code, bad.detail)
-    sessions = TopicPartition(topics.SESSIONS, partition)
-    first, end = await log.bounds(sessions)
-    start = first if committed is None else committed
-    if not first <= start <= end:
-        raise LogDiverged(partition, start, max(first, min(start, end)), "committed" if start > end else "below_start")
-    if noted is not None and not await history.stands(log, sessions, noted):
-        raise LogDiverged(partition, noted.offset, end, "order")
-    journal.known = start
-    async for batch in log.read(sessions, start, end):
-        for record in batch:
-            try:
-                journal.read(record)
-            except BadRecord as bad:
-                await unreadable.put(record, bad.code, bad.detail)
-    journal.known = max(journal.known, end)
+    return end
 
 
 def _load(record: Record, states: SessionStates) -> None:

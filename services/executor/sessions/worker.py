@@ -153,7 +153,24 @@ class Worker:
             refusing.take_step(record, received.body)
         return None
 
-    async def _take_over(self, number: int) -> None:
+    async def take_over_anew(self, number: int) -> None:
+        """Written states of this partition are lost: read all of its history, once more, if it is ours."""
+        async with self._changing:
+            membership, owner = self._membership, self._owners.get(number)
+            if membership is None or owner is None:
+                return
+            membership.pause(frozenset((number,)))
+            try:
+                del self._owners[number]
+                await self._let_go(owner)
+                await self._take_over(number, lost_states=True)
+                if new := self._owners.get(number):
+                    for record, _ in owner.unanswered():
+                        new.take_step(record, CODEC.decode(record))
+            finally:
+                membership.resume(frozenset((number,)))
+
+    async def _take_over(self, number: int, *, lost_states: bool = False) -> None:
         membership = self._membership
         if membership is None:
             # The group may call before `join` has returned to us.
@@ -169,8 +186,9 @@ class Worker:
             owner = Owner(number, self._parts, self._marks, self._dead_letters)
             try:
                 committed = await membership.committed(TopicPartition(topics.SESSIONS, number))
-                noted = await self._aside.noted(number)
-                await take_over(self._parts.log, number, committed, noted, owner.states, owner.journal, self._dead_letters)
+                remembered = await self._aside.remembered(number, lost_states=lost_states)
+                now_us = self._parts.clock.now_us()
+                await take_over(self._parts.log, number, committed, remembered, owner.states, owner.journal, self._dead_letters, now_us)
             except BaseException as error:
                 await owner.stop()
                 self._marks.forget((number,))
@@ -202,12 +220,15 @@ class Worker:
 
     async def _retire(self, owner: Owner, refusing: Refusing) -> None:
         """Nothing of the partition goes on, and nothing more of it counts as done; who waits for a step of it is answered."""
+        await self._let_go(owner)
+        for record, step in owner.unanswered():
+            refusing.take_step(record, step)
+
+    async def _let_go(self, owner: Owner) -> None:
         await owner.stop()
         place = TopicPartition(topics.SESSIONS, owner.partition)
         self._marks.forget_place(place)
         self._uncommitted.pop(place, None)
-        for record, step in owner.unanswered():
-            refusing.take_step(record, step)
 
     # --- now and then ---
 
@@ -236,6 +257,7 @@ class Worker:
 
     async def _look(self) -> None:
         """Whether the log still has what is known of it; and what PostgreSQL says of partitions that are set aside."""
+        await until_owned(self._parts.alive)  # one that slept knows of a log that may have been repaired since
         for number, owner in list(self._owners.items()):
             try:
                 owner.journal.check(*await self._parts.log.bounds(TopicPartition(topics.SESSIONS, number)))

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -91,6 +91,11 @@ class EmbeddedLog:
         self._check_open()
         partition = self._partition(place)
         return partition.first, partition.next
+
+    async def ends(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """See `log.Log.ends`."""
+        self._check_open()
+        return {place: self._partition(place).next for place in places}
 
     async def read(self, place: TopicPartition, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
         """See `log.Log.read`."""

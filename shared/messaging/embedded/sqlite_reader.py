@@ -5,7 +5,7 @@ Topics kept an hour or less are not in the file and so are unknown here.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,6 +48,10 @@ class LogFile:
     async def bounds(self, place: TopicPartition) -> tuple[int, int]:
         """See `log.ReadableLog.bounds`."""
         return await self._query(lambda connection: bounds_of(connection, place))
+
+    async def ends(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """See `log.ReadableLog.ends`."""
+        return {place: (await self.bounds(place))[1] for place in places}
 
     async def read(self, place: TopicPartition, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
         """See `log.ReadableLog.read`."""

@@ -1,7 +1,8 @@
 """The log port on Apache Kafka, with aiokafka: what every service runs on in production (architecture §7)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPlace
@@ -72,13 +73,26 @@ class KafkaLog:
         self._check_open()
         await self._known(place)
         where = KafkaPlace(*place)
+        async with self._asked(place) as consumer:
+            first, following = await asyncio.gather(consumer.beginning_offsets([where]), consumer.end_offsets([where]))
+        return first[where], following[where]
+
+    async def ends(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """See `log.ReadableLog.ends`."""
+        self._check_open()
+        for place in places:
+            await self._known(place)
+        async with self._asked(f"{len(places)} partitions") as consumer:
+            found = await consumer.end_offsets([KafkaPlace(*place) for place in places])
+        return {place: found[KafkaPlace(*place)] for place in places}
+
+    @asynccontextmanager
+    async def _asked(self, what: object) -> AsyncIterator[AIOKafkaConsumer]:
         try:
             async with asyncio.timeout(ANSWER_S):
-                consumer = await self._looker()
-                first, following = await asyncio.gather(consumer.beginning_offsets([where]), consumer.end_offsets([where]))
+                yield await self._looker()
         except (KafkaError, OSError, TimeoutError) as error:
-            raise LogUnavailable(f"the broker does not tell the bounds of {place}: {error!r}") from error
-        return first[where], following[where]
+            raise LogUnavailable(f"the broker does not tell the bounds of {what}: {error!r}") from error
 
     async def read(self, place: TopicPartition, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
         """See `log.ReadableLog.read`."""

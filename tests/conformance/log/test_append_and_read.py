@@ -13,6 +13,9 @@ async def test_offsets_count_up_in_each_partition_by_itself(bench: Bench) -> Non
     assert await bench.write("plain", b"d", partition=2) == [0]
     assert await bench.log.bounds(bench.place("plain", 1)) == (0, 3)
     assert await bench.log.bounds(bench.place("plain", 0)) == (0, 0)
+    places = [bench.place("plain", number) for number in range(3)]
+    assert await bench.log.ends(places) == dict(zip(places, (0, 3, 1), strict=True))
+    assert await bench.log.ends([]) == {}
 
 
 @pytest.mark.parametrize("short", ["plain", "brief", "latest"])

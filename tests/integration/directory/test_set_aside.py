@@ -3,7 +3,7 @@
 import pytest
 
 from services.executor.directory.set_aside import PostgresSetAside
-from services.executor.ports import Aside, Noted, OrderKey
+from services.executor.ports import Aside, Noted, OrderKey, Remembered
 from shared.contracts.orders import LogOut
 from tests.integration.directory.conftest import People
 
@@ -31,10 +31,15 @@ async def test_the_furthest_order_of_a_partition_is_known_until_it_is_repaired(p
         more = [] if alone else [LogOut(login=f"login-{n}", user=alice.pk, at_us=people.clock.now_us(), reason="logout")]
         key = OrderKey("07.session", 900 + n, f"transition-{n}", partition, offset)
         await people.directory.perform(key, [people.order(alice.facts, f"login-{n}"), *more])
-    assert await rows.newest(7) == Noted(40, "transition-0")
-    assert await rows.newest(9) is None
+    assert await rows.remembered(7) == Remembered(Noted(40, "transition-0"))
+    assert await rows.remembered(9) == Remembered()
+    await people.database.execute(
+        "INSERT INTO log_ends VALUES ('executor.state', 9, 12), ('executor.state', 8, 7), ('executor.keys', 9, 1)"
+    )
+    assert await rows.remembered(9) == Remembered(None, 12)
     found = await rows.ordered(7, people.clock.now_us())
     assert sorted((key.transition, key.offset or 0) for key in found) == [("transition-0", 40), ("transition-1", 39), ("transition-3", 0)]
     assert await rows.ordered(7, people.clock.now_us() + 1) == []
     await rows.repaired(7)
-    assert await rows.newest(7) is None and await rows.newest(8) == Noted(99, "transition-2")
+    assert await rows.remembered(7) == Remembered()
+    assert await rows.remembered(8) == Remembered(Noted(99, "transition-2"), 7)

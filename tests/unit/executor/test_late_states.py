@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from services.executor.ports import Remembered
 from services.executor.sessions.journal import Journal
 from services.executor.sessions.states import SessionStates
 from services.executor.sessions.takeover import take_over
@@ -91,7 +92,7 @@ async def found_by_the_next_owner(world: World) -> SessionStates:
     _, end = await world.log.bounds(sessions)
     journal = Journal(world.log, sessions, states, lambda *_: None, LowWater())
     letters = DeadLetters(world.log, "executor", world.clock)
-    await take_over(Compacted(world, await compacted(world)), 3, end, None, states, journal, letters)  # type: ignore[arg-type]
+    await take_over(Compacted(world, await compacted(world)), 3, end, Remembered(), states, journal, letters, 0)  # type: ignore[arg-type]
     return states
 
 

@@ -12,6 +12,7 @@ from services.executor.ports import Aside
 from services.executor.sessions.repair import LOG_LOST
 from shared.contracts import topics
 from shared.contracts.acceptance import AcceptedTransitions
+from shared.contracts.states import writer_of
 from shared.contracts.steps import StepReplied
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import new_session_id
@@ -22,6 +23,7 @@ from tests.unit.executor.test_steps import log_in
 from tests.unit.executor.test_trouble import until
 from tests.unit.executor.world import ALICE, Browser, World
 
+STATE = TopicPartition(topics.STATE, 3)
 SESSIONS = TopicPartition(topics.SESSIONS, 3)
 
 
@@ -210,6 +212,44 @@ async def test_a_step_in_hand_when_its_partition_is_set_aside_is_answered() -> N
         cut(world, 1)
         reply = await asking
         assert (reply.outcome, reply.session_over, reply.retry_after_s) == ("refused", True, 30)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+async def test_states_that_are_lost_are_made_anew_from_the_history_by_the_next_owner(count: int) -> None:
+    async with World() as world:
+        browsers = [await at_the_password(world), await at_the_password(world)]
+        assert (await browsers[0].post({"password": "secret"})).login
+        there = partition(world, STATE)
+        await until(lambda: there.next >= 3)
+        await written(world, 3)
+        await world.workers.pop().stop()
+        world.set_aside.states[3] = there.next
+        cut(world, min(count, there.next), STATE)
+        await world.add_worker()
+        assert (await browsers[1].post({"password": "secret"})).login
+        assert (await world.ask(browsers[0].compose("state", "login", None))).rotation == browsers[0].rotation
+        for browser in browsers:
+            rule, history = AcceptedTransitions(), await world.history(browser.session)
+            assert all(rule.accepts(received.envelope) for received in history)
+
+
+async def test_states_that_are_lost_under_their_owner_are_written_again_and_no_step_waits_for_ever() -> None:
+    async with World() as world:
+        browser, other = await at_the_password(world), await at_the_password(world)
+        await written(world, 2)
+        cut(world, 2, STATE)
+        world.directory.away_for_orders = 10_000
+        asking = asyncio.create_task(world.ask(browser.compose("answer", "login", {"password": "secret"})))
+        await until(lambda: world.directory.away_for_orders < 10_000)
+        await world.workers[0].take_over_anew(3)
+        world.directory.away_for_orders = 0
+        assert (await asking).login
+        sessions = {browser.session, other.session}
+        await until(lambda: {writer_of(record.key.decode())[0] for record in partition(world, STATE).records} == sessions)
+        world.set_aside.states[3] = 0
+        await world.workers.pop().stop()
+        await world.add_worker()
+        assert (await other.post({"password": "secret"})).login
 
 
 async def test_a_session_decided_on_a_wrong_state_ends_and_nothing_else() -> None:

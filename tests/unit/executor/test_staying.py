@@ -32,6 +32,9 @@ class ScriptedWorker:
     def mark(self, place: TopicPartition) -> int | None:
         return None
 
+    async def take_over_anew(self, number: int) -> None:
+        self.did.append("take over anew")
+
     def set_aside(self) -> list[Aside]:
         return []
 

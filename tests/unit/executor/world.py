@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from services.executor.ports import AnotherTransition, Aside, AskKey, Noted, OrderKey, SealOpener
+from services.executor.ports import AnotherTransition, Aside, AskKey, Noted, OrderKey, Remembered, SealOpener
 from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.owner import Parts
@@ -110,6 +110,7 @@ class FakeSetAside:
 
     directory: FakeDirectory
     asides: dict[int, Aside] = field(default_factory=dict)
+    states: dict[int, int] = field(default_factory=dict)
     fail: Exception | None = None
 
     async def rows(self) -> Mapping[int, Aside]:
@@ -122,12 +123,12 @@ class FakeSetAside:
             raise self.fail
         self.asides.setdefault(aside.partition, aside)
 
-    async def newest(self, partition: int) -> Noted | None:
+    async def remembered(self, partition: int) -> Remembered:
         if self.fail:
             raise self.fail
         placed = [key for key in await self.ordered(partition, 0) if key.offset is not None]
         last = max(placed, key=lambda key: key.offset or 0, default=None)
-        return Noted(last.offset or 0, last.transition) if last else None
+        return Remembered(Noted(last.offset or 0, last.transition) if last else None, self.states.get(partition, 0))
 
     async def ordered(self, partition: int, since_us: int) -> Sequence[OrderKey]:
         return [key for key in self.directory.performed if key.partition == partition]
