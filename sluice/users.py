@@ -16,6 +16,10 @@ from sluice.console import say
 from sluice.database import database
 
 T = TypeVar("T")
+_UNTOLD = (
+    "it is done in PostgreSQL, but running services have not been told yet: what it ends may be good there until they are. They are told "
+    "by the first executor worker, or `sluice up`, that runs"
+)
 _LOCKS = {"account": "for strangers", "network": "for a network", "browser": "for a browser"}
 
 
@@ -29,19 +33,19 @@ def create(name: str, *, password_stdin: bool, superuser: bool, email: str, full
 def set_password(name: str, *, password_stdin: bool) -> None:
     """Give a user a new password."""
     password = _password(password_stdin)
-    _run(lambda users: users.set_password(name, password))
+    _run_and_tell(lambda users: users.set_password(name, password))
     say(f"{name} has a new password; all logins of {name} are over")
 
 
 def disable(name: str, *, force: bool) -> None:
     """Keep a user from logging in."""
-    _run(lambda users: users.disable(name, force=force))
+    _run_and_tell(lambda users: users.disable(name, force=force))
     say(f"{name} cannot log in any more; all logins of {name} are over")
 
 
 def enable(name: str) -> None:
     """Let a user log in again."""
-    _run(lambda users: users.enable(name))
+    _run_and_tell(lambda users: users.enable(name))
     say(f"{name} can log in")
 
 
@@ -59,7 +63,7 @@ def unlock(name: str) -> None:
 
 def create_token(name: str, *, identifier: str | None, days: int | None) -> None:
     """Make a bearer token: the token alone on standard output, what it is called on standard error."""
-    made = _run(lambda users: users.create_token(name, identifier=identifier, days=days))
+    made = _run_and_tell(lambda users: users.create_token(name, identifier=identifier, days=days))
     say(made.token)
     until = "until it is revoked" if days is None else "for a day" if days == 1 else f"for {days} days"
     say(f"token {made.identifier} of {name}, good {until}; it is not shown again", err=True)
@@ -67,7 +71,7 @@ def create_token(name: str, *, identifier: str | None, days: int | None) -> None
 
 def revoke_token(identifier: str) -> None:
     """End a bearer token."""
-    _run(lambda users: users.revoke_token(identifier))
+    _run_and_tell(lambda users: users.revoke_token(identifier))
     say(f"token {identifier} is good no more")
 
 
@@ -97,6 +101,18 @@ def _run(work: Callable[[Administration], Awaitable[T]]) -> T:
             return await work(users)
 
     return asyncio.run(main(read(Settings)))
+
+
+def _run_and_tell(work: Callable[[Administration], Awaitable[T]]) -> T:
+    """Do something that ends or gives a right, and wait until the services know; say it where they may not yet."""
+
+    async def told(users: Administration) -> tuple[T, bool]:
+        return await work(users), await users.told()
+
+    done, is_told = _run(told)
+    if not is_told:
+        say(_UNTOLD, err=True)
+    return done
 
 
 def _password(from_stdin: bool) -> str:

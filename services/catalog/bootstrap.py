@@ -30,7 +30,8 @@ from shared.postgres.pool import Database, open_pool
 from shared.postgres.probe import WriteProbe
 from shared.postgres.relay import Relay
 from shared.postgres.repeating import Repeating
-from shared.telemetry.metrics import count_dead_letter, count_log_lost
+from shared.telemetry.ages import watch_ages
+from shared.telemetry.metrics import count_dead_letter, count_log_lost, metrics
 from shared.telemetry.propagation import current_traceparent
 from shared.web.token_projection import TokenProjection
 
@@ -91,10 +92,12 @@ class Catalog:
             asyncio.create_task(self._repeating.run(), name="catalog definitions"),
             asyncio.create_task(self._upkeep(), name="catalog upkeep"),
             asyncio.create_task(self._ends.run(), name="catalog log ends"),
+            asyncio.create_task(watch_ages(lambda: metrics().outbox_age(SCHEMA, self._relay.age())), name="catalog ages"),
         ]
 
     async def stop(self) -> None:
-        """See `Service.stop`; what the outbox still holds is published after the next start."""
+        """See `Service.stop`; what the outbox holds is published before, if the log takes it."""
+        await self._relay.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -107,8 +110,8 @@ class Catalog:
 
     def readiness(self) -> Mapping[str, bool]:
         """`shipped_flows`: applied and in the log, so that a visitor who comes now finds them; `tokens`: `directory.tokens` is
-        read to its end."""
-        return {"shipped_flows": self._told, "tokens": self._tokens.ready}
+        read to its end; `outbox`: nothing waits there for long."""
+        return {"shipped_flows": self._told, "tokens": self._tokens.ready, "outbox": self._relay.in_time}
 
     def notes(self) -> Mapping[str, object]:
         """See `Service.notes`."""
@@ -163,7 +166,7 @@ async def build(settings: Settings, log: Log, clock: Clock) -> Catalog:
     dead_letters = DeadLetters(log, SCHEMA, clock, count_dead_letter)
     tokens = TokenProjection(log, dead_letters, clock)
     watched = WatchedLog(log)
-    relay, probe = Relay(database, watched, clock), WriteProbe(database, clock)
+    relay, probe = Relay(database, watched, clock, lease_s=settings.relay_lease_seconds), WriteProbe(database, clock)
     places = [TopicPartition(DEFINITIONS, 0), TopicPartition(CATALOG_EVENTS, 0)]
     ends = LogEnds(database, watched, lambda: places, {DEFINITIONS: lambda _: store.tell_again()}, count_log_lost)
     repeating = Repeating(database, log, DEFINITIONS, version_of, store.tell_again, dead_letters, clock)

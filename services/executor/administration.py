@@ -22,10 +22,12 @@ from services.executor.directory.unlocking import Unlocked, Unlocking
 from services.executor.directory.users import Users
 from services.executor.settings import Settings
 from shared.kernel.clock import Clock, SystemClock
+from shared.postgres import outbox
 from shared.postgres.pool import Database
 
 LIMIT_S: Final = 20.0
 """How long one change may take: who sits at a terminal, or starts a process, waits longer than a visitor."""
+TOLD_S: Final = 5.0
 AT_A_TERMINAL: Final = "command line"
 """Who did it, in events."""
 _DAY_US: Final = 24 * 3600 * 1_000_000
@@ -41,7 +43,7 @@ class MadeToken:
 
 
 class Administration:
-    """Users by name. Writes PostgreSQL and its outbox only; the next relay that runs tells the log.
+    """Users by name. Writes PostgreSQL and its outbox only; the next relay that runs tells the log, and `told` waits for it.
 
     `UserRefused` says what is wrong with what was given, `Unavailable` that PostgreSQL is away.
     """
@@ -101,6 +103,10 @@ class Administration:
     async def accept_secret(self, secret: bytes) -> None:
         """Take this `SLUICE_SECRET_KEY` as the installation's; executors that have another one are refused at their next start."""
         await accept_secret(self._database, secret)
+
+    async def told(self, within_s: float = TOLD_S) -> bool:
+        """Whether running services know all that was done; waited for so long."""
+        return await outbox.said(self._database, within_s)
 
     async def _named(self, name: str) -> StoredUser:
         found = await self._users.named(name)

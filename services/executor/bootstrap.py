@@ -10,14 +10,16 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from services.executor.directory.bootstrap_admin import ensure_admin
-from services.executor.directory.directory import PostgresDirectory, open_directory
+from services.executor.directory.directory import SCHEMA, PostgresDirectory, open_directory
 from services.executor.directory.epoch_keys import EpochKeys
+from services.executor.directory.events import revocations_told
 from services.executor.directory.hashing import HashPool
 from services.executor.directory.logins import PostgresLogins
 from services.executor.directory.rest import UsersApi
 from services.executor.directory.rules.passwords import TARGET, TEST_TARGET
 from services.executor.directory.secret_check import keep_to_one_secret
 from services.executor.directory.set_aside import PostgresSetAside
+from services.executor.directory.telling import at_once
 from services.executor.directory.tokens import tell_again, version_of
 from services.executor.directory.told_again import revocations_again
 from services.executor.directory.unlock_api import UnlockApi
@@ -52,6 +54,7 @@ from shared.postgres.pool import Database
 from shared.postgres.probe import WriteProbe
 from shared.postgres.relay import Relay
 from shared.postgres.repeating import Repeating
+from shared.telemetry.ages import watch_ages
 from shared.telemetry.lag import watch_lag
 from shared.telemetry.metrics import count_dead_letter, count_log_lost, metrics
 from shared.web.token_projection import TokenProjection
@@ -71,7 +74,7 @@ async def build(settings: Settings, log: Log, clock: Clock) -> "Executor":
     secret = settings.secret_key.get_secret_value()
     hashes = HashPool(clock, TEST_TARGET if settings.hash_test_cost else TARGET, observe_wait=lambda s: metrics().hash_wait(s))
     dead_letters = DeadLetters(log, NAME, clock, count_dead_letter)
-    users = Users(database, hashes, clock)
+    users = Users(database, hashes, clock, at_once(log))
     worker = WorkerRole(settings, log, clock, database, hashes, secret, dead_letters) if settings.role != "edge" else None
     edge = EdgeRole(settings, log, clock, database, users, secret, dead_letters) if settings.role != "worker" else None
     return Executor(settings, database, hashes, users, clock, worker, edge)
@@ -84,16 +87,17 @@ class WorkerRole:
         self, settings: Settings, log: Log, clock: Clock, database: Database, hashes: HashPool, secret: bytes, dead_letters: DeadLetters
     ) -> None:
         limits = settings.guess_limits
-        self._keys = EpochKeys(database, secret, clock, settings.previous_secrets)
-        self._upkeep = Upkeep(database, clock, limits, settings.login_life)
         watched = WatchedLog(log)
-        self._relay = Relay(database, watched, clock)
+        tell = at_once(watched)
+        self._keys = EpochKeys(database, secret, clock, settings.previous_secrets, age_s=settings.epoch_key_seconds, tell=tell)
+        self._upkeep = Upkeep(database, clock, limits, settings.login_life)
+        self._relay = Relay(database, watched, clock, lease_s=settings.relay_lease_seconds, word=revocations_told)
         self._repeating = Repeating(database, log, TOKENS, version_of, lambda: tell_again(database, clock), dead_letters, clock)
         self._log = log
         self._retirements = Retirements(log, dead_letters, clock)
         asking = Asking(log, clock)
         parts = Parts(
-            log=watched, directory=PostgresDirectory(database, hashes, clock, limits, secret=derived_bytes(secret, "guesses")), opener=self._keys,
+            log=watched, directory=PostgresDirectory(database, hashes, clock, limits, secret=derived_bytes(secret, "guesses"), tell=tell), opener=self._keys,
             cursor=Cursor(registry(), asking, asking, self._retirements), planner=asking, clock=clock, secret_key=derived_bytes(secret, "sessions"),
             starts=Starts(settings.cached_starts), crowd=Crowd(settings.unproven_sessions), set_aside=PostgresSetAside(database), elsewhere_s=settings.set_aside_elsewhere_seconds, watch=metrics, alive=lambda: False, failed=lambda *_: None,
         )  # fmt: skip
@@ -117,8 +121,9 @@ class WorkerRole:
         await self._worker.start()
 
     async def stop(self) -> None:
-        """Leave the group."""
+        """Leave the group, then tell the log what the directory has to say."""
         await self._worker.stop()
+        await self._relay.stop()
         await self._retirements.stop()
 
     def chores(self) -> Mapping[str, Awaitable[None]]:
@@ -129,13 +134,18 @@ class WorkerRole:
             "relay": self._relay.run(),
             "tokens": self._repeating.run(),
             "log ends": self._ends.run(),
+            "ages": watch_ages(self._report_ages),
             "lag": watch_lag(self._log, GROUP, self._worker.held, self._worker.mark),
             "worker": self._worker.run(),
         }
 
     def readiness(self) -> Mapping[str, bool]:
-        """`caught_up`: partitions were given and taken over; `log`: the membership goes on; `definitions`: read to their end."""
-        return {"caught_up": self._worker.caught_up, "log": self._worker.joined, "definitions": self._retirements.ready}
+        """`caught_up`: partitions were given and taken over; `log`: the membership goes on; `definitions`: read to their end; `outbox`:
+        nothing waits there for long; `epoch_key`: there is one to seal to that this worker can open."""
+        return {
+            "caught_up": self._worker.caught_up, "log": self._worker.joined, "definitions": self._retirements.ready,
+            "outbox": self._relay.in_time, "epoch_key": self._keys.young,
+        }  # fmt: skip
 
     def notes(self) -> Mapping[str, object]:
         """`set_aside`: the partitions that this worker holds and in which nothing happens until they are repaired."""
@@ -149,6 +159,10 @@ class WorkerRole:
     def failure(self) -> BaseException | None:
         """Why following the definitions ended by itself."""
         return self._retirements.failure
+
+    def _report_ages(self) -> None:
+        metrics().outbox_age(SCHEMA, self._relay.age())
+        metrics().epoch_key_age("worker", self._keys.age())
 
 
 class EdgeRole:
@@ -185,6 +199,10 @@ class EdgeRole:
         await self._keys.stop()
         await self._tokens.stop()
 
+    def chores(self) -> Mapping[str, Awaitable[None]]:
+        """What runs beside it for as long as it lives."""
+        return {"edge's ages": watch_ages(self._report_ages)}
+
     def routes(self) -> Iterable[Any]:
         """Visitors' routes and the directory's REST."""
         return [*self._edge.routes(), *self._rest]
@@ -197,6 +215,10 @@ class EdgeRole:
     def failure(self) -> BaseException | None:
         """Why following a topic, or listening, ended by itself."""
         return self._tokens.failure or self._keys.failure or self._revocations.failure or self._edge.failure
+
+    def _report_ages(self) -> None:
+        if (age_s := self._keys.age()) is not None:
+            metrics().epoch_key_age("edge", age_s)
 
 
 class Executor:
@@ -231,6 +253,7 @@ class Executor:
             chores |= self._worker.chores()
         if self._edge:
             await self._edge.start()
+            chores |= self._edge.chores()
         self._chores = [asyncio.ensure_future(chore) for chore in chores.values()]
         for name, task in zip(chores, self._chores, strict=True):
             task.set_name(f"executor {name}")

@@ -42,6 +42,12 @@ class Settings(CommonSettings):
     set_aside_elsewhere_seconds: int = Field(
         30, ge=1, le=3600, description="for so long edges place no fresh session in a partition that they are told is set aside"
     )
+    epoch_key_seconds: float = Field(
+        300.0,
+        ge=1.0,
+        le=300.0,
+        description="the workers make a new key that answers are sealed to so often; what was sealed can be opened for three times as long",
+    )
     database_connections: int = Field(8, ge=2, le=64, description="connections to PostgreSQL, at most")
     hash_test_cost: bool = Field(
         False, description="tests only: new passwords get a hash that costs nearly nothing; refused unless SLUICE_TEST=1"

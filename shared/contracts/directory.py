@@ -7,10 +7,14 @@ from pydantic import Field
 from shared.contracts.codec import Codec
 from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, open_enum
 
-KEY_SEAL_US: Final = 600_000_000
-"""For how long an epoch key is sealed to: two rounds of making one, so that a round that fails leaves the key of before."""
-KEY_OPEN_US: Final = 900_000_000
-"""For how long what was sealed to it can be opened: what `executor.steps` keeps."""
+KEY_AGE_US: Final = 300_000_000
+"""After which an epoch key has a successor, at most."""
+KEY_SEAL_AGES: Final = 2
+"""For how many such times it is sealed to: so that a round that fails leaves the key of before."""
+KEY_OPEN_AGES: Final = 3
+"""For how many, what was sealed to it can be opened: what `executor.steps` keeps."""
+KEY_SEAL_US: Final = KEY_SEAL_AGES * KEY_AGE_US
+KEY_OPEN_US: Final = KEY_OPEN_AGES * KEY_AGE_US
 KEY_SKEW_US: Final = 60_000_000
 """How far the clock of who made a key may be ahead of who reads of it."""
 
@@ -74,6 +78,14 @@ class LoginRevoked(Contract):
     at_us: Micros
 
 
+class RevocationsTold(Contract):
+    """Every revocation that was committed before `at_us` (PostgreSQL's time) stands before this record. Said each second: an edge that
+    has heard none for 5 s asks PostgreSQL instead (architecture §4.13)."""
+
+    wire_type: ClassVar[str] = "executor.revocations.told"
+    at_us: Micros
+
+
 class KeyPublished(Contract):
     """The public half of an epoch key; answers are sealed to the newest one that is not over."""
 
@@ -87,5 +99,5 @@ class KeyPublished(Contract):
 
 TOKENS_CODEC = Codec((TokenChanged,))
 EVENTS_CODEC = Codec((UserChanged,))
-REVOCATIONS_CODEC = Codec((LoginRevoked,))
+REVOCATIONS_CODEC = Codec((LoginRevoked, RevocationsTold))
 KEYS_CODEC = Codec((KeyPublished,))

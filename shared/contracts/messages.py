@@ -19,7 +19,7 @@ MESSAGES: Final[Mapping[str, tuple[type[Contract], ...]]] = {
     topics.SESSIONS: (sessions.SessionAdvanced,),
     topics.STATE: (states.SessionState,),
     topics.KEYS: (directory.KeyPublished,),
-    topics.REVOCATIONS: (directory.LoginRevoked,),
+    topics.REVOCATIONS: (directory.LoginRevoked, directory.RevocationsTold),
     topics.TOKENS: (directory.TokenChanged,),
     topics.DIRECTORY_EVENTS: (directory.UserChanged,),
     topics.DEAD_LETTERS: (failures.RecordRefused,),

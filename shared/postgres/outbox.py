@@ -10,14 +10,19 @@ transaction go on only after it has shown the first one's work). So one pass in 
 keeps the order of every key. Unrelated rows may pass one another.
 """
 
-from collections.abc import Iterator, Sequence
+import asyncio
+import logging
+from collections.abc import Collection, Iterator, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
 from shared.contracts import wire
+from shared.kernel.errors import Unavailable
 from shared.messaging.log import Headers, Message
 from shared.postgres.migrations import MigrationSet
-from shared.postgres.pool import Connection, Row
+from shared.postgres.pool import Connection, Database, Row
+
+logger = logging.getLogger(__name__)
 
 OUTBOX: Final = MigrationSet.load("outbox", files("shared.postgres.outbox_migrations"))
 """The migration that makes the table; put it before the service's own."""
@@ -27,6 +32,14 @@ HEADERS_MAX: Final = 16 * 1024
 _APPEND: Final = """
 INSERT INTO outbox (topic, partition, key, value, headers)
 SELECT * FROM unnest($1::text[], $2::integer[], $3::bytea[], $4::bytea[], $5::bytea[])"""
+_LAST: Final = """
+SELECT coalesce(max(id), 0) AS id, EXISTS (SELECT FROM outbox_lead WHERE until > clock_timestamp() - interval '10 seconds') AS has_relay
+FROM outbox"""
+_WAITS: Final = "SELECT 1 FROM outbox WHERE id <= $1 AND said_at IS NULL LIMIT 1"
+_WAITING: Final = """
+SELECT topic, partition, key, value, headers FROM outbox WHERE topic = ANY($1::text[]) AND said_at IS NULL ORDER BY id LIMIT 1000"""
+
+POLL_S: Final = 0.02
 
 
 def channel(schema: str) -> str:
@@ -43,6 +56,29 @@ def columns(messages: Sequence[Message]) -> tuple[list[Any], list[Any], list[Any
         [one.value for one in messages],
         [pack_headers(one.headers) for one in messages],
     )
+
+
+async def said(database: Database, within_s: float) -> bool:
+    """Whether all that is committed now was published, waited for so long; false too if PostgreSQL goes away meanwhile.
+
+    Without a relay that was heard of in the last 10 s nobody is waited for.
+    """
+    try:
+        last = await database.fetchrow(_LAST)
+        for _ in range(1 + round(within_s / POLL_S)):
+            if last is None or not await database.fetchrow(_WAITS, last["id"]):
+                return True
+            if not last["has_relay"]:
+                return False
+            await asyncio.sleep(POLL_S)
+    except Unavailable:
+        logger.info("what was committed is not known to be published yet")
+    return False
+
+
+async def waiting(database: Database, topics: Collection[str]) -> list[Message]:
+    """What waits to be published in these topics, in its order."""
+    return [message_of(row) for row in await database.fetch(_WAITING, list(topics))]
 
 
 async def append(connection: Connection, schema: str, messages: Sequence[Message], *, wake: bool = True) -> None:

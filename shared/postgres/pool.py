@@ -6,8 +6,9 @@ PostgreSQL is a mistake of ours and stays what it is.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import asyncpg
@@ -25,6 +26,9 @@ TIMEOUT: Final = 1.0  # s, for all that one caller does with a connection (archi
 CONNECT_TIMEOUT: Final = 10.0  # s, outside the pool: who waits for it has a limit of their own, or nobody waits
 MIGRATION_TIMEOUT: Final = 60.0  # s; a start is no request, and another process may be migrating
 KEEP_IDLE: Final = 300.0  # s
+IDLE_IN_TRANSACTION_S: Final = 10.0
+AHEAD_US: Final = 60_000_000
+_BOUNDED: Final = "SELECT least($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $2::bigint)"
 
 _AWAY = (
     OSError,
@@ -160,6 +164,16 @@ class Database:
         async with self.connection() as connection:
             return await connection.fetch(query, *values)
 
+    async def fetchval(self, query: str, *values: Any) -> Any:
+        """The first column of the first row of one statement, None without a row."""
+        async with self.connection() as connection:
+            return await connection.fetchval(query, *values)
+
+    async def bounded(self, now_us: int) -> int:
+        """This time of ours, but at most a minute after PostgreSQL's: whoever ends or destroys what is not theirs alone goes by it, for
+        a clock may be far ahead."""
+        return int(await self.fetchval(_BOUNDED, now_us, AHEAD_US))
+
     async def execute(self, query: str, *values: Any) -> str:
         """One statement without rows; the command tag (`DELETE 3`)."""
         async with self.connection() as connection:
@@ -182,10 +196,12 @@ class Database:
             task.result()
         self._prepared = True
 
-    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
-        """A connection of one's own, outside the pool and its time limits, to listen or to hold a lock on."""
+    async def connect(self, *, limit_s: float, silent_s: float) -> "asyncpg.Connection[asyncpg.Record]":
+        """A connection of one's own, outside the pool, to listen on: `limit_s` for a statement. The server ends it when it hears nothing
+        of us, or cannot reach us, for `silent_s`: nothing may be kept for a process that stands still."""
+        silent = _milliseconds(silent_s)
         with unavailable(self.place):
-            return await _connect(self._dsn, self.schema, statement_timeout_s=MIGRATION_TIMEOUT)
+            return await _connect(self._dsn, self.schema, limit_s, {"idle_session_timeout": silent, "tcp_user_timeout": silent})
 
     async def close(self) -> None:
         """Let go of all connections, of those in use at the latest when their time is over."""
@@ -228,10 +244,13 @@ async def open_pool(dsn: str, *, schema: str, size: int = 8, migrations: Sequenc
     return Database(pool, dsn, schema, migrations, limit_s)
 
 
-async def _connect(dsn: str, schema: str, statement_timeout_s: float) -> "asyncpg.Connection[asyncpg.Record]":
+async def _connect(
+    dsn: str, schema: str, statement_timeout_s: float, settings: Mapping[str, str] = MappingProxyType({})
+) -> "asyncpg.Connection[asyncpg.Record]":
+    given = {**_session(schema, statement_timeout_s), **settings}
     try:
         connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-            dsn, timeout=CONNECT_TIMEOUT, command_timeout=2 * statement_timeout_s, server_settings=_session(schema, statement_timeout_s)
+            dsn, timeout=CONNECT_TIMEOUT, command_timeout=2 * statement_timeout_s, server_settings=given
         )
     except ssl.SSLCertVerificationError:  # a ValueError too
         raise
@@ -247,7 +266,7 @@ async def _connect(dsn: str, schema: str, statement_timeout_s: float) -> "asyncp
 
 
 def _session(schema: str, statement_timeout_s: float) -> dict[str, str]:
-    limit = str(max(1, round(statement_timeout_s * 1000)))
+    limit = _milliseconds(statement_timeout_s)
     return {
         "application_name": f"sluice {schema}",
         "search_path": schema,
@@ -255,9 +274,13 @@ def _session(schema: str, statement_timeout_s: float) -> dict[str, str]:
         "lock_timeout": limit,
         # Ours are look-ups by key: planning one again for its values costs more than running it.
         "plan_cache_mode": "force_generic_plan",
-        # The locks of a client that stopped in the middle must not outlive everybody's patience.
-        "idle_in_transaction_session_timeout": "10000",
+        # The locks of a client that stopped in the middle must not outlive everybody's patience; its own ends before this.
+        "idle_in_transaction_session_timeout": _milliseconds(min(IDLE_IN_TRANSACTION_S, 2 * statement_timeout_s)),
     }
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:

@@ -67,6 +67,12 @@ class CommonSettings(BaseSettings):
         (),
         description="keys that SLUICE_SECRET_KEY was or will be, separated by commas (one with a comma in it: as a file): what was made under them is still taken",
     )
+    relay_lease_seconds: float = Field(
+        3.0,
+        ge=0.5,
+        le=60.0,
+        description="of the processes that carry PostgreSQL's outbox into the log one leads: for how long, once nothing is heard of it, the others wait",
+    )
     signing_key: Path | None = Field(
         None,
         description="over Kafka: file (PEM) with this service's own Ed25519 key, which signs what it writes; `sluice keys create` makes it",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, NoOpMeter, Observation
+from opentelemetry.metrics import _Gauge as Gauge  # public in all but its name
 
 from shared.telemetry import names
 
@@ -28,6 +29,8 @@ class Metrics:
         name, unit, text = names.SET_ASIDE
         meter.create_observable_gauge(name, [self._asides], unit, text)
         self._aside: dict[tuple[str, int], int] = {}
+        self._outbox_age = _gauge(meter, names.OUTBOX_AGE)
+        self._epoch_key_age = _gauge(meter, names.EPOCH_KEY_AGE)
 
     def step(self, stage: str, outcome: str, seconds: float) -> None:
         """A step was replied to. `stage` is the type of the stage that it met ("" for none), `outcome` the reply's."""
@@ -52,6 +55,14 @@ class Metrics:
     def open_run(self, flow: str, change: int) -> None:
         """So many more runs of this flow (its slug, which administrators chose) are open."""
         self._open_runs.add(change, {names.FLOW: flow})
+
+    def outbox_age(self, schema: str, seconds: float) -> None:
+        """The oldest record in this schema's outbox waits for so long."""
+        self._outbox_age.set(seconds, {names.SCHEMA: schema})
+
+    def epoch_key_age(self, role: str, seconds: float) -> None:
+        """The newest epoch key that this role (`edge`, `worker`) knows is so old."""
+        self._epoch_key_age.set(seconds, {names.ROLE: role})
 
     def lag(self, group: str, topic: str, partition: int, records: int) -> None:
         """So many records of this partition are not done yet."""
@@ -80,6 +91,11 @@ class Metrics:
     def _lags(self, _: CallbackOptions) -> Iterator[Observation]:
         for (group, topic, partition), records in list(self._lag.items()):
             yield Observation(records, {names.GROUP: group, names.DESTINATION: topic, names.PARTITION: str(partition)})
+
+
+def _gauge(meter: Meter, what: tuple[str, str, str]) -> Gauge:
+    name, unit, text = what
+    return meter.create_gauge(name, unit, text)
 
 
 def _seconds(meter: Meter, what: tuple[str, str, str]) -> Histogram:

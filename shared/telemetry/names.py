@@ -36,6 +36,8 @@ ERROR_TYPE: Final = error_attributes.ERROR_TYPE
 MESSAGE_TYPE: Final = "sluice.message.type"
 STAGE_TYPE: Final = "sluice.stage.type"
 FLOW: Final = "sluice.flow"
+SCHEMA: Final = "sluice.schema"
+ROLE: Final = "sluice.role"
 STEP_OUTCOME: Final = "sluice.step.outcome"
 DEAD_LETTER_REASON: Final = "sluice.dead_letter.reason"
 
@@ -49,6 +51,9 @@ LATE_STATES: Final = ("sluice.states.late", "{record}", "States that an owner wr
 DEAD_LETTERS: Final = ("sluice.dead_letters", "{record}", "Records that could not be handled, by topic and reason")
 SET_ASIDE: Final = ("sluice.partitions.set_aside", "{partition}", "1 for each partition that this worker holds set aside, by its offset")
 LOG_LOST: Final = ("sluice.log.lost", "{loss}", "Partitions of the log that were found to have lost records, by topic and partition")
+
+OUTBOX_AGE: Final = ("sluice.outbox.age", "s", "Since the oldest record that waits in PostgreSQL to be published was committed, at most")
+EPOCH_KEY_AGE: Final = ("sluice.epoch_key.age", "s", "Since the newest key that answers are sealed to was made, as this role knows it")
 
 DURATION_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
 """Seconds: the goals of a step (p50 15 ms, p99 60 ms), the time-outs (1, 1.5, 2 s) and a step's deadline are inside."""

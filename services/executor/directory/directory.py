@@ -10,6 +10,7 @@ from services.executor.directory.hashing import HashPool
 from services.executor.directory.kinds import HashKinds
 from services.executor.directory.ordering import Orders
 from services.executor.directory.rules.limits import GuessLimits
+from services.executor.directory.telling import Tell, in_turn
 from services.executor.ports import AskKey, OrderKey
 from shared.contracts.asks import Ask, DevicesListed, FindUser, GetUser, ListDevices, UserFound, VerifyPassword
 from shared.contracts.model import Value
@@ -34,12 +35,14 @@ class PostgresDirectory:
     """Answers asks and performs orders; see `services.executor.ports.Directory`. `secret`: 32 bytes, the same in
     every process of the installation."""
 
-    def __init__(self, database: Database, hashes: HashPool, clock: Clock, limits: GuessLimits = LIMITS, *, secret: bytes) -> None:
+    def __init__(
+        self, database: Database, hashes: HashPool, clock: Clock, limits: GuessLimits = LIMITS, *, secret: bytes, tell: Tell = in_turn
+    ) -> None:
         self._database = database
         self._finding = Finding(database)
         kinds = HashKinds(database, hashes, clock, derived_bytes(secret, "hash kinds"))
         self._guesses = Guesses(database, hashes, kinds, clock, limits, derived_bytes(secret, "guesses"))
-        self._orders = Orders(database, clock)
+        self._orders = Orders(database, clock, tell)
 
     async def answer(self, ask: Ask[Any], key: AskKey, secret: str | None, devices: Sequence[str] = ()) -> Value:
         """See `Directory.answer`. Asks that change nothing are simply asked again; their answers are in the transition."""

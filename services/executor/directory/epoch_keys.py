@@ -1,4 +1,4 @@
-"""The workers' epoch keys: made every five minutes, open for fifteen, then destroyed (architecture §4.10).
+"""The workers' epoch keys: made every five minutes by any of them, open for fifteen, then destroyed (architecture §4.10).
 
 A private half is known to the workers only: in memory, and in PostgreSQL wrapped under `SLUICE_SECRET_KEY`, so that
 whoever takes a session over can open what was sealed before. The public half is told in the transaction that keeps the
@@ -21,32 +21,35 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from services.executor.directory.events import key_published
+from services.executor.directory.telling import Tell, in_turn, telling
 from services.executor.sealing import mark, marking_key, new_private_key, open_sealed, private_key, public_half
-from shared.contracts.directory import KEY_OPEN_US, KEY_SEAL_US, KEY_SKEW_US, KeyPublished
+from shared.contracts.directory import KEY_OPEN_AGES, KEY_SEAL_AGES, KEY_SKEW_US, KeyPublished
 from shared.contracts.errors import BadSeal
 from shared.contracts.steps import Sealed
+from shared.contracts.topics import KEYS
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import random_id
-from shared.postgres.outbox import append
-from shared.postgres.pool import Connection, Database
+from shared.messaging.log import LogUnavailable, Message
+from shared.postgres.outbox import waiting
+from shared.postgres.pool import Connection, Database, Row
 
 logger = logging.getLogger(__name__)
 
 SECOND_US: Final = 1_000_000
 RENEW_US: Final = 300 * SECOND_US
-EVERY: Final = 5.0  # s
-RETRY: Final = 1.0  # s
+AGE_S: Final = 300.0
+EVERY_S: Final = 5.0
+RETRY_S: Final = 1.0
 NONCE: Final = 12
 UNKNOWN_S: Final = 30.0  # for which an epoch that PostgreSQL does not know is not asked for again
 UNKNOWN_MAX: Final = 256
 
-_STATE: Final = """
-SELECT coalesce(max(made_us) FILTER (WHERE made_us <= $2), 0) AS newest, coalesce(min(open_until_us), $1::bigint + 1) AS oldest
-FROM epoch_keys"""
 _INSERT: Final = "INSERT INTO epoch_keys (epoch, wrapped, made_us, open_until_us) VALUES ($1, $2, $3, $4)"
 _DESTROY: Final = "DELETE FROM epoch_keys WHERE open_until_us <= $1"
-_THERE: Final = "SELECT EXISTS (SELECT FROM epoch_keys WHERE made_us > $1 AND made_us <= $2)"  # one from ahead of us is no reason to wait
+_YOUNG: Final = "SELECT epoch, wrapped, made_us FROM epoch_keys WHERE made_us > $1 AND made_us <= $2 ORDER BY made_us DESC"
+"""One from ahead of us is no reason to wait."""
+_OVER: Final = "SELECT EXISTS (SELECT FROM epoch_keys WHERE open_until_us <= $1)"
 _FIND: Final = "SELECT wrapped, open_until_us FROM epoch_keys WHERE epoch = $1"
 
 
@@ -58,14 +61,23 @@ class _Private:
 
 
 class EpochKeys:
-    """Opens what was sealed (`SealOpener`); `run` makes and destroys keys, one worker at a time."""
+    """Opens what was sealed (`SealOpener`); `run` makes and destroys keys, one worker at a time. `age_s`: how old the newest one
+    gets; it is sealed to for twice as long, and opened for three times."""
 
-    def __init__(self, database: Database, secret_key: bytes, clock: Clock, previous: Sequence[bytes] = ()) -> None:
+    def __init__(
+        self, database: Database, secret_key: bytes, clock: Clock, previous: Sequence[bytes] = (), *, age_s: float = AGE_S,
+        tell: Tell = in_turn,
+    ) -> None:  # fmt: skip
         self._database = database
         self._clock = clock
         self._ring = tuple(_wrapping(one) for one in (secret_key, *previous))
+        self._age_us = round(age_s * SECOND_US)
+        self._every_s = min(EVERY_S, age_s / 5)
+        self._tell = tell
         self._privates: dict[str, _Private] = {}
         self._unknown: OrderedDict[str, float] = OrderedDict()
+        self._newest_us = self._ahead_us = 0
+        self._wanted = asyncio.Event()
 
     async def open(self, sealed: Sealed, session: str, command: str) -> bytes:
         """See `SealOpener.open`; `Unavailable` if the key is not here yet and PostgreSQL is away."""
@@ -77,9 +89,18 @@ class EpochKeys:
 
     async def _private(self, epoch: str) -> _Private:
         private = self._privates.get(epoch) or await self._find(epoch)
-        if private is None or private.open_until_us <= self._clock.now_us():
+        if private is None or private.open_until_us <= self._now_us():
             raise BadSeal("no such key any more")
         return private
+
+    def age(self) -> float:
+        """Seconds since the newest key was made that this worker can open, as far as it knows."""
+        return max(0, self._now_us() - self._newest_us) / SECOND_US
+
+    @property
+    def young(self) -> bool:
+        """Whether the newest key that this worker can open is one that may still be sealed to."""
+        return self.age() * SECOND_US < KEY_SEAL_AGES * self._age_us
 
     async def run(self) -> None:
         """Keep a young key there, destroy old ones; for as long as a worker lives.
@@ -90,38 +111,65 @@ class EpochKeys:
         while True:
             try:
                 await self.renew(force=not started)
+                await self._tell(await waiting(self._database, (KEYS,)))  # of a worker that could not
                 started = True
             except Unavailable as away:
+                started = started or isinstance(away, LogUnavailable)  # then one is made, and will be told
                 logger.warning("epoch keys wait: %s", away)
-            await asyncio.sleep(EVERY if started else RETRY)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._every_s if started else RETRY_S):
+                    await self._wanted.wait()
+            self._wanted.clear()
 
     async def renew(self, *, force: bool = False) -> None:
-        """Make a key if the newest is five minutes old, or if forced; destroy those that may not be opened any more."""
-        now = self._clock.now_us()
+        """Make a key if the newest that can be opened here is old, or if forced; destroy those that may not be opened any more.
+
+        It is told before this returns; `LogUnavailable` if it is not known to be.
+        """
+        now = await self._bounded_now()
         for epoch in [epoch for epoch, private in self._privates.items() if private.open_until_us <= now]:
             del self._privates[epoch]
-        state = await self._database.fetchrow(_STATE, now, now + KEY_SKEW_US)
-        if not force and state and state["newest"] > now - RENEW_US and state["oldest"] > now:
+        if not force and self._has_young(await self._database.fetch(*self._young(now))) and not await self._database.fetchval(_OVER, now):
             return
-        async with self._database.transaction() as connection:
+        async with telling(self._database, self._tell) as (connection, said):
             await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('sluice keys ' || $1, 0))", self._database.schema)
             await connection.execute(_DESTROY, now)
-            if force or not await connection.fetchval(_THERE, now - RENEW_US, now + KEY_SKEW_US):
-                await self._make(connection, now)
+            young = await connection.fetch(*self._young(now))
+            if force or not self._has_young(young):
+                said.append(await self._make(connection, max(now, *(row["made_us"] + 1 for row in young), 0)))
 
-    async def _make(self, connection: Connection, now_us: int) -> None:
+    def _now_us(self) -> int:
+        return self._clock.now_us() - self._ahead_us
+
+    async def _bounded_now(self) -> int:
+        now = self._clock.now_us()
+        bounded = await self._database.bounded(now)
+        self._ahead_us = now - bounded
+        return bounded
+
+    def _young(self, now_us: int) -> tuple[str, int, int]:
+        return _YOUNG, now_us - self._age_us, now_us + KEY_SKEW_US
+
+    def _has_young(self, rows: Sequence[Row]) -> bool:
+        """Whether one of these can be opened here: one that was wrapped under a key that we have not is as good as none."""
+        made = [row["made_us"] for row in rows if row["epoch"] in self._privates or self._unwrapped(row["wrapped"], row["epoch"])]
+        self._newest_us = max((self._newest_us, *made))
+        return bool(made)
+
+    async def _make(self, connection: Connection, now_us: int) -> Message:
         epoch, private = random_id(), new_private_key()
         nonce = secrets.token_bytes(NONCE)
         wrapped = nonce + self._ring[0].encrypt(nonce, private, epoch.encode())
-        await connection.execute(_INSERT, epoch, wrapped, now_us, now_us + KEY_OPEN_US)
         key = KeyPublished(
             epoch=epoch,
             public=public_half(private),
             made_us=now_us,
-            seal_until_us=now_us + KEY_SEAL_US,
-            open_until_us=now_us + KEY_OPEN_US,
+            seal_until_us=now_us + KEY_SEAL_AGES * self._age_us,
+            open_until_us=now_us + KEY_OPEN_AGES * self._age_us,
         )
-        await append(connection, self._database.schema, [key_published(key)])
+        await connection.execute(_INSERT, epoch, wrapped, now_us, key.open_until_us)
+        self._newest_us = max(self._newest_us, now_us)
+        return key_published(key)
 
     async def _find(self, epoch: str) -> _Private | None:
         """The key as PostgreSQL has it. An epoch that it does not know is remembered for a while, to ask once."""
@@ -136,6 +184,7 @@ class EpochKeys:
         if key is None:
             logger.error("epoch key %s was wrapped under another SLUICE_SECRET_KEY", epoch)
             self._forget_soon(epoch, now)
+            self._wanted.set()  # edges should not have to wait for another one
             return None
         private = self._privates[epoch] = _Private(private_key(key), marking_key(key), row["open_until_us"])
         return private

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from shared.contracts.codec import encode
-from shared.contracts.directory import KeyPublished, LoginRevoked, TokenChanged, UserChanged
+from shared.contracts.directory import KeyPublished, LoginRevoked, RevocationsTold, TokenChanged, UserChanged
 from shared.contracts.envelope import Envelope, to_headers
 from shared.contracts.model import Contract
 from shared.contracts.topics import DIRECTORY_EVENTS, KEYS, REVOCATIONS, TOKENS
@@ -14,6 +14,7 @@ from shared.messaging.log import Message
 from shared.telemetry.propagation import current_traceparent
 
 SOURCE: Final = "executor"
+_TOLD: Final = "all"
 
 What = Literal[
     "created", "changed", "disabled", "enabled", "deleted", "password_set", "logged_in", "logged_out", "login_failed", "locked", "unlocked",
@@ -47,6 +48,11 @@ def login_revoked(login: str, user: int, at_us: int, reason: str, cause: Cause =
 def user_revoked(user: int, epoch: int, at_us: int, reason: str) -> Message:
     """A record of `executor.revocations`: all logins of this user below this epoch are over."""
     return _message(REVOCATIONS, str(user), LoginRevoked(what="user", user=user, epoch=epoch, reason=reason, at_us=at_us), at_us, Cause())
+
+
+def revocations_told(at_us: int) -> Message:
+    """A record of `executor.revocations`: what was committed before stands before it."""
+    return _message(REVOCATIONS, _TOLD, RevocationsTold(at_us=at_us), at_us, Cause())
 
 
 def token_changed(token: TokenChanged, at_us: int) -> Message:

@@ -12,14 +12,16 @@ import asyncpg
 from services.executor.directory.events import Cause, login_revoked, user_changed
 from services.executor.directory.rows import UID
 from services.executor.directory.rules.limits import bucket
+from services.executor.directory.telling import Tell, in_turn
 from services.executor.ports import AnotherTransition, Noted, OrderKey
 from shared.contracts.kept import keep, kept
 from shared.contracts.orders import LogIn, LogOut, Order, OrderResult, OrdersPerformed
 from shared.contracts.people import LoginClaims
+from shared.contracts.topics import REVOCATIONS
 from shared.flows.orders import lack_of
 from shared.kernel.clock import Clock
 from shared.messaging.log import Message
-from shared.postgres.outbox import channel, columns
+from shared.postgres.outbox import columns, waiting
 from shared.postgres.pool import Connection, Database
 
 _DONE: Final = (OrderResult(n=1, done=True),)
@@ -29,9 +31,7 @@ _KEEP: Final = """
 WITH said AS (
     INSERT INTO outbox (topic, partition, key, value, headers)
     SELECT * FROM unnest($6::text[], $7::integer[], $8::bytea[], $9::bytea[], $10::bytea[])
-), kept AS (
-    INSERT INTO order_results (session, version, transition, results, at_us, partition, at_offset) VALUES ($1, $2, $3, $4, $5, $13, $14)
-) SELECT CASE WHEN $11 THEN pg_notify($12, '') END"""
+) INSERT INTO order_results (session, version, transition, results, at_us, partition, at_offset) VALUES ($1, $2, $3, $4, $5, $11, $12)"""
 
 # The user's row is locked by its own update, and everything else hangs on that.
 # $1 user, $2 epoch, $3 time, $4 login, $5 methods, $6 session, $7 address, $8 user agent, $9 expiry, $10 uid, $11 network
@@ -66,14 +66,15 @@ _LOG_OUT: Final = "UPDATE logins SET ended_us = $3, end_reason = $4 WHERE id = $
 
 
 class Orders:
-    """Performs orders; what they say in the log goes through the outbox, in the same transaction."""
+    """Performs orders; what they say in the log goes through the outbox, in the same transaction, and what they end is told at once."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, tell: Tell = in_turn) -> None:
         self._database = database
         self._clock = clock
+        self._tell = tell
 
     async def perform(self, key: OrderKey, orders: Sequence[Order]) -> Sequence[OrderResult]:
-        """See `Directory.perform`."""
+        """See `Directory.perform`. Who tries again because the log was away finds it done, and only what is untold is told."""
         try:
             match orders:
                 case [LogIn(replaces=None, terminate_others=False) as only] if not lack_of(only, key.session, key.version):
@@ -82,14 +83,16 @@ class Orders:
                 case _:
                     pass
             async with self._database.transaction() as connection:
-                return await self._perform(connection, key, orders)
+                results, said = await self._perform(connection, key, orders)
         except asyncpg.UniqueViolationError:  # it was done before, or by somebody else just now; ours is rolled back
             known = await self._database.fetchrow(_KNOWN, key.session, key.version)
             if known is None:
                 raise
-        if known["transition"] != key.transition:
-            raise AnotherTransition(key, Noted(-1 if known["at_offset"] is None else known["at_offset"], known["transition"]))
-        return kept(known["results"], OrdersPerformed).results
+            if known["transition"] != key.transition:
+                raise AnotherTransition(key, Noted(-1 if known["at_offset"] is None else known["at_offset"], known["transition"])) from None
+            results, said = kept(known["results"], OrdersPerformed).results, await waiting(self._database, (REVOCATIONS,))
+        await self._tell(said)
+        return results
 
     async def _log_in_only(self, key: OrderKey, order: LogIn) -> bool:
         """What nearly all transitions with orders want, in one round trip instead of four; nothing is done if it is refused."""
@@ -98,20 +101,19 @@ class Orders:
         row = await self._database.fetchrow(_LOG_IN_ONLY, *_login_values(order), *told, *kept)
         return row is not None and bool(row["done"])
 
-    async def _perform(self, connection: Connection, key: OrderKey, orders: Sequence[Order]) -> Sequence[OrderResult]:
+    async def _perform(
+        self, connection: Connection, key: OrderKey, orders: Sequence[Order]
+    ) -> tuple[Sequence[OrderResult], Sequence[Message]]:
         results: list[OrderResult] = []
         said: list[Message] = []
-        revokes = False  # somebody waits for these; a log-in is told within a second, without the lock that NOTIFY takes
         for n, order in enumerate(orders, 1):
             reason, told = await _one(connection, key, order)
             results.append(OrderResult(n=n, done=not reason, reason=reason))
-            revokes = revokes or isinstance(order, LogOut) or len(told) > 1
             said += told
         await connection.execute(
-            _KEEP, key.session, key.version, key.transition, _packed(results), self._clock.now_us(), *columns(said), revokes,
-            channel(self._database.schema), key.partition, key.offset,
+            _KEEP, key.session, key.version, key.transition, _packed(results), self._clock.now_us(), *columns(said), key.partition, key.offset
         )  # fmt: skip
-        return results
+        return results, said
 
 
 async def _one(connection: Connection, key: OrderKey, order: Order) -> tuple[str, list[Message]]:

@@ -11,6 +11,19 @@ from shared.kernel.ids import derived_bytes
 from shared.kernel.variables import Misconfigured, variable
 from shared.postgres.pool import Database
 
+
+class SecretKeyDiffers(Misconfigured):
+    """The installation has another `SLUICE_SECRET_KEY`."""
+
+    code = "E_SECRET_KEY_DIFFERS"
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"{variable('secret_key')}: the executors of this installation have another one; to change it, give the other one in "
+            f"{variable('secret_key_previous')} (if it is lost: `sluice keys accept-secret`, which ends all logins)"
+        )
+
+
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('sluice secret ' || $1, 0))"
 _KEEP: Final = """
 INSERT INTO secret_check (fingerprint) VALUES ($1) ON CONFLICT (one) DO UPDATE SET fingerprint = excluded.fingerprint"""
@@ -20,7 +33,7 @@ async def keep_to_one_secret(database: Database, ring: Sequence[bytes]) -> None:
     """Note the first key of the ring as the installation's, if the one that is noted is in the ring, or none is.
 
     Raises:
-        Misconfigured: the installation has another one.
+        SecretKeyDiffers: the installation has another one.
         Unavailable: PostgreSQL is away.
     """
     prints = [_fingerprint(one) for one in ring]
@@ -28,10 +41,7 @@ async def keep_to_one_secret(database: Database, ring: Sequence[bytes]) -> None:
         await connection.execute(_LOCK, database.schema)
         noted = await connection.fetchval("SELECT fingerprint FROM secret_check")
         if noted is not None and noted not in prints:
-            raise Misconfigured(
-                f"{variable('secret_key')}: the executors of this installation have another one; to change it, give the other one in "
-                f"{variable('secret_key_previous')} (if it is lost: `sluice keys accept-secret`, which ends all logins)"
-            )
+            raise SecretKeyDiffers
         if noted != prints[0]:
             await connection.execute(_KEEP, prints[0])
 

@@ -71,23 +71,22 @@ class Upkeep:
 
     async def once(self) -> None:
         """Do it all, once."""
+        now = await self._database.bounded(self._clock.now_us())
         for reason, after_us in self._ends.items():
-            while await self._end(reason, after_us) == BATCH:
+            while await self._end(reason, now, after_us) == BATCH:
                 pass
-        await self._forget_revoked_tokens()
+        await self._forget_revoked_tokens(now)
         for statement, kept_us in self._forget:
-            await self._database.execute(statement, self._clock.now_us() - kept_us)
+            await self._database.execute(statement, now - kept_us)
         await self._database.execute(_BOUND_ADDRESSES, ADDRESSES_MAX)
 
-    async def _forget_revoked_tokens(self) -> None:
+    async def _forget_revoked_tokens(self, now: int) -> None:
         """Past its expiry, with room for clocks that differ, no record can make a token good again."""
-        now = self._clock.now_us()
         async with self._database.transaction() as connection:
             rows = await connection.fetch("DELETE FROM revoked_tokens WHERE expires_us < $1 RETURNING hash", now - TOKENS_KEPT_US)
             await append(connection, self._database.schema, [token_forgotten(row["hash"], now) for row in rows])
 
-    async def _end(self, reason: str, after_us: int) -> int:
-        now = self._clock.now_us()
+    async def _end(self, reason: str, now: int, after_us: int) -> int:
         statement = _END.format(reason=reason, over=_OVER[reason])
         async with self._database.transaction() as connection:
             rows = await connection.fetch(statement, now, now - after_us, BATCH)

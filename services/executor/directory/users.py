@@ -1,7 +1,8 @@
 """Administration of users: made, changed and removed by the REST API and by the command line, running beside a service or not.
 
 Every change and what it says in the log are one transaction. Whatever takes a right away (disabling, deleting, a new
-password) raises the user's epoch and revokes, so that no cookie of before is worth anything a second later.
+password) raises the user's epoch and revokes, so that no cookie of before is worth anything a second later; that is told before
+the method returns (`telling`).
 """
 
 from collections.abc import Sequence
@@ -17,10 +18,10 @@ from services.executor.directory.rules.identifiers import BadIdentifier, canonic
 from services.executor.directory.shared_identifiers import SHARING
 from services.executor.directory.slots import clear
 from services.executor.directory.stored import BY_PK, COLUMNS, StoredUser, stored
+from services.executor.directory.telling import Tell, in_turn, telling
 from services.executor.directory.tokens import revoke, tokens_of
 from shared.kernel.clock import Clock
 from shared.messaging.log import Message
-from shared.postgres.outbox import append
 from shared.postgres.pool import Connection, Database, Row
 
 _BY_NAME: Final = f"SELECT {COLUMNS} FROM users AS u WHERE username_canonical = $1"  # noqa: S608 -- constants only
@@ -40,10 +41,11 @@ _END_LOGINS: Final = "UPDATE logins SET ended_us = $2, end_reason = $3 WHERE use
 class Users:
     """Users, by number or name. `Unavailable` from every method when PostgreSQL is away, `Busy` when hashing is."""
 
-    def __init__(self, database: Database, hashes: HashPool, clock: Clock) -> None:
+    def __init__(self, database: Database, hashes: HashPool, clock: Clock, tell: Tell = in_turn) -> None:
         self._database = database
         self._hashes = hashes
         self._clock = clock
+        self._tell = tell
 
     async def get(self, pk: int) -> StoredUser | None:
         """The user with this number."""
@@ -76,68 +78,70 @@ class Users:
         except BadIdentifier as failure:
             raise UserRefused({"password": (failure.message,)}) from None
         hashed, now = await self.hashed(password), self._clock.now_us()
-        async with self._database.transaction() as connection:
+        async with telling(self._database, self._tell) as (connection, said):
             row = await connection.fetchrow(_CHANGE_HASH, pk, hashed, now)
-            if row is None:
-                return False
-            await clear(connection, pk, now)
-            await self._over(connection, pk, row, "password_set")
-            return True
+            if row is not None:
+                await clear(connection, pk, now)
+                said.extend(await self._over(connection, pk, row, "password_set"))
+        return row is not None
 
     async def set_active(self, pk: int, active: bool, *, force: bool = False) -> bool:
         """Disable or enable a user; False if there is no such user, `LastAdministrator` unless forced. Doing it twice changes nothing."""
-        async with self._database.transaction() as connection:
-            if active:
-                return await self._set_active(connection, pk, active)
-            async with self._keeping(connection, force):
-                return await self._set_active(connection, pk, active)
+        async with telling(self._database, self._tell) as (connection, said):
+            async with self._keeping(connection, force=force or active):
+                told = await self._set_active(connection, pk, active)
+            said.extend(told or ())
+        return told is not None
 
     async def delete(self, pk: int, *, force: bool = False) -> bool:
         """Remove a user and all that is theirs; False if there is no such user, `LastAdministrator` unless forced."""
-        async with self._database.transaction() as connection, self._keeping(connection, force):
-            now = self._clock.now_us()
-            await connection.execute("SELECT FROM users WHERE pk = $1 FOR UPDATE", pk)
-            revoked = await revoke(connection, now, "user_pk = $1", pk)
-            row = await connection.fetchrow(_DELETE, pk)
-            if row is None:
-                return False
-            said = [
-                user_changed(pk, "deleted", now, epoch=row["epoch"] + 1, facts={"username": row["username"]}),
-                user_revoked(pk, row["epoch"] + 1, now, "deleted"),
-                *revoked,
-            ]
-            await append(connection, self._database.schema, said)
-            return True
+        async with telling(self._database, self._tell) as (connection, said):
+            async with self._keeping(connection, force=force):
+                told = await self._delete(connection, pk)
+            said.extend(told or ())
+        return told is not None
 
     async def hashed(self, password: str) -> str:
         """The hash of a password at the target cost; `Busy` when there is no place."""
         with self._hashes.place() as place:
             return await place.hash(password)
 
-    def _keeping(self, connection: Connection, force: bool) -> AbstractAsyncContextManager[None]:
+    def _keeping(self, connection: Connection, *, force: bool) -> AbstractAsyncContextManager[None]:
         return keeping_an_administrator(connection, self._database.schema, self._clock.now_us(), force=force)
 
-    async def _set_active(self, connection: Connection, pk: int, active: bool) -> bool:
+    async def _set_active(self, connection: Connection, pk: int, active: bool) -> Sequence[Message] | None:
+        """What there is to say, None if there is no such user."""
         row = await connection.fetchrow(_SET_ACTIVE, pk, active)
         if row is None:
-            return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM users WHERE pk = $1)", pk))
-        if active:
-            said = [user_changed(pk, "enabled", self._clock.now_us(), epoch=row["epoch"], facts={"username": row["username"]})]
-            await append(connection, self._database.schema, [*said, *await self._tokens(connection, pk)])
-        else:
-            await self._over(connection, pk, row, "disabled")
-        return True
+            return () if await connection.fetchval("SELECT EXISTS (SELECT FROM users WHERE pk = $1)", pk) else None
+        if not active:
+            return await self._over(connection, pk, row, "disabled")
+        said = [user_changed(pk, "enabled", self._clock.now_us(), epoch=row["epoch"], facts={"username": row["username"]})]
+        return [*said, *await self._tokens(connection, pk)]
 
-    async def _over(self, connection: Connection, pk: int, row: Row, what: What) -> None:
-        """All logins of before are over, and everybody is told."""
+    async def _delete(self, connection: Connection, pk: int) -> Sequence[Message] | None:
+        """What there is to say, None if there is no such user."""
+        now = self._clock.now_us()
+        await connection.execute("SELECT FROM users WHERE pk = $1 FOR UPDATE", pk)
+        revoked = await revoke(connection, now, "user_pk = $1", pk)
+        row = await connection.fetchrow(_DELETE, pk)
+        if row is None:
+            return None
+        return [
+            user_changed(pk, "deleted", now, epoch=row["epoch"] + 1, facts={"username": row["username"]}),
+            user_revoked(pk, row["epoch"] + 1, now, "deleted"),
+            *revoked,
+        ]
+
+    async def _over(self, connection: Connection, pk: int, row: Row, what: What) -> Sequence[Message]:
+        """All logins of before are over, and everybody is to be told."""
         now = self._clock.now_us()
         await connection.execute(_END_LOGINS, pk, now, what)
-        said = [
+        return [
             user_changed(pk, what, now, epoch=row["epoch"], facts={"username": row["username"]}),
             user_revoked(pk, row["epoch"], now, what),
             *await self._tokens(connection, pk),
         ]
-        await append(connection, self._database.schema, said)
 
     async def _tokens(self, connection: Connection, pk: int) -> Sequence[Message]:
         return await tokens_of(connection, pk, self._clock.now_us())

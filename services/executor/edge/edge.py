@@ -11,7 +11,7 @@ from services.executor.edge.cookies import Cookies
 from services.executor.edge.csrf import Csrf
 from services.executor.edge.dialogue import Dialogue
 from services.executor.edge.entry import Entry
-from services.executor.edge.login_check import LoginCheck, Revocations
+from services.executor.edge.login_check import TAIL_AGE_S, LoginCheck, Revocations
 from services.executor.edge.me import Me
 from services.executor.edge.pages import FlowPages
 from services.executor.edge.replies import Replies
@@ -90,5 +90,5 @@ class Edge:
         return {
             "replies": self._replies.listening,
             "sealing_key": self._keys.current() is not None,
-            "revocations": self._revocations.fetched_age() <= 5.0,
+            "revocations": self._revocations.age() <= TAIL_AGE_S,
         }

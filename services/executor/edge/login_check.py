@@ -1,7 +1,8 @@
 """Is this browser logged in? Answered from the cookie and a tail of what ended, without Kafka or PostgreSQL (rule 13).
 
 A login that this edge has not looked up for 15 minutes is looked up once (which also marks it claimed). When the tail of
-the revocations is more than 5 s behind, every answer is a look-up, kept for 5 s; with neither, nobody is told anything.
+the revocations is more than 5 s behind, or nobody has said for 5 s that it has them all, every answer is a look-up, kept for 5 s;
+with neither, nobody is told anything.
 """
 
 import asyncio
@@ -23,8 +24,8 @@ class Revocations(Protocol):
         """Whether this login, or its user's epoch, is over."""
         ...
 
-    def fetched_age(self) -> float:
-        """Seconds since the log last answered the tail."""
+    def age(self) -> float:
+        """Seconds since nothing was missing here."""
         ...
 
 
@@ -49,7 +50,7 @@ class LoginCheck:
             return False
         key = (claims.login, claims.user, claims.epoch)
         checked = self._checked.get(key)
-        allowed = self._life.trusted_us / 1e6 if self._revocations.fetched_age() <= TAIL_AGE_S else TAIL_AGE_S
+        allowed = self._life.trusted_us / 1e6 if self._revocations.age() <= TAIL_AGE_S else TAIL_AGE_S
         if checked is not None and self._clock.monotonic() - checked <= allowed:
             self._checked.move_to_end(key)
             return True

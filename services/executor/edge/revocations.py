@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from typing import Final
 
-from shared.contracts.directory import REVOCATIONS_CODEC, LoginRevoked
+from shared.contracts.directory import REVOCATIONS_CODEC, LoginRevoked, RevocationsTold
 from shared.contracts.people import LoginClaims
 from shared.contracts.topics import REVOCATIONS
 from shared.kernel.clock import Clock
@@ -22,6 +22,7 @@ class RevocationTail(Followed):
         self._logins: OrderedDict[str, float] = OrderedDict()  # when it was heard of
         self._users: OrderedDict[int, tuple[float, int]] = OrderedDict()  # ... and the first epoch that is not over
         self._clock = clock
+        self._told_at = clock.monotonic()
         super().__init__(Projection(log, REVOCATIONS, self._apply, dead_letters, clock))
 
     def is_revoked(self, claims: LoginClaims) -> bool:
@@ -31,15 +32,18 @@ class RevocationTail(Followed):
         known = self._users.get(claims.user)
         return known is not None and claims.epoch < known[1]
 
-    def fetched_age(self) -> float:
-        """Seconds since the log last answered; what was revoked since then is not known here."""
-        return self._projection.fetched_age()
+    def age(self) -> float:
+        """Seconds since it was last known that nothing is missing here: the log answered, and the relays' leader said so, or we began
+        (no login was trusted before)."""
+        return max(self._projection.fetched_age(), self._clock.monotonic() - self._told_at)
 
     def _apply(self, record: Record) -> None:
         body = REVOCATIONS_CODEC.decode(record).body
+        now = self._clock.monotonic()
+        if isinstance(body, RevocationsTold):
+            self._told_at = now
         if not isinstance(body, LoginRevoked):
             return
-        now = self._clock.monotonic()
         if body.what == "login":
             self._logins[body.login] = now
             self._logins.move_to_end(body.login)

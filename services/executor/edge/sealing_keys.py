@@ -32,6 +32,11 @@ class SealingKeys(Followed):
         usable = [key for key in self._keys.values() if key.made_us <= now + KEY_SKEW_US and key.seal_until_us > now]
         return max(usable, key=lambda key: (key.made_us, key.epoch), default=None)
 
+    def age(self) -> float | None:
+        """Seconds since the key that is sealed to was made; None without one."""
+        key = self.current()
+        return None if key is None else max(0, self._clock.now_us() - key.made_us) / 1e6
+
     def _apply(self, record: Record) -> None:
         if record.value is None:
             self._keys.pop((record.key or b"").decode(errors="replace"), None)

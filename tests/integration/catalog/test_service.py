@@ -57,7 +57,7 @@ async def dsn(postgres_dsn: Callable[[Role], str]) -> AsyncIterator[str]:
     uri = postgres_dsn("catalog")
     yield uri
     database = await open_pool(uri, schema=SCHEMA)
-    tables = "events, definitions, pointers, bodies, applied_files, outbox, outbox_signer, write_probe, schema_migrations"
+    tables = "events, definitions, pointers, bodies, applied_files, outbox, outbox_lead, outbox_signer, write_probe, schema_migrations"
     await database.execute(f"DROP TABLE IF EXISTS {tables}; DROP FUNCTION IF EXISTS refuse_change")
     await database.close()
 

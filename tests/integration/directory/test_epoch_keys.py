@@ -145,7 +145,7 @@ async def test_an_edge_hears_that_a_login_or_a_user_is_over(people: People, log:
     await people.users.set_password(bob.pk, "new")
     assert await revoked("any", bob.pk, 0)
     assert not tail.is_revoked(claims("any", bob.pk, 1))
-    assert tail.fetched_age() < 5
+    assert tail.age() < 5
     people.clock.advance(3700)
     await people.users.set_password(alice.pk, "new")
     assert await revoked("second", alice.pk, 0)

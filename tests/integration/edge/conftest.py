@@ -61,13 +61,13 @@ class FakeRevocations:
 
     def __init__(self) -> None:
         self.revoked: set[str] = set()
-        self.age = 0.0
+        self.silent_s = 0.0
 
     def is_revoked(self, claims: LoginClaims) -> bool:
         return claims.login in self.revoked
 
-    def fetched_age(self) -> float:
-        return self.age
+    def age(self) -> float:
+        return self.silent_s
 
 
 @dataclass

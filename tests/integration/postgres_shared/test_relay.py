@@ -48,12 +48,13 @@ async def log() -> AsyncIterator[FailingLog]:
 
 @asynccontextmanager
 async def running(database: Database, log: EmbeddedLog) -> AsyncIterator[None]:
-    task = asyncio.create_task(Relay(database, log, SystemClock()).run())
+    relay = Relay(database, log, SystemClock(), topics=TOPICS)
+    task = asyncio.create_task(relay.run())
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await relay.stop(PATIENT_S)
+        await task
 
 
 async def published(log: EmbeddedLog, count: int) -> list[tuple[str, str | None]]:
@@ -67,22 +68,19 @@ async def published(log: EmbeddedLog, count: int) -> list[tuple[str, str | None]
     return found
 
 
-async def leader(database: Database, other_than: int = 0) -> int:
-    """The one connection that holds the lock of this schema's relays, waited for."""
+async def leader(database: Database, other_than: str = "") -> str:
+    """Who leads the relays of this schema, waited for."""
     async with asyncio.timeout(PATIENT_S):
         while True:
-            holders = await database.fetch(
-                "SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted AND application_name = $1",
-                f"sluice {database.schema}",
-            )
-            if len(holders) == 1 and holders[0]["pid"] != other_than:
-                return int(holders[0]["pid"])
+            found = await database.fetchrow("SELECT holder FROM outbox_lead WHERE until > clock_timestamp()")
+            if found is not None and found["holder"] != other_than:
+                return str(found["holder"])
             await asyncio.sleep(0.01)
 
 
 async def emptied(database: Database) -> None:
     async with asyncio.timeout(PATIENT_S):
-        while await database.fetch("SELECT 1 FROM outbox LIMIT 1"):  # noqa: ASYNC110
+        while await database.fetch("SELECT 1 FROM outbox WHERE said_at IS NULL LIMIT 1"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

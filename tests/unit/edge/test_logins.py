@@ -27,7 +27,7 @@ class World:
     """The directory and the tail of revocations, both as a test wants them."""
 
     def __init__(self, life: LoginLife | None = None) -> None:
-        self.good, self.away, self.age = True, False, 0.0
+        self.good, self.away, self.silent_s = True, False, 0.0
         self.revoked: set[str] = set()
         self.asked = 0
         self.clock = FixedClock()
@@ -46,8 +46,8 @@ class World:
     def is_revoked(self, claims: LoginClaims) -> bool:
         return claims.login in self.revoked
 
-    def fetched_age(self) -> float:
-        return self.age
+    def age(self) -> float:
+        return self.silent_s
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ async def test_a_login_that_is_over_is_not_remembered_as_a_good_one(world: World
 
 async def test_behind_a_stale_tail_every_answer_is_a_look_up_kept_for_five_seconds(world: World) -> None:
     assert await world.check.is_good(LOGIN)
-    world.age = 5.1
+    world.silent_s = 5.1
     world.clock.advance(4)
     assert await world.check.is_good(LOGIN)
     assert world.asked == 1
@@ -101,7 +101,7 @@ async def test_with_neither_nobody_is_told_anything(world: World) -> None:
     assert await world.check.is_good(LOGIN)
     world.away = True
     assert await world.check.is_good(LOGIN)
-    world.age = 60
+    world.silent_s = 60
     world.clock.advance(6)
     with pytest.raises(Unavailable):
         await world.check.is_good(LOGIN)

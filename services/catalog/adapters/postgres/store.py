@@ -4,9 +4,7 @@ Changes go one at a time, under an advisory lock taken before anything is read: 
 one that is written, positions of events are in the order of commits, and outbox rows in the order of their meaning.
 """
 
-import asyncio
 import json
-import logging
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any, Final
@@ -18,16 +16,12 @@ from services.catalog.application.records import Occasion
 from services.catalog.domain.objects import Catalog, Definition, Deleted, Event, Key, evolve
 from services.catalog.domain.publication import news
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
 from shared.postgres import outbox
 from shared.postgres.migrations import MigrationSet
 from shared.postgres.pool import Connection, Database, Row
 
-logger = logging.getLogger(__name__)
-
 MIGRATIONS: Final = (outbox.OUTBOX, MigrationSet.load("catalog", files("services.catalog").joinpath("migrations")))
 
-POLL_S: Final = 0.01
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 _POSITION: Final = "SELECT coalesce(max(position), 0) FROM events"
 # One statement, so that the definitions are those of this position whatever is committed meanwhile.
@@ -78,15 +72,7 @@ class PostgresStore:
 
     async def published(self, within_s: float) -> bool:
         """See `ports.Store.published`."""
-        try:
-            last = await self._database.fetchrow("SELECT max(id) AS id FROM outbox")
-            for _ in range(1 + round(within_s / POLL_S)):
-                if last is None or not await self._database.fetchrow("SELECT 1 FROM outbox WHERE id <= $1 LIMIT 1", last["id"]):
-                    return True
-                await asyncio.sleep(POLL_S)
-        except Unavailable:
-            logger.info("a change is committed, but not known to be published yet")
-        return False
+        return await outbox.said(self._database, within_s)
 
     async def tell_again(self) -> int:
         """See `ports.Store.tell_again`."""
