@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.executor.directory.bootstrap_admin import Bootstrapped, ensure_admin
-from services.executor.directory.directory import LIMITS, open_directory
+from services.executor.directory.directory import open_directory
 from services.executor.directory.hashing import HashPool
 from services.executor.directory.importing import Imported, import_users, read_table
 from services.executor.directory.naming import NewUser, UserRefused
-from services.executor.directory.rules.limits import GuessLimits
-from services.executor.directory.rules.passwords import TARGET, TEST_TARGET
 from services.executor.directory.secret_check import accept_secret
 from services.executor.directory.stored import StoredUser
 from services.executor.directory.tokens import create_token, revoke_token
@@ -48,11 +46,11 @@ class Administration:
     `UserRefused` says what is wrong with what was given, `Unavailable` that PostgreSQL is away.
     """
 
-    def __init__(self, database: Database, users: Users, clock: Clock, limits: GuessLimits = LIMITS) -> None:
+    def __init__(self, database: Database, users: Users, clock: Clock, unlocking: Unlocking) -> None:
         self._database = database
         self._users = users
         self._clock = clock
-        self._unlocking = Unlocking(database, clock, limits)
+        self._unlocking = unlocking
 
     async def create(self, new: NewUser) -> int:
         """Make a user; the number."""
@@ -124,9 +122,9 @@ async def administration(dsn: str, settings: Settings) -> AsyncIterator[Administ
     """The users in this database, migrated before the first use."""
     clock = SystemClock()
     database = await open_directory(dsn, size=1, limit_s=LIMIT_S)
-    hashes = HashPool(clock, TEST_TARGET if settings.hash_test_cost else TARGET)
+    hashes = HashPool(clock, settings.hash_target)
     try:
-        yield Administration(database, Users(database, hashes, clock), clock, settings.guess_limits)
+        yield Administration(database, Users(database, hashes, clock), clock, Unlocking(database, clock, settings.guess_limits))
     finally:
         await asyncio.to_thread(hashes.close)
         await database.close()

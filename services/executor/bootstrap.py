@@ -16,7 +16,6 @@ from services.executor.directory.events import revocations_told
 from services.executor.directory.hashing import HashPool
 from services.executor.directory.logins import PostgresLogins
 from services.executor.directory.rest import UsersApi
-from services.executor.directory.rules.passwords import TARGET, TEST_TARGET
 from services.executor.directory.secret_check import keep_to_one_secret
 from services.executor.directory.set_aside import PostgresSetAside
 from services.executor.directory.telling import at_once
@@ -72,7 +71,7 @@ async def build(settings: Settings, log: Log, clock: Clock) -> "Executor":
         raise Misconfigured(f"{variable(missing)}: the executor needs it")
     database = await open_directory(settings.database.get_secret_value(), size=settings.database_connections)
     secret = settings.secret_key.get_secret_value()
-    hashes = HashPool(clock, TEST_TARGET if settings.hash_test_cost else TARGET, observe_wait=lambda s: metrics().hash_wait(s))
+    hashes = HashPool(clock, settings.hash_target, observe_wait=lambda s: metrics().hash_wait(s))
     dead_letters = DeadLetters(log, NAME, clock, count_dead_letter)
     users = Users(database, hashes, clock, at_once(log))
     worker = WorkerRole(settings, log, clock, database, hashes, secret, dead_letters) if settings.role != "edge" else None

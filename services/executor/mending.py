@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from services.executor.common.ports import Aside
 from services.executor.directory.directory import open_directory
 from services.executor.directory.set_aside import PostgresSetAside
-from services.executor.ports import Aside
 from services.executor.sessions.differing import Differing, survey
 from services.executor.sessions.session import REACH
 from shared.contracts.topics import SESSIONS, STATE

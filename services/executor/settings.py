@@ -5,10 +5,10 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from services.executor.directory.rules.identifiers import BadIdentifier, new_email
-from services.executor.directory.rules.limits import GuessLimits
-from services.executor.directory.rules.passwords import MAX_BYTES, BadPassword, normalised
-from services.executor.login_life import DAY_US, MINUTE_US, LoginLife
+from services.executor.rules.identifiers import BadIdentifier, new_email
+from services.executor.rules.limits import GuessLimits
+from services.executor.rules.login_life import DAY_US, MINUTE_US, LoginLife
+from services.executor.rules.passwords import MAX_BYTES, TARGET, TEST_TARGET, BadPassword, Cost, normalised
 from shared.runtime.settings import CommonSettings
 
 Role = Literal["edge", "worker", "both"]
@@ -82,6 +82,11 @@ class Settings(CommonSettings):
     def guess_limits(self) -> GuessLimits:
         """How often a password may be guessed."""
         return GuessLimits(account=self.attempts_per_account, address=self.attempts_per_address)
+
+    @property
+    def hash_target(self) -> Cost:
+        """What the hash of a new password costs."""
+        return TEST_TARGET if self.hash_test_cost else TARGET
 
     @property
     def previous_secrets(self) -> tuple[bytes, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from services.executor.avatars import avatar
+from services.executor.common.avatars import avatar
 from tests.e2e.sluice_process import SluiceUp
 from tests.e2e.visitor import AUTHENTICATION, Visitor
 

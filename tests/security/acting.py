@@ -9,12 +9,12 @@ from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack, suppress
 from typing import Any, ClassVar
 
+from services.executor.common.ports import Remembered
 from services.executor.directory.tokens import digest_of
 from services.executor.edge.replies import Replies
 from services.executor.edge.revocations import RevocationTail
 from services.executor.edge.sealing_keys import SealingKeys
 from services.executor.edge.user_facts import UserFactsCache
-from services.executor.ports import Remembered
 from services.executor.sessions.asking import Asking
 from services.executor.sessions.journal import Journal
 from services.executor.sessions.retirements import Retirements

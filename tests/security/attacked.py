@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from services.executor import sealing
+from services.executor.common import sealing
 from services.executor.edge.edge import Edge
 from services.executor.edge.settings import EdgeSettings
 from shared.contracts.errors import BadSeal

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.executor.ports import AskKey, OrderKey
+from services.executor.common.ports import AskKey, OrderKey
 from shared.contracts import asks
 from shared.contracts.asks import Ask
 from shared.contracts.model import Value

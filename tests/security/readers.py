@@ -10,11 +10,11 @@ from yarl import URL
 
 from services.catalog.adapters.http.listing import Listing, selected
 from services.catalog.domain.blueprints import document
-from services.executor.destinations import destination, outer_destination
 from services.executor.edge import api, forms, queries, visits
 from services.executor.edge.cookies import COMMAND, STEP, Cookies
 from services.executor.edge.csrf import Csrf
 from services.executor.edge.settings import EdgeSettings
+from services.executor.rules.destinations import destination, outer_destination
 from services.executor.sessions.views import title_of
 from shared.contracts import wire
 from shared.contracts.envelope import Envelope, to_headers

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.directory.rules.imported_hashes import HashRefused, hash_in
+from services.executor.rules.imported_hashes import HashRefused, hash_in
 
 DIGESTS = {name: hashlib.new(name, b"pw").digest() for name in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")}
 HEX = DIGESTS["sha256"].hex()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from services.executor.ports import AskKey
+from services.executor.common.ports import AskKey
 from shared.contracts import asks
 from shared.contracts.asks import Ask
 from shared.contracts.model import Value

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from services.executor.directory.rules.identifiers import looked_for_email
+from services.executor.rules.identifiers import looked_for_email
 from tests.integration.edge.raw import send
 from tests.security.cost import KIB, Case, Steps, per_byte, steps, unfinished
 from tests.security.test_wrong_types import flow_of
@@ -86,7 +86,7 @@ BLUEPRINTS = {
 CASES = [
     *cases(f"{HERE}:form", FORMS, text=False), *cases(f"{HERE}:multipart", {"parts": ("--a\r\n",), "dashes": ("-",)}, text=False),
     *cases(f"{HERE}:query", QUERIES), *cases(f"{HERE}:token_in_query", QUERIES | {"bearer": ("Bearer%20",), "tokens": ("x", "token=")}),
-    *cases(f"{HERE}:next_of_query", DESTINATIONS), *cases(f"{EDGE}.destinations:destination", DESTINATIONS),
+    *cases(f"{HERE}:next_of_query", DESTINATIONS), *cases(f"{EDGE}.rules.destinations:destination", DESTINATIONS),
     *cases(f"{HERE}:outer_next", DESTINATIONS),
     *cases(f"{HERE}:cookie", COOKIES, text=False), *cases(f"{HERE}:our_cookies", {"letters": ("A",), "dashes": ("-_",), "equals": ("=",)}),
     *cases(f"{HERE}:authorization", WORDS | {"schemes": ("Bearer ",)}), *cases(f"{HERE}:accept", WORDS),
@@ -95,9 +95,9 @@ CASES = [
     *cases("shared.flows.durations:microseconds", DURATIONS), *cases("shared.flows.expression:check", EXPRESSIONS),
     *cases(f"{HERE}:answer", TEXTS),
     *(case for name in ("looked_for", "looked_for_email", "counter_of", "new_email", "new_name")
-      for case in cases(f"{EDGE}.directory.rules.identifiers:{name}", TEXTS)),
-    *cases(f"{EDGE}.directory.rules.usernames:new_username", TEXTS), *cases(f"{EDGE}.directory.rules.passwords:normalised", TEXTS), *cases(f"{EDGE}.directory.rules.passwords:parse_hash", TEXTS),
-    *cases(f"{EDGE}.directory.rules.imported_hashes:hash_in", TEXTS),
+      for case in cases(f"{EDGE}.rules.identifiers:{name}", TEXTS)),
+    *cases(f"{EDGE}.rules.usernames:new_username", TEXTS), *cases(f"{EDGE}.rules.passwords:normalised", TEXTS), *cases(f"{EDGE}.rules.passwords:parse_hash", TEXTS),
+    *cases(f"{EDGE}.rules.imported_hashes:hash_in", TEXTS),
     *cases(f"{HERE}:record", RECORDS, text=False), *cases(f"{HERE}:step_record", RECORDS, text=False),
     *cases(f"{HERE}:blueprint", BLUEPRINTS, text=False), *cases(f"{HERE}:listing_query", QUERIES | {"one name": ("a=1&",), "names": ("a&b&",)}),
 ]  # fmt: skip

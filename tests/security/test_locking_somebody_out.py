@@ -9,16 +9,16 @@ from dataclasses import replace
 
 import pytest
 
+from services.executor.common.ports import Busy
 from services.executor.directory import upkeep
 from services.executor.directory.directory import PostgresDirectory, open_directory
 from services.executor.directory.hashing import HashPool
-from services.executor.directory.rules.limits import GuessLimits
-from services.executor.directory.rules.passwords import TEST_TARGET
 from services.executor.directory.slots import unpacked
 from services.executor.directory.unlocking import Unlocked, Unlocking
 from services.executor.directory.upkeep import Upkeep
-from services.executor.login_life import LoginLife
-from services.executor.ports import Busy
+from services.executor.rules.limits import GuessLimits
+from services.executor.rules.login_life import LoginLife
+from services.executor.rules.passwords import TEST_TARGET
 from shared.contracts.asks import PasswordVerified
 from shared.contracts.directory import UserChanged
 from shared.kernel.clock import FixedClock

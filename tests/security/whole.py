@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
+from services.executor.common.sealing import mark, marking_key, open_sealed, private_key
 from services.executor.edge.edge import Edge
 from services.executor.edge.settings import EdgeSettings
-from services.executor.sealing import mark, marking_key, open_sealed, private_key
 from shared.contracts import topics
 from shared.contracts.planner import PlannedStage
 from shared.contracts.steps import Sealed

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, Final
 
+from services.executor.common.ports import AskKey, OrderKey
 from services.executor.directory.finding import Finding, get_user
 from services.executor.directory.guessing import Guesses
 from services.executor.directory.hashing import HashPool
 from services.executor.directory.kinds import HashKinds
 from services.executor.directory.ordering import Orders
-from services.executor.directory.rules.limits import GuessLimits
 from services.executor.directory.telling import Tell, in_turn
-from services.executor.ports import AskKey, OrderKey
+from services.executor.rules.limits import GuessLimits
 from shared.contracts.asks import Ask, DevicesListed, FindUser, GetUser, ListDevices, UserFound, VerifyPassword
 from shared.contracts.model import Value
 from shared.contracts.orders import Order, OrderResult
@@ -32,7 +32,7 @@ async def open_directory(dsn: str, *, schema: str = SCHEMA, size: int = 8, limit
 
 
 class PostgresDirectory:
-    """Answers asks and performs orders; see `services.executor.ports.Directory`. `secret`: 32 bytes, the same in
+    """Answers asks and performs orders; see `services.executor.common.ports.Directory`. `secret`: 32 bytes, the same in
     every process of the installation."""
 
     def __init__(

@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from services.executor.common.sealing import mark, marking_key, new_private_key, open_sealed, private_key, public_half
 from services.executor.directory.events import key_published
 from services.executor.directory.telling import Tell, in_turn, telling
-from services.executor.sealing import mark, marking_key, new_private_key, open_sealed, private_key, public_half
 from shared.contracts.directory import KEY_OPEN_AGES, KEY_SEAL_AGES, KEY_SKEW_US, KeyPublished
 from shared.contracts.errors import BadSeal
 from shared.contracts.steps import Sealed

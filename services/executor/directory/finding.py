@@ -9,7 +9,7 @@ import unicodedata
 from typing import Final
 
 from services.executor.directory.rows import FACTS, facts_of
-from services.executor.directory.rules.identifiers import canonical, looked_for, looked_for_email
+from services.executor.rules.identifiers import canonical, looked_for, looked_for_email
 from shared.contracts.asks import FindUser, UserFound
 from shared.contracts.people import UserFacts
 from shared.postgres.pool import Database

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from services.executor.common.ports import AskKey, Busy
 from services.executor.directory.events import Cause, user_changed
 from services.executor.directory.hashing import HashPool, Place
 from services.executor.directory.kinds import HashKinds
 from services.executor.directory.rows import FACTS, facts_of
-from services.executor.directory.rules.limits import (  # fmt: skip
+from services.executor.directory.slots import AccountSlots, Held, packed, unpacked
+from services.executor.rules.limits import (  # fmt: skip
     Full,
     GuessLimits,
     Origin,
@@ -26,9 +28,7 @@ from services.executor.directory.rules.limits import (  # fmt: skip
     locked_by,
     succeeded,
 )
-from services.executor.directory.rules.passwords import BadPassword, PasswordHash, normalised
-from services.executor.directory.slots import AccountSlots, Held, packed, unpacked
-from services.executor.ports import AskKey, Busy
+from services.executor.rules.passwords import BadPassword, PasswordHash, normalised
 from shared.contracts.asks import INBUILT, PasswordVerified, VerifyPassword
 from shared.contracts.kept import keep, kept
 from shared.kernel.clock import Clock

@@ -17,7 +17,7 @@ from argon2.exceptions import VerificationError
 from argon2.low_level import Type, hash_secret, verify_secret
 
 from services.executor.directory.lanes import Lane, ObserveWait
-from services.executor.directory.rules.passwords import TARGET, Argon2Hash, Cost, PasswordHash, dummy_of, normalised
+from services.executor.rules.passwords import TARGET, Argon2Hash, Cost, PasswordHash, dummy_of, normalised
 from shared.kernel.clock import Clock
 
 FIRST_GUESS_S: Final = 0.025

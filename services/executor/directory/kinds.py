@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.executor.directory.hashing import HashPool
-from services.executor.directory.rules.identifiers import canonical
-from services.executor.directory.rules.passwords import Kind, PasswordHash, dummy_of, kind_of, parse_hash
+from services.executor.rules.identifiers import canonical
+from services.executor.rules.passwords import Kind, PasswordHash, dummy_of, kind_of, parse_hash
 from shared.kernel.clock import Clock
 from shared.postgres.pool import Database, Row
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final
 
-from services.executor.ports import Busy
+from services.executor.common.ports import Busy
 from shared.kernel.clock import Clock
 
 WAIT_S: Final = 1.0

@@ -3,7 +3,7 @@
 from typing import Final
 
 from services.executor.directory.finding import get_user
-from services.executor.login_life import LoginLife
+from services.executor.rules.login_life import LoginLife
 from shared.contracts.people import UserFacts
 from shared.kernel.clock import Clock
 from shared.postgres.pool import Database
@@ -24,7 +24,7 @@ SELECT good.claimed_us IS NOT NULL OR EXISTS (SELECT FROM noted) AS good FROM go
 
 
 class PostgresLogins:
-    """See `services.executor.ports.Logins`."""
+    """See `services.executor.common.ports.Logins`."""
 
     def __init__(self, database: Database, clock: Clock, life: LoginLife) -> None:
         self._database = database

@@ -6,9 +6,9 @@ from uuid import UUID
 from services.executor.directory.events import user_changed
 from services.executor.directory.membership import ADMINS, ensure_group, join
 from services.executor.directory.naming import CheckedUser, NewUser, UserRefused
-from services.executor.directory.rules.identifiers import canonical, looked_for_email
 from services.executor.directory.shared_identifiers import told_shared
 from services.executor.directory.stored import BY_PK, StoredUser, stored
+from services.executor.rules.identifiers import canonical, looked_for_email
 from shared.postgres.outbox import append
 from shared.postgres.pool import Connection
 

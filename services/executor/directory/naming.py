@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from services.executor.directory.rules.identifiers import BadIdentifier, looked_for, new_email, new_name
-from services.executor.directory.rules.imported_hashes import HashRefused, hash_in, is_unusable
-from services.executor.directory.rules.lookalikes import looks_of
-from services.executor.directory.rules.passwords import BadPassword, normalised
-from services.executor.directory.rules.usernames import new_username
+from services.executor.rules.identifiers import BadIdentifier, looked_for, new_email, new_name
+from services.executor.rules.imported_hashes import HashRefused, hash_in, is_unusable
+from services.executor.rules.lookalikes import looks_of
+from services.executor.rules.passwords import BadPassword, normalised
+from services.executor.rules.usernames import new_username
 from shared.kernel.errors import SluiceError
 
 T = TypeVar("T")

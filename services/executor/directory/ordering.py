@@ -9,11 +9,11 @@ from typing import Any, Final, assert_never
 
 import asyncpg
 
+from services.executor.common.ports import AnotherTransition, Noted, OrderKey
 from services.executor.directory.events import Cause, login_revoked, user_changed
 from services.executor.directory.rows import UID
-from services.executor.directory.rules.limits import bucket
 from services.executor.directory.telling import Tell, in_turn
-from services.executor.ports import AnotherTransition, Noted, OrderKey
+from services.executor.rules.limits import bucket
 from shared.contracts.kept import keep, kept
 from shared.contracts.orders import LogIn, LogOut, Order, OrderResult, OrdersPerformed
 from shared.contracts.people import LoginClaims

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from services.executor.avatars import avatar
+from services.executor.common.avatars import avatar
 from services.executor.directory.stored import StoredUser
 from shared.web.base import linked
 

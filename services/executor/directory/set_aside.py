@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.executor.ports import Aside, Noted, OrderKey, Remembered
+from services.executor.common.ports import Aside, Noted, OrderKey, Remembered
 from shared.contracts.topics import STATE
 from shared.postgres.pool import Database, Row
 
@@ -25,7 +25,7 @@ UPDATE order_results SET at_offset = NULL WHERE partition = $1 AND at_offset IS 
 
 
 class PostgresSetAside:
-    """See `services.executor.ports.SetAside`."""
+    """See `services.executor.common.ports.SetAside`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

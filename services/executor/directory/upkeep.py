@@ -5,8 +5,8 @@ import logging
 from typing import Final
 
 from services.executor.directory.events import login_revoked, token_forgotten, user_changed
-from services.executor.directory.rules.limits import GuessLimits
-from services.executor.login_life import LoginLife
+from services.executor.rules.limits import GuessLimits
+from services.executor.rules.login_life import LoginLife
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.postgres.outbox import append

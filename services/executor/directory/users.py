@@ -14,12 +14,12 @@ from services.executor.directory.hashing import HashPool
 from services.executor.directory.last_administrator import keeping_an_administrator
 from services.executor.directory.making import insert
 from services.executor.directory.naming import NewUser, UserRefused, checked, checked_password
-from services.executor.directory.rules.identifiers import BadIdentifier, canonical, is_text
 from services.executor.directory.shared_identifiers import SHARING
 from services.executor.directory.slots import clear
 from services.executor.directory.stored import BY_PK, COLUMNS, StoredUser, stored
 from services.executor.directory.telling import Tell, in_turn, telling
 from services.executor.directory.tokens import revoke, tokens_of
+from services.executor.rules.identifiers import BadIdentifier, canonical, is_text
 from shared.kernel.clock import Clock
 from shared.messaging.log import Message
 from shared.postgres.pool import Connection, Database, Row

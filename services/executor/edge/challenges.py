@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from services.executor.avatars import avatar
+from services.executor.common.avatars import avatar
 from shared.contracts.steps import View
 from shared.web.base import linked, ours, target
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from aiohttp import web
 
+from services.executor.common.ports import Logins
 from services.executor.edge import files
 from services.executor.edge.api import ExecutorApi
 from services.executor.edge.cookies import Cookies
@@ -22,7 +23,6 @@ from services.executor.edge.steps import Steps
 from services.executor.edge.unknown_flows import UnknownFlows
 from services.executor.edge.user_facts import UserFactsCache
 from services.executor.edge.visits import Visits
-from services.executor.ports import Logins
 from shared.contracts.topics import REPLIES, TOPICS
 from shared.kernel.clock import Clock
 from shared.kernel.ids import random_id

@@ -5,8 +5,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from services.executor.avatars import avatar
-from services.executor.destinations import AFTER_CANCEL, outer_destination
+from services.executor.common.avatars import avatar
 from services.executor.edge import queries
 from services.executor.edge.cookies import Cookies
 from services.executor.edge.csrf import Csrf
@@ -16,6 +15,7 @@ from services.executor.edge.templates import page
 from services.executor.edge.unknown_flows import UnknownFlows
 from services.executor.edge.user_facts import UserFactsCache
 from services.executor.edge.visits import Visit, Visits
+from services.executor.rules.destinations import AFTER_CANCEL, outer_destination
 from shared.contracts.definitions import Designation
 from shared.kernel.clock import Clock
 from shared.web.base import linked, ours

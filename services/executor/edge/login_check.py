@@ -9,8 +9,8 @@ import asyncio
 from collections import OrderedDict
 from typing import Final, Protocol
 
-from services.executor.login_life import LoginLife
-from services.executor.ports import Logins
+from services.executor.common.ports import Logins
+from services.executor.rules.login_life import LoginLife
 from shared.contracts.people import LoginClaims
 from shared.kernel.clock import Clock
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from services.executor.avatars import avatar
+from services.executor.common.avatars import avatar
 from services.executor.edge.cookies import Cookies
 from services.executor.edge.user_facts import UserFactsCache
 from services.executor.edge.visits import Visit, Visits

@@ -3,7 +3,7 @@
 
 from typing import Final, Protocol
 
-from services.executor import sealing
+from services.executor.common import sealing
 from shared.contracts.directory import KEY_OPEN_US, KEY_SEAL_US, KEY_SKEW_US, KEYS_CODEC, KeyPublished
 from shared.contracts.errors import BadRange
 from shared.contracts.steps import Sealed

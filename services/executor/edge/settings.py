@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from services.executor.login_life import LoginLife
+from services.executor.rules.login_life import LoginLife
 
 MIB = 1024 * 1024
 

@@ -5,7 +5,7 @@ import logging
 from collections import OrderedDict
 from typing import Final
 
-from services.executor.ports import Logins
+from services.executor.common.ports import Logins
 from shared.contracts.directory import EVENTS_CODEC, UserChanged
 from shared.contracts.errors import BadProof, BadRecord
 from shared.contracts.people import UserFacts

@@ -1,4 +1,4 @@
--- Slots of guesses (services/executor/directory/rules/limits.py), and whom a network is known to. A row holds an hour, no more: what was
+-- Slots of guesses (services/executor/rules/limits.py), and whom a network is known to. A row holds an hour, no more: what was
 -- not touched for that long is deleted, of accounts and of names that nobody has alike.
 DROP TABLE account_guesses;
 CREATE TABLE account_guesses (

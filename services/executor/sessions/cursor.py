@@ -7,8 +7,8 @@ transition.
 from collections.abc import Callable, Mapping
 from typing import Any, Final, assert_never
 
-from services.executor.destinations import Failed, Redirect, destination, inner_destination, outer_destination
-from services.executor.destinations import Refused as BadDestination
+from services.executor.rules.destinations import Failed, Redirect, destination, inner_destination, outer_destination
+from services.executor.rules.destinations import Refused as BadDestination
 from services.executor.sessions import views
 from services.executor.sessions.decision import Decision
 from services.executor.sessions.obligations import is_founded, kept_for, oblige_planned, oblige_reached, subject_of

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.executor.ports import OrderKey
+from services.executor.common.ports import OrderKey
 from services.executor.sessions.history import Head, transitions
 from services.executor.sessions.session import REACH
 from shared.contracts import topics

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 
-from services.executor.ports import AskKey, Directory, SealOpener
+from services.executor.common.ports import AskKey, Directory, SealOpener
 from services.executor.sessions.session import answers
 from shared.contracts.asks import Ask, Asked, asked
 from shared.contracts.errors import BadSeal

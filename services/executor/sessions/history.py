@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Container
 from dataclasses import dataclass
 
-from services.executor.ports import Noted
+from services.executor.common.ports import Noted
 from shared.contracts.acceptance import AcceptedTransitions
 from shared.contracts.envelope import Envelope, from_headers
 from shared.contracts.errors import BadRecord

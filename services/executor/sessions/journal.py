@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from services.executor.ports import LogDiverged
+from services.executor.common.ports import LogDiverged
 from services.executor.sessions.ports import Marks
 from services.executor.sessions.session import evolve
 from services.executor.sessions.states import SessionStates

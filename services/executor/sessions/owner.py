@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.executor.ports import AnotherTransition, Busy, Directory, LogDiverged, Noted, SealOpener, SetAside
+from services.executor.common.ports import AnotherTransition, Busy, Directory, LogDiverged, Noted, SealOpener, SetAside
 from services.executor.sessions import history, replying, settling
 from services.executor.sessions.closing import close
 from services.executor.sessions.crowd import Crowd

@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from services.executor.ports import SetAside
+from services.executor.common.ports import SetAside
 from services.executor.sessions.differing import Differing, survey
 from services.executor.sessions.journal import written
 from services.executor.sessions.session import REACH

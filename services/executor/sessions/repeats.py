@@ -7,7 +7,7 @@ run. Nothing that stood in a page or a cookie before the first was sent tells a 
 import hmac
 from collections.abc import Awaitable, Callable
 
-from services.executor.ports import SealOpener
+from services.executor.common.ports import SealOpener
 from services.executor.sessions.effects import Opened, mark_of
 from services.executor.sessions.session import SAME_REPLY, answered, answers, run_of
 from shared.contracts.errors import BadSeal

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from services.executor.ports import Aside, LogDiverged, Remembered
+from services.executor.common.ports import Aside, LogDiverged, Remembered
 from services.executor.sessions import replying
 from services.executor.sessions.owner import Parts, until_owned
 from services.executor.sessions.ports import Marks

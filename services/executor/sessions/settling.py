@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.executor.ports import AnotherTransition, Directory, OrderKey
+from services.executor.common.ports import AnotherTransition, Directory, OrderKey
 from services.executor.sessions.session import run_of
 from services.executor.sessions.states import SessionStates
 from services.executor.sessions.views import denied_view

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from services.executor.ports import Aside
+from services.executor.common.ports import Aside
 from shared.kernel.errors import Unavailable
 from shared.messaging.log import LogClosed, TopicPartition
 

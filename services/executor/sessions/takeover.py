@@ -1,6 +1,6 @@
 """Taking over a partition: from the written states, then the transitions since the committed offset (architecture §4.6)."""
 
-from services.executor.ports import LogDiverged, Remembered
+from services.executor.common.ports import LogDiverged, Remembered
 from services.executor.sessions import history
 from services.executor.sessions.journal import Journal
 from services.executor.sessions.ports import Unreadable

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from services.executor.ports import Aside, LogDiverged
+from services.executor.common.ports import Aside, LogDiverged
 from services.executor.sessions.asking import Asking
 from services.executor.sessions.owner import GROUP, Owner, Parts, until_owned
 from services.executor.sessions.repair import repair

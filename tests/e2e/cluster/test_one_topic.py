@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from deploy.cluster import Cluster
+from services.executor.common.sealing import new_private_key, public_half
 from services.executor.directory.tokens import digest_of
-from services.executor.sealing import new_private_key, public_half
 from shared.contracts import policy, topics
 from shared.contracts.codec import encode
 from shared.contracts.directory import KeyPublished, TokenChanged

@@ -7,16 +7,16 @@ from typing import Any, TypeVar
 
 import pytest
 
+from services.executor.common.ports import AskKey, OrderKey
 from services.executor.directory.directory import PostgresDirectory, open_directory
 from services.executor.directory.hashing import HashPool
 from services.executor.directory.logins import PostgresLogins
 from services.executor.directory.naming import NewUser
-from services.executor.directory.rules.limits import GuessLimits
-from services.executor.directory.rules.passwords import TEST_TARGET
 from services.executor.directory.stored import StoredUser
 from services.executor.directory.users import Users
-from services.executor.login_life import LoginLife
-from services.executor.ports import AskKey, OrderKey
+from services.executor.rules.limits import GuessLimits
+from services.executor.rules.login_life import LoginLife
+from services.executor.rules.passwords import TEST_TARGET
 from shared.contracts.asks import FindUser, PasswordVerified, UserFound, VerifyPassword
 from shared.contracts.directory import EVENTS_CODEC, KEYS_CODEC, REVOCATIONS_CODEC, TOKENS_CODEC, TokenChanged
 from shared.contracts.evidence import Evidence, Grounds

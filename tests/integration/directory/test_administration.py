@@ -9,8 +9,10 @@ import asyncpg
 import pytest
 
 from services.executor.administration import Administration, NewUser, administration
+from services.executor.directory.directory import LIMITS
 from services.executor.directory.naming import UserRefused
 from services.executor.directory.tokens import digest_of
+from services.executor.directory.unlocking import Unlocking
 from services.executor.settings import Settings
 from shared.contracts.directory import LoginRevoked, TokenChanged, UserChanged
 from shared.postgres.pool import TIMEOUT
@@ -22,7 +24,7 @@ DAY_US = 24 * 3600 * 1_000_000
 
 @pytest.fixture
 def users(people: People) -> Administration:
-    return Administration(people.database, people.users, people.clock)
+    return Administration(people.database, people.users, people.clock, Unlocking(people.database, people.clock, LIMITS))
 
 
 async def test_a_change_waits_for_a_database_that_takes_longer_than_a_visitor_would_wait(tmp_path: Path, limits_as_shipped: None) -> None:

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.executor.common.sealing import seal
 from services.executor.directory.epoch_keys import EpochKeys
 from services.executor.edge.revocations import RevocationTail
 from services.executor.edge.sealing_keys import SealingKeys
-from services.executor.sealing import seal
 from shared.contracts.directory import KeyPublished
 from shared.contracts.errors import BadSeal
 from shared.contracts.people import LoginClaims

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
+from services.executor.common.ports import Busy
 from services.executor.directory.directory import PostgresDirectory
 from services.executor.directory.hashing import HashPool
 from services.executor.directory.importing import import_users
 from services.executor.directory.kinds import KINDS_MAX, MIN_AGE_S, HashKinds
-from services.executor.directory.rules.passwords import TEST_TARGET, Cost, Kind, Pbkdf2Cost
-from services.executor.ports import Busy
+from services.executor.rules.passwords import TEST_TARGET, Cost, Kind, Pbkdf2Cost
 from shared.kernel.clock import FixedClock
 from shared.kernel.ids import derived_bytes
 from shared.postgres.pool import Database

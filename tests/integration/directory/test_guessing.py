@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import pytest
 
+from services.executor.common.ports import Busy
 from services.executor.directory import hashing
 from services.executor.directory.directory import PostgresDirectory, open_directory
 from services.executor.directory.hashing import HashPool, verify_password
-from services.executor.directory.rules.limits import GuessLimits
-from services.executor.directory.rules.passwords import TEST_TARGET, Cost, PasswordHash, parse_hash
 from services.executor.directory.slots import unpacked
-from services.executor.ports import Busy
+from services.executor.rules.limits import GuessLimits
+from services.executor.rules.passwords import TEST_TARGET, Cost, PasswordHash, parse_hash
 from shared.contracts.directory import UserChanged
 from shared.kernel.clock import FixedClock
 from shared.postgres.pool import Database, PostgresUnavailable, open_pool

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.executor.ports import AnotherTransition, Noted, OrderKey
+from services.executor.common.ports import AnotherTransition, Noted, OrderKey
 from shared.contracts.directory import LoginRevoked, UserChanged
 from shared.contracts.evidence import Grounds
 from shared.contracts.orders import LogOut

@@ -2,8 +2,8 @@
 
 import pytest
 
+from services.executor.common.ports import Aside, Noted, OrderKey, Remembered
 from services.executor.directory.set_aside import PostgresSetAside
-from services.executor.ports import Aside, Noted, OrderKey, Remembered
 from shared.contracts.orders import LogOut
 from tests.integration.directory.conftest import People
 

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from services.executor.directory.rules.limits import GuessLimits
 from services.executor.directory.tokens import create_token, digest_of, revoke_token, tell_again, version_of
 from services.executor.directory.upkeep import TOKENS_KEPT_US, Upkeep
-from services.executor.login_life import LoginLife
+from services.executor.rules.limits import GuessLimits
+from services.executor.rules.login_life import LoginLife
 from shared.contracts.directory import TOKENS_CODEC, TokenChanged
 from shared.contracts.topics import TOKENS, TOPICS
 from shared.kernel.clock import SystemClock

@@ -2,8 +2,8 @@
 
 import pytest
 
+from services.executor.common.ports import OrderKey
 from services.executor.directory.told_again import LATELY_US, revocations_again
-from services.executor.ports import OrderKey
 from shared.contracts.directory import LoginRevoked
 from shared.contracts.orders import LogOut
 from tests.integration.directory.conftest import People

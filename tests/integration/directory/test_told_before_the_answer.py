@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from services.executor.common.ports import OrderKey
 from services.executor.directory.directory import PostgresDirectory
 from services.executor.directory.epoch_keys import EpochKeys
 from services.executor.directory.stored import StoredUser
 from services.executor.directory.telling import OUT_OF_TURN, at_once
 from services.executor.directory.tokens import create_token
 from services.executor.directory.users import Users
-from services.executor.ports import OrderKey
 from shared.contracts.codec import Codec
 from shared.contracts.directory import KEYS_CODEC, REVOCATIONS_CODEC, TOKENS_CODEC, KeyPublished, LoginRevoked, TokenChanged
 from shared.contracts.model import Contract

@@ -11,9 +11,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from services.executor.administration import Administration
 from services.executor.directory.directory import PostgresDirectory
 from services.executor.directory.naming import UserRefused
-from services.executor.directory.rules.limits import GuessLimits
 from services.executor.directory.unlock_api import UnlockApi
 from services.executor.directory.unlocking import Unlocked, Unlocking
+from services.executor.rules.limits import GuessLimits
 from shared.contracts.directory import TokenChanged, UserChanged
 from shared.web.app import make_app
 from shared.web.limits import Limits
@@ -106,7 +106,7 @@ async def test_nothing_but_a_post_unlocks(client: Client, people: People, method
 
 
 async def test_at_a_terminal_it_is_told_what_was_locked_and_where_it_was_unlocked(people: People) -> None:
-    users = Administration(people.database, people.users, people.clock, LIMITS)
+    users = Administration(people.database, people.users, people.clock, Unlocking(people.database, people.clock, LIMITS))
     alice = await people.make()
     for _ in range(10):
         await people.guess(alice.pk, "wrong")
@@ -127,7 +127,9 @@ async def test_what_was_given_back_is_told_also_where_other_limits_are_set_than_
     for _ in range(4):
         await server.guess(alice.pk, "wrong", key=people.ask_key())
     assert (await server.guess(alice.pk, "alice-pw", key=people.ask_key())).outcome == "wrong"
-    generous = Administration(people.database, people.users, people.clock, GuessLimits(account=100, address=300))
+    generous = Administration(
+        people.database, people.users, people.clock, Unlocking(people.database, people.clock, GuessLimits(account=100, address=300))
+    )
     assert await generous.unlock("alice") == Unlocked((), guesses=4)
     assert (await server.guess(alice.pk, "alice-pw", key=people.ask_key())).outcome == "ok"
 

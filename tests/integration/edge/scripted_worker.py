@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.executor.destinations import Failed, Redirect, destination
-from services.executor.sealing import new_private_key, open_sealed, private_key, public_half
+from services.executor.common.sealing import new_private_key, open_sealed, private_key, public_half
+from services.executor.rules.destinations import Failed, Redirect, destination
 from shared.contracts.codec import encode
 from shared.contracts.definitions import Designation, FlowFacts
 from shared.contracts.directory import KeyPublished

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.directory.rules.identifiers import (
+from services.executor.rules.identifiers import (
     BadIdentifier,
     canonical,
     counter_of,
@@ -17,7 +17,7 @@ from services.executor.directory.rules.identifiers import (
     new_email,
     new_name,
 )
-from services.executor.directory.rules.usernames import new_username
+from services.executor.rules.usernames import new_username
 
 
 @pytest.mark.parametrize(

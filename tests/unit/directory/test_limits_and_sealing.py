@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.directory.rules.limits import bucket
-from services.executor.sealing import MAX_BODY, new_private_key, open_sealed, private_key, public_half, seal
+from services.executor.common.sealing import MAX_BODY, new_private_key, open_sealed, private_key, public_half, seal
+from services.executor.rules.limits import bucket
 from shared.contracts.errors import BadSeal
 from shared.contracts.steps import Sealed
 

@@ -12,10 +12,11 @@ from argon2.low_level import Type, hash_secret
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.executor.common.ports import Busy
 from services.executor.directory import hashing
 from services.executor.directory.hashing import HashPool, hash_password, verify_password
-from services.executor.directory.rules.imported_hashes import HashRefused, hash_in, is_unusable
-from services.executor.directory.rules.passwords import (  # fmt: skip
+from services.executor.rules.imported_hashes import HashRefused, hash_in, is_unusable
+from services.executor.rules.passwords import (  # fmt: skip
     TARGET,
     TEST_TARGET,
     Argon2Hash,
@@ -29,7 +30,6 @@ from services.executor.directory.rules.passwords import (  # fmt: skip
     normalised,
     parse_hash,
 )
-from services.executor.ports import Busy
 from shared.kernel.clock import FixedClock, SystemClock
 
 SALT = "c2FsdHNhbHQ"

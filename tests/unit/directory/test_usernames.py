@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.directory.rules.identifiers import BadIdentifier, canonical
-from services.executor.directory.rules.lookalikes import looks_of
-from services.executor.directory.rules.usernames import new_username
+from services.executor.rules.identifiers import BadIdentifier, canonical
+from services.executor.rules.lookalikes import looks_of
+from services.executor.rules.usernames import new_username
 
 TAKEN = [
     "alice", "Alice", "akadmin", "1234", "a.b-c_d+e@example.org", "o-mfa-u", "j\u00fcrgen", "J\u00dcRGEN", "Ann Lee", "Stra\u00dfe",

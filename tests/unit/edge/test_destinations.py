@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.destinations import Failed, Redirect, Refused, destination, outer_destination
+from services.executor.rules.destinations import Failed, Redirect, Refused, destination, outer_destination
 
 HOME, OUT, INVALID, FAILED = Redirect("/"), Redirect("/", refused=True), Refused("Invalid next URL"), Failed()
 ROWS = [

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.executor.edge.login_check import LoginCheck
-from services.executor.login_life import LoginLife
+from services.executor.rules.login_life import LoginLife
 from shared.contracts.people import LoginClaims, UserFacts
 from shared.kernel.clock import FixedClock
 from shared.kernel.errors import Unavailable

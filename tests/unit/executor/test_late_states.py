@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from services.executor.ports import Remembered
+from services.executor.common.ports import Remembered
 from services.executor.sessions.journal import Journal
 from services.executor.sessions.states import SessionStates
 from services.executor.sessions.takeover import take_over

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.executor.ports import Aside
+from services.executor.common.ports import Aside
 from services.executor.sessions.repair import LOG_LOST
 from shared.contracts import topics
 from shared.contracts.acceptance import AcceptedTransitions

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.executor.ports import Aside
+from services.executor.common.ports import Aside
 from services.executor.sessions import staying
 from services.executor.sessions.staying import StayingWorker
 from shared.messaging.log import LogClosed, LogUnavailable, TopicPartition

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 from opentelemetry.metrics import NoOpMeter
 
-from services.executor.ports import Busy
+from services.executor.common.ports import Busy
 from shared.contracts.acceptance import AcceptedTransitions
 from shared.contracts.sessions import Event
 from shared.kernel.errors import Unavailable

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from services.executor.ports import OrderKey
+from services.executor.common.ports import OrderKey
 from shared.contracts import topics
 from shared.contracts.orders import OrderResult
 from shared.kernel.ids import new_session_id

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from services.executor.ports import AnotherTransition, Aside, AskKey, Noted, OrderKey, Remembered, SealOpener
+from services.executor.common.ports import AnotherTransition, Aside, AskKey, Noted, OrderKey, Remembered, SealOpener
 from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.owner import Parts

@@ -13,7 +13,7 @@ from typing import Final
 
 from confusable_homoglyphs import categories
 
-from services.executor.directory.rules.identifiers import BadIdentifier, canonical, is_text
+from services.executor.rules.identifiers import BadIdentifier, canonical, is_text
 
 USERNAME_MAX: Final = 150
 MARKS_MAX: Final = 4

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final, Literal
 
-from services.executor.directory.rules.identifiers import counter_of
+from services.executor.rules.identifiers import counter_of
 from shared.kernel.ids import derived_bytes
 
 SECOND_US: Final = 1_000_000

@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
-from services.executor.directory.rules.identifiers import canonical
+from services.executor.rules.identifiers import canonical
 
 ASCII: Final[dict[str, str]] = {"`": "'", "|": "1", "I": "1", "i": "1", "l": "1", "O": "0"}
 """Those of ASCII; a migration has them too, for the names that were there. `i` is ours: what Unicode likens to it (the Cyrillic

@@ -7,8 +7,8 @@ typing it. So a hash that is taken is one, what looks like any other is refused,
 import re
 from typing import Final
 
-from services.executor.directory.rules.hash_shapes import why_a_hash
-from services.executor.directory.rules.passwords import MAX_ITERATIONS, PasswordHash, parse_hash
+from services.executor.rules.hash_shapes import why_a_hash
+from services.executor.rules.passwords import MAX_ITERATIONS, PasswordHash, parse_hash
 from shared.kernel.errors import SluiceError
 
 TAKEN: Final = "argon2id, pbkdf2_sha256 and pbkdf2_sha1"

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Final
 
-from services.executor.directory.rules.passwords import MAX_BYTES
+from services.executor.rules.passwords import MAX_BYTES
 
 _LONG: Final = (
     "argon2|pbkdf2|bcrypt|scrypt|pkcs5|scram|cram|ripemd|rmd160|whirlpool|blake|[a-z0-9]{0,10}crypt|ntlm|lanman|krb5|phpass|apr1|unsalted"

@@ -1,0 +1,1 @@
+"""What more than one of the executor's three programs needs: the ports between them, sealed bodies, pictures of people."""

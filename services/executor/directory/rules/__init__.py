@@ -1,1 +1,0 @@
-"""The executor service's rules: pure, no driver."""
