@@ -33,6 +33,7 @@ from services.executor.sessions.asking import Asking
 from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.owner import GROUP, Parts
+from services.executor.sessions.ownership import Ownership
 from services.executor.sessions.retirements import Retirements
 from services.executor.sessions.starts import Starts
 from services.executor.sessions.staying import StayingWorker
@@ -98,7 +99,7 @@ class WorkerRole:
         parts = Parts(
             log=watched, directory=PostgresDirectory(database, hashes, clock, limits, secret=derived_bytes(secret, "guesses"), tell=tell), opener=self._keys,
             cursor=Cursor(registry(), asking, asking, self._retirements), planner=asking, clock=clock, secret_key=derived_bytes(secret, "sessions"),
-            starts=Starts(settings.cached_starts), crowd=Crowd(settings.unproven_sessions), set_aside=PostgresSetAside(database), elsewhere_s=settings.set_aside_elsewhere_seconds, watch=metrics, alive=lambda: False, failed=lambda *_: None,
+            starts=Starts(settings.cached_starts), crowd=Crowd(settings.unproven_sessions), set_aside=PostgresSetAside(database), elsewhere_s=settings.set_aside_elsewhere_seconds, watch=metrics, ownership=Ownership(log, lambda: False), failed=lambda *_: None,
         )  # fmt: skip
         self._worker = StayingWorker(lambda: Worker(parts, asking, dead_letters, settings.set_aside_look_seconds))
         remedies: dict[str, Remedy] = {

@@ -54,24 +54,28 @@ class AnsweringMember(ABC):
         self._paused = frozenset()
         self.membership = membership
 
-    async def assigned(self, partitions: frozenset[int]) -> None:
-        """See `GroupMember.assigned`."""
-        self._held |= partitions
-
-    async def revoked(self, partitions: frozenset[int]) -> None:
-        """Drop what is being answered: the next owner is given those records again."""
-        dropped = [task for task, record in self._tasks.items() if record.partition in partitions]
-        for task in dropped:
-            task.cancel()
-        await asyncio.gather(*dropped, return_exceptions=True)
+    async def halted(self) -> None:
+        """Commit. What is in hand is answered all the same: an answer that comes twice changes nothing."""
         try:
             await self.commit()
         except LogUnavailable as error:
             _log.warning("offsets are not committed, their records will come again: %s", error)
-        self._offsets.forget(partitions)
-        self._held -= partitions
-        self._paused -= partitions
-        self._forgotten(partitions)
+
+    async def kept(self, partitions: frozenset[int]) -> None:
+        """Drop what is being answered of all others: their next owner is given those records again."""
+        gone = self._held - partitions
+        dropped = [task for task, record in self._tasks.items() if record.partition in gone]
+        for task in dropped:
+            task.cancel()
+        await asyncio.gather(*dropped, return_exceptions=True)
+        self._offsets.forget(gone)
+        self._held &= partitions
+        self._paused &= partitions
+        self._forgotten(gone)
+
+    async def assigned(self, partitions: frozenset[int]) -> None:
+        """See `GroupMember.assigned`."""
+        self._held |= partitions
 
     async def handle(self, records: Sequence[Record]) -> None:
         """See `GroupMember.handle`."""

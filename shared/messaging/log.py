@@ -110,18 +110,26 @@ _OVERHEAD = 128  # bytes: what a Kafka batch of one record adds, rounded up; a h
 
 
 class GroupMember(Protocol):
-    """What a member of a consumer group does. Calls never overlap; an exception from one ends the membership.
+    """What a member of a consumer group does. An exception from a call ends the membership.
 
-    No call comes before `join` has returned, so that a member can keep its `Membership` and use it in all of them.
-    A rebalance is eager: everything is revoked, then what comes next is assigned, often the same numbers again.
+    No call comes before `join` has returned, so that a member can keep its `Membership` and use it in all of them. Calls do not overlap,
+    but for `assigned`: it may take its time, and meanwhile the others come for what is held besides.
+    A rebalance is eager, and yet what one keeps is kept: `halted`, then `kept`, then `assigned` for what is new.
     """
+
+    async def halted(self) -> None:
+        """The group shares anew, and anybody may be given what is held: write nothing from now on, and commit. All members wait for it."""
+        ...
+
+    async def kept(self, partitions: frozenset[int]) -> None:
+        """Of what is held, or being prepared by `assigned`, these are ours as before, and nobody else had them: go on. Drop all others.
+
+        Their records go on behind the last one that was handled, whatever was committed.
+        """
+        ...
 
     async def assigned(self, partitions: frozenset[int]) -> None:
         """These partition numbers (of all topics of the group) are ours from now on; records come after it returns."""
-        ...
-
-    async def revoked(self, partitions: frozenset[int]) -> None:
-        """They are not any more; finish or drop what is held and commit, before somebody else is given them."""
         ...
 
     async def handle(self, records: Sequence[Record]) -> None:
@@ -161,7 +169,7 @@ class Membership(Protocol):
         ...
 
     async def leave(self) -> None:
-        """Revoke what is held, leave the group. Not to be awaited inside a call to the member: it waits for that."""
+        """Halt, keep nothing, leave the group. Not to be awaited inside a call to the member: it waits for that."""
         ...
 
 

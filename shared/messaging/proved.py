@@ -102,11 +102,14 @@ class _ProvedMember:
         self._member = member
         self._provable = provable
 
+    async def halted(self) -> None:
+        await self._member.halted()
+
+    async def kept(self, partitions: frozenset[int]) -> None:
+        await self._member.kept(partitions)
+
     async def assigned(self, partitions: frozenset[int]) -> None:
         await self._member.assigned(partitions)
-
-    async def revoked(self, partitions: frozenset[int]) -> None:
-        await self._member.revoked(partitions)
 
     async def handle(self, records: Sequence[Record]) -> None:
         await self._member.handle(self._provable(records))

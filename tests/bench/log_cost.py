@@ -29,10 +29,13 @@ class Counter:
     def __post_init__(self) -> None:
         self.complete = asyncio.Event()
 
-    async def assigned(self, partitions: frozenset[int]) -> None:
+    async def halted(self) -> None:
         pass
 
-    async def revoked(self, partitions: frozenset[int]) -> None:
+    async def kept(self, partitions: frozenset[int]) -> None:
+        pass
+
+    async def assigned(self, partitions: frozenset[int]) -> None:
         pass
 
     async def handle(self, records: Sequence[Record]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.executor.common.ports import LogDiverged
+from services.executor.sessions.ownership import Appending
 from services.executor.sessions.ports import Marks
 from services.executor.sessions.session import evolve
 from services.executor.sessions.states import SessionStates
@@ -22,7 +23,7 @@ from shared.contracts.sessions import CODEC, SessionAdvanced
 from shared.contracts.states import SessionState
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import derived_id
-from shared.messaging.log import Log, Message, Record, TopicPartition
+from shared.messaging.log import Message, Record, TopicPartition
 from shared.telemetry.propagation import current_traceparent
 
 READ_BACK_S: Final = 2.0
@@ -65,7 +66,7 @@ class Journal:
     nothing are done at once, the others when `done` is called.
     """
 
-    def __init__(self, log: Log, place: TopicPartition, states: SessionStates, unawaited: Unawaited, marks: Marks) -> None:
+    def __init__(self, log: Appending, place: TopicPartition, states: SessionStates, unawaited: Unawaited, marks: Marks) -> None:
         self._log = log
         self._place = place
         self._states = states

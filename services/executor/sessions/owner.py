@@ -20,6 +20,7 @@ from services.executor.sessions.deciding import handle, precheck
 from services.executor.sessions.decision import Again, Decided, Decision, Handled, StateBehind, Stopped, Unwritten
 from services.executor.sessions.effects import LiveEffects, Opened, opened
 from services.executor.sessions.journal import Journal, Transition, written
+from services.executor.sessions.ownership import Ownership
 from services.executor.sessions.ports import Marks, Planner, Unreadable, Watching
 from services.executor.sessions.repeats import Body, repeated
 from services.executor.sessions.session import is_unproven, run_of, stage_met, too_large
@@ -59,8 +60,8 @@ Job = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What an owner works with. Who asks for a session in a partition that is set aside gets none there for `elsewhere_s`. `alive` is false once the group may have given our partitions to somebody else; `failed`
-    is told why a partition cannot go on."""
+    """What an owner works with; it writes through `ownership` alone. Who asks for a session in a partition that is set aside gets none there
+    for `elsewhere_s`. `failed` is told why a partition cannot go on."""
 
     log: Log
     directory: Directory
@@ -74,14 +75,8 @@ class Parts:
     set_aside: SetAside
     elsewhere_s: int
     watch: Watching
-    alive: Callable[[], bool]
+    ownership: Ownership
     failed: Callable[[int, Exception], None]
-
-
-async def until_owned(alive: Callable[[], bool]) -> None:
-    """Wait as long as somebody else may own our partitions: we are told so, or the group hears of us again (architecture §4.1)."""
-    while not alive():  # noqa: ASYNC110 - the group tells of heartbeats by their age only
-        await asyncio.sleep(RETRY_S)
 
 
 class _Once:
@@ -108,8 +103,8 @@ class Owner:
         self._marks = marks
         self._unreadable = unreadable
         self.states = SessionStates(parts.crowd, self._give_up, parts.watch)
-        self.journal = Journal(parts.log, TopicPartition(topics.SESSIONS, partition), self.states, self._unawaited, marks)
-        self._settler = Settler(parts.log, parts.directory, self.states, partition, self.journal.done, self._failed)
+        self.journal = Journal(parts.ownership, TopicPartition(topics.SESSIONS, partition), self.states, self._unawaited, marks)
+        self._settler = Settler(parts.ownership, parts.directory, self.states, partition, self.journal.done, self._failed)
         self._queues: dict[str, deque[Job]] = {}
         self._unfinished: dict[str, deque[tuple[Envelope, SessionAdvanced, int]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -186,7 +181,7 @@ class Owner:
     # --- one step ---
 
     async def _step(self, record: Record, step: StepRequested) -> None:
-        await self._owned()
+        await self._parts.ownership.assured()
         now_us = self._parts.clock.now_us()
         self._parts.watch().queue_wait(topics.STEPS, (now_us - step.received_us) / 1e6)
         if now_us > step.deadline_us:
@@ -218,7 +213,7 @@ class Owner:
             return await self._locate(step)
         caught_up, given = False, _Once(self._parts.opener, step)
         for _ in range(ATTEMPTS):
-            await self._owned()
+            await self._parts.ownership.assured()
             await self._finish_all(step.session)
             state = self.states.get(step.session)
             now_us = max(state.last_us, self._parts.clock.now_us())
@@ -292,7 +287,7 @@ class Owner:
 
         The session may have gone on meanwhile: the parent says so, and another one stands in its place.
         """
-        await self._owned()
+        await self._parts.ownership.assured()
         transition = written(self._parts.secret_key, on, body)
         accepted, offset = await self.journal.append(transition)
         if accepted:
@@ -338,7 +333,7 @@ class Owner:
                 return await self.journal.append(transition)
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
-                await self._owned()
+                await self._parts.ownership.assured()
                 if self.states.get(transition.body.session).version >= (transition.envelope.subject_version or 0):
                     return False, 0
 
@@ -353,11 +348,6 @@ class Owner:
             await self._finish(*left[0])
             left.popleft()
         self._unfinished.pop(session, None)
-
-    async def _owned(self) -> None:
-        """Wait as long as somebody else may own this partition: we are told so, which ends the wait, or the group hears of
-        us again and it was ours all the time (architecture §4.1)."""
-        await until_owned(self._parts.alive)
 
     async def _keep(self, record: Record, defect: Exception) -> None:
         try:
@@ -386,4 +376,4 @@ class Owner:
         return replying.located(step, (await self._parts.planner.locate(question)).slug)
 
     async def _send(self, step: StepRequested, reply: StepReplied) -> None:
-        await replying.send(self._parts.log, self._parts.secret_key, step, reply, self._parts.clock.now_us())
+        await replying.send(self._parts.ownership, self._parts.secret_key, step, reply, self._parts.clock.now_us())

@@ -6,6 +6,7 @@ from typing import Final
 from services.executor.common.ports import SetAside
 from services.executor.sessions.differing import Differing, survey
 from services.executor.sessions.journal import written
+from services.executor.sessions.ownership import Appending
 from services.executor.sessions.session import REACH
 from services.executor.sessions.settling import over, state_message
 from shared.contracts import topics, wire
@@ -20,19 +21,21 @@ LOG_LOST: Final = "log_lost"
 """Why a session ends of which records are gone."""
 
 
-async def repair(partition: int, log: Log, membership: Membership, rows: SetAside, clock: Clock, secret_key: bytes) -> None:
+async def repair(
+    partition: int, log: Log, ownership: Appending, membership: Membership, rows: SetAside, clock: Clock, secret_key: bytes
+) -> None:
     """End what differs and remove the row; the partition may be taken over then. `Unavailable`: try it again, as it is."""
     now_us = clock.now_us()
     found = await survey(log, partition, await rows.ordered(partition, now_us - REACH), now_us)
     for one in found.differing:
-        await _end(one, partition, log, secret_key, now_us)
+        await _end(one, partition, ownership, secret_key, now_us)
     # What was committed is above the log's end, or below its start: said anew, before anybody takes it for a loss again.
     await membership.commit({TopicPartition(topics.SESSIONS, partition): found.resume})
     await rows.repaired(partition)
     logger.warning("partition %d of %s is repaired: %d sessions ended", partition, topics.SESSIONS, len(found.differing))
 
 
-async def _end(one: Differing, partition: int, log: Log, secret_key: bytes, now_us: int) -> None:
+async def _end(one: Differing, partition: int, log: Appending, secret_key: bytes, now_us: int) -> None:
     """An end that every reader accepts, behind what the history has; and a state above every one that was written."""
     state = SessionState(session=one.session, version=one.head.version, head=one.head.id, last_us=now_us)
     end = written(secret_key, state, over(state, LOG_LOST, now_us))

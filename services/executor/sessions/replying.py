@@ -3,6 +3,7 @@
 import logging
 
 from services.executor.sessions.decision import Again, Current, Decision, Stopped, Unwritten
+from services.executor.sessions.ownership import Appending
 from services.executor.sessions.session import answered, run_of
 from shared.contracts import topics
 from shared.contracts.codec import encode
@@ -11,7 +12,7 @@ from shared.contracts.states import Answered, SessionState
 from shared.contracts.steps import Outcome, StepReplied, StepRequested
 from shared.kernel.errors import SluiceError
 from shared.kernel.ids import derived_id
-from shared.messaging.log import Log, Message
+from shared.messaging.log import Message
 from shared.telemetry.propagation import current_traceparent
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ def elsewhere(step: StepRequested, for_s: int) -> StepReplied:
     return stopped(step, "refused", "session_over", session_over=True, retry_after_s=for_s)
 
 
-async def send(log: Log, secret_key: bytes, step: StepRequested, reply: StepReplied, now_us: int) -> None:
+async def send(log: Appending, secret_key: bytes, step: StepRequested, reply: StepReplied, now_us: int) -> None:
     """Write the reply. One that cannot be written is asked for again: the transition is in the log."""
     ident = derived_id(secret_key, step.command, step.edge, "reply")
     try:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from services.executor.common.ports import Aside, LogDiverged, Remembered
 from services.executor.sessions import replying
-from services.executor.sessions.owner import Parts, until_owned
+from services.executor.sessions.owner import Parts
 from services.executor.sessions.ports import Marks
 from shared.contracts import topics
 from shared.contracts.steps import StepRequested
@@ -35,12 +35,12 @@ class Refusing:
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, record: Record, step: StepRequested) -> None:
-        await until_owned(self._parts.alive)
+        await self._parts.ownership.assured()
         now_us = self._parts.clock.now_us()
         if now_us <= step.deadline_us:
             reply = replying.elsewhere(step, self._parts.elsewhere_s)
             self._parts.watch().step("", reply.outcome, 0.0)
-            await replying.send(self._parts.log, self._parts.secret_key, step, reply, now_us)
+            await replying.send(self._parts.ownership, self._parts.secret_key, step, reply, now_us)
         self._marks.done(record)
 
     async def stop(self) -> None:

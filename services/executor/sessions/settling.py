@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.executor.common.ports import AnotherTransition, Directory, OrderKey
+from services.executor.sessions.ownership import Appending
 from services.executor.sessions.session import run_of
 from services.executor.sessions.states import SessionStates
 from services.executor.sessions.views import denied_view
@@ -17,7 +18,7 @@ from shared.contracts.orders import OrderResult
 from shared.contracts.states import SessionState, key_of
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import random_id
-from shared.messaging.log import Log, LogUnavailable, Message
+from shared.messaging.log import LogUnavailable, Message
 
 logger = logging.getLogger(__name__)
 _FIRST_WAIT_S: Final = 0.05
@@ -78,7 +79,7 @@ class Settler:
     """
 
     def __init__(
-        self, log: Log, directory: Directory, states: SessionStates, partition: int, done: Callable[[int], None],
+        self, log: Appending, directory: Directory, states: SessionStates, partition: int, done: Callable[[int], None],
         failed: Callable[[Exception], None],
     ) -> None:  # fmt: skip
         self._log = log

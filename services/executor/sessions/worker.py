@@ -3,13 +3,14 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from services.executor.common.ports import Aside, LogDiverged
 from services.executor.sessions.asking import Asking
-from services.executor.sessions.owner import GROUP, Owner, Parts, until_owned
+from services.executor.sessions.owner import GROUP, Owner, Parts
+from services.executor.sessions.ownership import Ownership
 from services.executor.sessions.repair import repair
 from services.executor.sessions.session import expired
 from services.executor.sessions.set_aside import PartitionsAside, Refusing
@@ -19,7 +20,7 @@ from shared.contracts.errors import BadKey, BadRecord
 from shared.contracts.steps import CODEC, StepRequested
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import partition_of
-from shared.kernel.tasks import failure_of
+from shared.kernel.tasks import all_of, failure_of
 from shared.messaging.dead_letters import PATIENCE_S, DeadLetters
 from shared.messaging.log import LogUnavailable, Membership, Record, TopicPartition
 from shared.messaging.offsets import LowWater
@@ -36,21 +37,22 @@ LOOK_S: Final = 5.0
 
 
 class Worker:
-    """Owns the partitions that the group gives it. `parts.alive` is filled in here."""
+    """Owns the partitions that the group gives it. `parts.ownership` and `failed` are filled in here."""
 
     def __init__(self, parts: Parts, asking: Asking, dead_letters: DeadLetters, look_s: float = LOOK_S) -> None:
         self._look_s = look_s
-        self._parts = replace(parts, alive=self.alive, failed=self._stop_at)
+        self._ownership = Ownership(parts.log, self.alive)
+        self._parts = replace(parts, ownership=self._ownership, failed=self._stop_at)
         self._asking = asking
         self._dead_letters = dead_letters
         self._owners: dict[int, Owner] = {}
+        self._coming: dict[int, asyncio.Task[None]] = {}
         self._marks = LowWater()
         self._aside = PartitionsAside(self._parts, self._marks)
         self._uncommitted: dict[TopicPartition, int] = {}
         self._membership: Membership | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._retiring: set[asyncio.Task[None]] = set()
-        self._changing = asyncio.Lock()
         self._numbers: frozenset[int] = frozenset()
         self._failure: BaseException | None = None
         self.assigned_once = False
@@ -68,10 +70,8 @@ class Worker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._membership:
             await self._membership.leave()
-        # A membership that failed revokes nothing.
-        await asyncio.gather(*self._retiring, *(owner.stop() for owner in self._owners.values()), return_exceptions=True)
-        self._owners.clear()
-        await self._aside.drop(list(self._aside.held))
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await self.kept(frozenset())  # a membership that failed tells nothing
 
     @property
     def failure(self) -> BaseException | None:
@@ -96,34 +96,56 @@ class Worker:
 
     # --- the group's calls ---
 
+    async def halted(self) -> None:
+        """Write nothing, note how far everything is done, and wait for what is kept."""
+        await self._ownership.halt()
+        try:
+            await self._commit()
+        except Unavailable as away:
+            logger.warning("offsets are not committed, their records come again: %s", away.code)
+
+    async def kept(self, partitions: frozenset[int]) -> None:
+        """Go on with these partitions, whose sessions are as they were; drop all others."""
+        gone, self._numbers = self._numbers - partitions, self._numbers & partitions
+        coming = [self._coming.pop(number) for number in gone & self._coming.keys()]
+        for task in coming:
+            task.cancel()
+        await asyncio.gather(*coming, return_exceptions=True)
+        await asyncio.gather(*(self._owners.pop(number).stop() for number in gone & self._owners.keys()))
+        await self._aside.drop(gone)
+        self._marks.forget(gone)
+        self._uncommitted = {place: mark for place, mark in self._uncommitted.items() if place.partition not in gone}
+        self._parts.watch().forget_lag(GROUP, gone)
+        self._ownership.go_on()
+        logger.info("keeps %d partitions, lets go of %d", len(self._numbers), len(gone))
+
     async def assigned(self, partitions: frozenset[int]) -> None:
-        """Take over these partitions; their sessions wait meanwhile."""
-        async with self._changing:
-            self._numbers |= partitions
-            await self._aside.rows()
+        """Take over these partitions; their sessions wait meanwhile, those of others do not."""
+        self._numbers |= partitions
+        if partitions:
+            rows = asyncio.ensure_future(self._aside.rows())
             gc.disable()  # what is read stays: to look through all of it again and again takes a fifth of the time
             try:
-                await asyncio.gather(*(self._take_over(number) for number in partitions))
+                await self._come({number: self._taken_over_after(rows, number) for number in partitions})
             finally:
                 gc.enable()
         self.assigned_once = True
-        logger.info("owns %d partitions", len(partitions))
+        logger.info("owns %d partitions", len(self._owners))
 
-    async def revoked(self, partitions: frozenset[int]) -> None:
-        """Drop these partitions, after noting how far they are done."""
-        async with self._changing:
-            await asyncio.gather(*(self._owners[number].stop() for number in partitions if number in self._owners))
-            try:
-                await self._commit()
-            except Unavailable as away:
-                logger.warning("offsets are not committed, their records come again: %s", away.code)
-            self._marks.forget(partitions)
-            self._uncommitted = {place: mark for place, mark in self._uncommitted.items() if place.partition not in partitions}
-            self._parts.watch().forget_lag(GROUP, partitions)
-            for number in partitions:
-                self._owners.pop(number, None)
-            await self._aside.drop(partitions)
-            self._numbers -= partitions
+    async def _come(self, takeovers: Mapping[int, Coroutine[Any, Any, None]]) -> None:
+        """Take over what is ours meanwhile; what is not any more is cancelled, and not missed."""
+        coming = {number: asyncio.create_task(takeover, name=f"takeover of {number}") for number, takeover in takeovers.items()}
+        self._coming |= coming
+        try:
+            await all_of(coming.values())
+        finally:
+            for number, task in coming.items():
+                if self._coming.get(number) is task:
+                    del self._coming[number]
+
+    async def _taken_over_after(self, rows: asyncio.Future[Any], number: int) -> None:
+        await asyncio.shield(rows)
+        await self._take_over(number)
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Hand records over to owners and open questions; nothing here waits for a session."""
@@ -155,20 +177,22 @@ class Worker:
 
     async def take_over_anew(self, number: int) -> None:
         """Written states of this partition are lost: read all of its history, once more, if it is ours."""
-        async with self._changing:
-            membership, owner = self._membership, self._owners.get(number)
-            if membership is None or owner is None:
-                return
-            membership.pause(frozenset((number,)))
-            try:
-                del self._owners[number]
-                await self._let_go(owner)
-                await self._take_over(number, lost_states=True)
-                if new := self._owners.get(number):
-                    for record, _ in owner.unanswered():
-                        new.take_step(record, CODEC.decode(record))
-            finally:
-                membership.resume(frozenset((number,)))
+        membership, owner = self._membership, self._owners.get(number)
+        if membership is None or owner is None:
+            return
+        membership.pause(frozenset((number,)))
+        try:
+            await self._come({number: self._taken_anew(number, owner)})
+        finally:
+            membership.resume(frozenset((number,)))
+
+    async def _taken_anew(self, number: int, owner: Owner) -> None:
+        self._owners.pop(number, None)
+        await asyncio.shield(self._let_go(owner))
+        await self._take_over(number, lost_states=True)
+        if new := self._owners.get(number):
+            for record, _ in owner.unanswered():
+                new.take_step(record, CODEC.decode(record))
 
     async def _take_over(self, number: int, *, lost_states: bool = False) -> None:
         membership = self._membership
@@ -257,7 +281,7 @@ class Worker:
 
     async def _look(self) -> None:
         """Whether the log still has what is known of it; and what PostgreSQL says of partitions that are set aside."""
-        await until_owned(self._parts.alive)  # one that slept knows of a log that may have been repaired since
+        await self._ownership.assured()  # one that slept knows of a log that may have been repaired since
         for number, owner in list(self._owners.items()):
             try:
                 owner.journal.check(*await self._parts.log.bounds(TopicPartition(topics.SESSIONS, number)))
@@ -279,19 +303,21 @@ class Worker:
         membership, parts = self._membership, self._parts
         if membership is None:
             return
-        await until_owned(parts.alive)
+        await self._ownership.assured()
         if not repaired:
-            await repair(number, parts.log, membership, parts.set_aside, parts.clock, parts.secret_key)
+            await repair(number, parts.log, self._ownership, membership, parts.set_aside, parts.clock, parts.secret_key)
             await self._aside.rows()
-        async with self._changing:
-            if number not in self._numbers or number not in self._aside.held:
-                return
-            membership.pause(frozenset((number,)))
-            try:
-                await self._aside.drop((number,))
-                await self._take_over(number)
-            finally:
-                membership.resume(frozenset((number,)))
+        if number not in self._numbers or number not in self._aside.held:
+            return
+        membership.pause(frozenset((number,)))
+        try:
+            await self._come({number: self._taken_back(number)})
+        finally:
+            membership.resume(frozenset((number,)))
+
+    async def _taken_back(self, number: int) -> None:
+        await self._aside.drop((number,))
+        await self._take_over(number)
 
     async def _sweep_now_and_then(self) -> None:
         while True:

@@ -1,7 +1,7 @@
 """Consumer groups of the embedded log: several members in one process share partitions as on a broker.
 
 Assignment is by range and rebalances are eager, as with Kafka, so that what runs on one log is not surprised by the
-other: all members let go of everything, then each is told what it has now.
+other: all members halt, then each is told what of its share it keeps, and what is new.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from shared.messaging.embedded.partition import Partition
 from shared.messaging.embedded.subscription import Subscription
 from shared.messaging.log import GroupMember, LogUnavailable, Mismatched, TopicPartition
 
-REVOKE_TIMEOUT_S = 10.0
+HALT_TIMEOUT_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class Group:
         self._count = counts.pop()
         self._members: list[EmbeddedMembership] = []
         self._turn = asyncio.Lock()
+        self._turns = 0
 
     def join(self, member: GroupMember, subscription: Subscription) -> "EmbeddedMembership":
         """Take in a member; the rebalance runs after the caller has got its membership."""
@@ -50,11 +51,15 @@ class Group:
         return membership
 
     async def rebalance(self) -> None:
-        """Everybody lets go, then everybody gets a range of the partition numbers."""
+        """Everybody halts, then everybody gets a range of the partition numbers."""
         async with self._turn:
-            await asyncio.gather(*(one.release() for one in self._members))
+            await asyncio.gather(*(one.halt() for one in self._members))
             self._members = [one for one in self._members if not one.ended]
-            await asyncio.gather(*(one.take_over(numbers) for one, numbers in self._ranges()))
+            shares = self._ranges()
+            await asyncio.gather(*(one.keep(numbers) for one, numbers in shares))
+            self._turns += 1
+            for one, numbers in shares:
+                one.take_over(numbers, self._turns)
 
     async def without(self, membership: "EmbeddedMembership") -> None:
         """Go on without a member, if it still counts as one."""
@@ -95,7 +100,9 @@ class EmbeddedMembership:
         self._subscription = subscription
         self._held: frozenset[int] = frozenset()
         self._calls = asyncio.Lock()
+        self._since: dict[int, int] = {}  # the turn in which each number came
         self._task: asyncio.Task[None] | None = None
+        self._preparing: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self.ended = False
 
@@ -127,32 +134,50 @@ class EmbeddedMembership:
         self._held = frozenset()
         self._subscription.close()
 
-    async def release(self) -> None:
-        """Let go of everything; a member that cannot within 10 s is failed and its task ended."""
+    async def halt(self) -> None:
+        """Have the member write nothing; one that cannot stop within 10 s is failed and its task ended."""
         try:
-            async with asyncio.timeout(REVOKE_TIMEOUT_S), self._calls:
+            async with asyncio.timeout(HALT_TIMEOUT_S), self._calls:
                 if not self.ended and self._held:
-                    self._subscription.clear()
-                    await self._member.revoked(self._held)
+                    self._subscription.halt()
+                    await self._member.halted()
         except Exception as error:  # noqa: BLE001 - as above
-            self._fail(LogUnavailable("revoking took too long") if isinstance(error, TimeoutError) else error)
+            self._fail(LogUnavailable("halting took too long") if isinstance(error, TimeoutError) else error)
             if self._task is not None and self._task is not asyncio.current_task():
                 self._task.cancel()
-        self._held = frozenset()
 
-    async def take_over(self, numbers: frozenset[int]) -> None:
-        """Tell the member what it has, then deliver from the committed offsets on."""
+    async def keep(self, numbers: frozenset[int]) -> None:
+        """Tell the member which of these it has had, and let them flow on."""
         async with self._calls:
             if self.ended:
                 return
-            self._held = numbers
+            self._held &= numbers
             try:
-                await self._member.assigned(numbers)
+                await self._member.kept(self._held)
             except Exception as error:  # noqa: BLE001 - as above; its own task then gives the numbers back
                 self._fail(error)
                 return
-            for partition, start in self._group.partitions(numbers):
-                self._subscription.add(partition, start)
+            self._subscription.keep(self._held)
+
+    def take_over(self, numbers: frozenset[int], turn: int) -> None:
+        """Have the member prepare what is new to it, while what it kept goes on."""
+        if self.ended:
+            return
+        new, self._held = numbers - self._held, numbers
+        self._since |= dict.fromkeys(new, turn)
+        task = asyncio.create_task(self._prepare(new, turn), name=f"rebalance of {self._group.name}")
+        self._preparing.add(task)
+        task.add_done_callback(self._preparing.discard)
+
+    async def _prepare(self, new: frozenset[int], turn: int) -> None:
+        try:
+            await self._member.assigned(new)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(error)
+            return
+        ours = frozenset(number for number in new & self._held if self._since[number] == turn)
+        for partition, start in self._group.partitions(ours):
+            self._subscription.add(partition, start)
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """See `log.Membership.commit`."""
@@ -186,7 +211,8 @@ class EmbeddedMembership:
         """See `log.Membership.leave`."""
         if self.ended:
             return
-        await self.release()
+        await self.halt()
+        await self.keep(frozenset())
         self._end()
         await self._group.without(self)
 
@@ -195,6 +221,7 @@ class EmbeddedMembership:
         if not self.ended:
             self._failure = failure
             self._end()
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        left = [one for one in (self._task, *self._preparing) if one is not None and one is not asyncio.current_task()]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)

@@ -40,6 +40,7 @@ class Subscription:
         self._positions: dict[Partition, int] = {}
         self._ready: dict[Partition, None] = {}
         self._paused: set[int] = set()
+        self._halted = False
         self._waiting: asyncio.Future[None] | None = None
         self.closed = False
         self.failure: Exception | None = None
@@ -51,17 +52,24 @@ class Subscription:
         if start < partition.next:
             self.wake(partition)
 
-    def clear(self) -> None:
-        """Read nothing any more."""
-        for partition in self._positions:
-            partition.waiters.discard(self)
-        self._positions.clear()
+    def halt(self) -> None:
+        """Deliver nothing until it is known what is kept."""
+        self._halted = True
         self._ready.clear()
-        self._paused.clear()
+
+    def keep(self, numbers: frozenset[int]) -> None:
+        """Go on with these partition numbers where they stopped, and read nothing of all others."""
+        for partition in [one for one in self._positions if one.place.partition not in numbers]:
+            partition.waiters.discard(self)
+            del self._positions[partition]
+        self._halted = False
+        self._ready.clear()
+        self._paused &= numbers
+        self.resume(numbers - self._paused)
 
     def close(self, failure: Exception | None = None) -> None:
         """End it; whoever waits is woken and told why."""
-        self.clear()
+        self.keep(frozenset())
         self.closed = True
         self.failure = failure
         self._stir()
@@ -81,7 +89,7 @@ class Subscription:
 
     def wake(self, partition: Partition) -> None:
         """See `Waiter.wake`."""
-        if partition.place.partition not in self._paused:
+        if partition.place.partition not in self._paused and not self._halted:
             self._ready[partition] = None
             self._stir()
 

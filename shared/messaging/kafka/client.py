@@ -84,6 +84,12 @@ async def know_topics(consumer: AIOKafkaConsumer, topics: list[str]) -> None:
         await consumer._client._wait_on_metadata(topic)
 
 
+def membership_of(consumer: AIOKafkaConsumer) -> tuple[str, int]:
+    """The id by which the group knows this member, and the generation in which it was given its share."""
+    coordinator = consumer._coordinator
+    return str(coordinator.member_id), int(coordinator.generation)
+
+
 def is_dead(producer: AIOKafkaProducer) -> bool:
     """Whether the producer's sending task has ended: it then takes records and never sends them."""
     task = producer._sender.sender_task

@@ -1,8 +1,9 @@
 """A member of a Kafka consumer group, with the rebalance in our hands (architecture §4.1).
 
-aiokafka calls the listener from its coordination task and sends no heartbeat until `on_partitions_assigned` returns.
-So that one only pauses what came, and a task of ours tells the member and lets the records flow: a takeover of
-seconds costs no heartbeat.
+aiokafka's rebalance is eager: it revokes all, and assigns often the same again. The member is told what of it is the same, and goes on
+with that at once (`share.Share`). aiokafka calls the listener from its coordination task and sends no heartbeat until
+`on_partitions_assigned` returns. So that one only holds back what is new, and a task of ours has the member prepare it: a takeover of
+seconds costs neither a heartbeat nor those sessions that stay.
 """
 
 import asyncio
@@ -15,7 +16,18 @@ from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStat
 
 from shared.kernel.clock import Clock
 from shared.messaging.kafka.brokers import Brokers
-from shared.messaging.kafka.client import BATCH, HEARTBEAT_MS, SESSION_TIMEOUT_MS, Heard, know_topics, new_consumer, stop, to_records
+from shared.messaging.kafka.client import (
+    BATCH,
+    HEARTBEAT_MS,
+    SESSION_TIMEOUT_MS,
+    Heard,
+    know_topics,
+    membership_of,
+    new_consumer,
+    stop,
+    to_records,
+)
+from shared.messaging.kafka.share import Share
 from shared.messaging.log import GroupMember, LogUnavailable, Mismatched, Record
 from shared.messaging.log import TopicPartition as Place
 
@@ -37,14 +49,12 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
 
     def __init__(self, brokers: Brokers, clock: Clock, group: str, topics: Sequence[str], member: GroupMember) -> None:
         self._group = group
-        self._topics = frozenset(topics)
         self._member = member
         self._consumer = new_consumer(brokers, group, REQUEST_TIMEOUT_MS)
         self._heard = Heard(clock)
         self._heard.watch(self._consumer)
+        self._share = Share(topics)
         self._calls = asyncio.Lock()
-        self._held: frozenset[int] = frozenset()
-        self._paused: set[int] = set()
         self._flowing = False
         self._epoch = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -58,61 +68,64 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         try:
             async with asyncio.timeout(START_S):
                 await self._consumer.start()
-                await know_topics(self._consumer, sorted(self._topics))
+                await know_topics(self._consumer, sorted(self._share.topics))
         except BaseException as error:
             await stop(self._consumer)
             if isinstance(error, KafkaError | OSError | TimeoutError):
                 raise LogUnavailable(f"group {self._group} cannot be joined: {error!r}") from error
             raise
-        self._consumer.subscribe(sorted(self._topics), listener=self)
+        self._consumer.subscribe(sorted(self._share.topics), listener=self)
         self._pump_task = asyncio.create_task(self._pump(), name=f"member of {self._group}")
 
     # --- what aiokafka calls
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """The group rebalances: take everything from the member before the others may have it."""
+        """The group rebalances: the member writes nothing before it knows what it keeps."""
         self._flowing = False
         self._epoch += 1
         async with self._calls:
-            await self._release()
+            if self._share.held and not self.ended:
+                await self._told(self._member.halted())
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """A new share: hold its records back, go on heartbeating, let the member prepare."""
+        """A new share: what is kept flows on, the rest is held back while the member prepares it, and heartbeats go on."""
         places = set(assigned)
         self._consumer.pause(*places)
         numbers = frozenset(place.partition for place in places)
-        self._spawn(self._take_over(numbers, places, self._epoch))
-
-    # --- the member's calls, one at a time
-
-    async def _release(self) -> None:
-        held, self._held = self._held, frozenset()
-        self._paused.clear()
-        if held and not self.ended:
-            self._held = held  # still ours until the member has let go, so that it can commit
-            try:
-                await self._member.revoked(held)
-            except Exception as error:  # noqa: BLE001 - whatever a member raises ends its membership
-                self._fail(error)
-            finally:
-                self._held = frozenset()
-
-    async def _take_over(self, numbers: frozenset[int], places: set[TopicPartition], epoch: int) -> None:
         async with self._calls:
-            if self.ended or epoch != self._epoch:
+            if self.ended:
                 return
-            if len(places) != len(numbers) * len(self._topics):
+            if len(places) != len(numbers) * len(self._share.topics):
                 self._fail(Mismatched(f"group {self._group} was given {sorted(places)}"))
                 return
-            self._held = numbers
-            try:
-                await self._member.assigned(numbers)
-            except Exception as error:  # noqa: BLE001 - as above
-                self._fail(error)
+            member, generation = membership_of(self._consumer)
+            kept, new = self._share.shared_anew(numbers, member, generation)
+            if not await self._told(self._member.kept(kept)):
                 return
-            if epoch == self._epoch:
-                self._flowing = True
-                self._consumer.resume(*self._places(numbers - self._paused))
+        for place, offset in self._share.positions().items():
+            self._consumer.seek(place, offset)
+        self._flowing = True
+        self._let_flow(kept)
+        self._spawn(self._prepare(new, generation))
+
+    # --- the member's calls
+
+    async def _told(self, call: Coroutine[object, object, None]) -> bool:
+        """Whether the member took it: whatever it raises ends its membership."""
+        try:
+            await call
+        except Exception as error:  # noqa: BLE001 - see above
+            self._fail(error)
+            return False
+        return True
+
+    async def _prepare(self, new: frozenset[int], generation: int) -> None:
+        if not self.ended and await self._told(self._member.assigned(new)):
+            self._let_flow(self._share.prepared(new, generation))
+
+    def _let_flow(self, numbers: frozenset[int]) -> None:
+        if self._flowing and not self.ended:
+            self._consumer.resume(*self._share.places((numbers & self._share.ready) - self._share.paused))
 
     async def _pump(self) -> None:
         try:
@@ -121,8 +134,8 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
                 # read in the turn in which the records were drained: later they may be somebody else's
                 epoch = self._epoch
                 self._refuse_forgotten()
-                if fetched and self._flowing:
-                    await self._deliver(self._without_paused(fetched), epoch)
+                if deliverable := self._deliverable(fetched):
+                    await self._deliver(deliverable, epoch)
         except ConsumerStoppedError:
             return
         except KafkaError as error:
@@ -138,7 +151,8 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
             self._refuse_forgotten()
             await asyncio.sleep(HEARTBEAT_MS / 10_000)
         async with self._calls:
-            if fetched and epoch == self._epoch and not self.ended:
+            if epoch == self._epoch and not self.ended:
+                self._share.handed_out(fetched)
                 await self._member.handle(to_records(fetched))
 
     def _refuse_forgotten(self) -> None:
@@ -149,10 +163,13 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         elif now - self._alone_since > FORGOTTEN_S:
             raise LogUnavailable(f"group {self._group} has not answered for {FORGOTTEN_S:.0f} s, though its broker does")
 
-    def _without_paused(self, fetched: dict[TopicPartition, list[Record]]) -> dict[TopicPartition, list[Record]]:
-        """What was prefetched before a pause goes back: `getmany` hands it out in spite of it."""
-        for place in [one for one in fetched if one.partition in self._paused]:
-            self._consumer.seek(place, fetched.pop(place)[0].offset)
+    def _deliverable(self, fetched: dict[TopicPartition, list[Record]]) -> dict[TopicPartition, list[Record]]:
+        """What was fetched before a pause goes back: `getmany` hands it out in spite of it."""
+        flows = self._share.ready - self._share.paused if self._flowing else frozenset()
+        for place in [one for one in fetched if one.partition not in flows]:
+            batch = fetched.pop(place)
+            with contextlib.suppress(IllegalStateError):  # it is not ours any more
+                self._consumer.seek(place, batch[0].offset)
         return fetched
 
     # --- the membership
@@ -162,7 +179,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         ours = {
             TopicPartition(*place): offset
             for place, offset in offsets.items()
-            if place.partition in self._held and place.topic in self._topics
+            if place.partition in self._share.held and place.topic in self._share.topics
         }
         if not ours or self.ended:
             return
@@ -185,14 +202,13 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
 
     def pause(self, partitions: frozenset[int]) -> None:
         """See `log.Membership.pause`."""
-        self._paused |= partitions & self._held
-        self._consumer.pause(*self._places(partitions & self._held))
+        self._share.paused |= partitions & self._share.held
+        self._consumer.pause(*self._share.places(partitions & self._share.held))
 
     def resume(self, partitions: frozenset[int]) -> None:
         """See `log.Membership.resume`."""
-        self._paused -= partitions
-        if self._flowing:
-            self._consumer.resume(*self._places(partitions & self._held))
+        self._share.paused -= partitions
+        self._let_flow(partitions & self._share.held)
 
     def heartbeat_age(self) -> float:
         """See `log.Membership.heartbeat_age`."""
@@ -210,7 +226,10 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         self._flowing = False
         self._epoch += 1
         async with self._calls:
-            await self._release()
+            held = bool(self._share.held)
+            if held and await self._told(self._member.halted()):
+                await self._told(self._member.kept(frozenset()))
+            self._share.let_go()
             self.ended = True
         await self._stop()
 
@@ -228,7 +247,8 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
             return
         _log.error("a member of group %s failed", self._group, exc_info=error)
         self._failure = error
-        self.ended, self._flowing, self._held = True, False, frozenset()
+        self.ended, self._flowing = True, False
+        self._share.let_go()
         self._spawn(self._stop())
 
     async def _stop(self) -> None:
@@ -245,9 +265,6 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         if self._pump_task is not None:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._pump_task
-
-    def _places(self, numbers: frozenset[int]) -> list[TopicPartition]:
-        return [TopicPartition(topic, number) for topic in self._topics for number in numbers]
 
     def _spawn(self, coroutine: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(coroutine, name=f"rebalance of {self._group}")

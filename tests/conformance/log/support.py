@@ -51,25 +51,44 @@ class Recorder:
 
     membership: Membership | None = None
     held: frozenset[int] = frozenset()
+    coming: frozenset[int] = frozenset()
+    is_halted: bool = False
     records: list[Record] = field(default_factory=list)
     events: list[tuple[str, frozenset[int]]] = field(default_factory=list)
     fail_on: bytes | None = None
     commits: bool = False
     busy: bool = False
 
+    async def halted(self) -> None:
+        self._alone()
+        assert not self.is_halted, "halted twice"
+        self.is_halted = True
+        self.events.append(("halted", self.held))
+
+    async def kept(self, partitions: frozenset[int]) -> None:
+        self._alone()
+        assert partitions <= self.held | self.coming, "what was never held cannot be kept"
+        self.held &= partitions
+        self.coming &= partitions
+        self.is_halted = False
+        self.events.append(("kept", partitions))
+
     async def assigned(self, partitions: frozenset[int]) -> None:
         self._alone()
         assert self.membership is not None, "called before join returned"
-        self.held = partitions
+        assert not partitions & (self.held | self.coming), "assigned what is held"
+        self.coming |= partitions
+        await self.prepare(partitions)
+        self.held |= self.coming & partitions
+        self.coming -= partitions
         self.events.append(("assigned", partitions))
 
-    async def revoked(self, partitions: frozenset[int]) -> None:
-        self._alone()
-        self.held -= partitions
-        self.events.append(("revoked", partitions))
+    async def prepare(self, partitions: frozenset[int]) -> None:
+        """What a member may take its time for."""
 
     async def handle(self, records: Sequence[Record]) -> None:
         self._alone()
+        assert not self.is_halted, "a record while the group shares anew"
         self.busy = True
         await asyncio.sleep(0)
         for record in records:
@@ -88,6 +107,18 @@ class Recorder:
     @property
     def values(self) -> list[bytes | None]:
         return [record.value for record in self.records]
+
+
+class Slow(Recorder):
+    """A member that prepares until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = asyncio.Event()
+
+    async def prepare(self, partitions: frozenset[int]) -> None:
+        if partitions:
+            await self.go_on.wait()
 
 
 async def joined(log: Log, group: str, topics: Sequence[str], **how: object) -> Recorder:

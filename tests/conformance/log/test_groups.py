@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from shared.messaging.log import LogUnavailable, Mismatched
-from tests.conformance.log.support import Bench, Recorder, joined, until
+from tests.conformance.log.support import Bench, Recorder, Slow, joined, until
 
 
 async def _leave(*members: Recorder) -> None:
@@ -23,7 +23,7 @@ async def test_a_new_group_starts_at_the_beginning(bench: Bench) -> None:
     assert member.values == [b"a", b"b", b"c"]
     assert member.held == {0, 1, 2}
     await _leave(member)
-    assert member.events[-1] == ("revoked", frozenset({0, 1, 2}))
+    assert member.events[-2:] == [("halted", frozenset({0, 1, 2})), ("kept", frozenset())]
 
 
 @pytest.mark.parametrize("short", ["plain", "brief"])
@@ -98,11 +98,14 @@ async def test_a_member_that_cannot_take_over_gives_its_share_back(bench: Bench)
     await _leave(able)
 
 
-async def test_a_member_that_fails_while_revoking_does_not_keep_its_share(bench: Bench) -> None:
+@pytest.mark.parametrize("call", ["halted", "kept"])
+async def test_a_member_that_cannot_let_go_does_not_keep_its_share(bench: Bench, call: str) -> None:
     class Unable(Recorder):
-        async def revoked(self, partitions: frozenset[int]) -> None:
-            raise ValueError("cannot")
+        async def cannot(self, *_: object) -> None:
+            if self.held:
+                raise ValueError("cannot")
 
+    setattr(Unable, call, Unable.cannot)
     unable = Unable()
     unable.membership = await bench.log.join(bench.group("g15"), [bench.name("plain")], unable)
     await until(lambda: len(unable.held) == 3)
@@ -153,36 +156,93 @@ async def test_members_share_the_same_numbers_of_all_topics(bench: Bench, wide: 
     await _leave(*members)
 
 
-async def test_revoked_comes_before_somebody_else_is_assigned(bench: Bench, wide: list[str]) -> None:
-    log: list[tuple[str, str, frozenset[int]]] = []
+async def test_somebody_lets_go_before_somebody_else_is_assigned(bench: Bench, wide: list[str]) -> None:
+    owner: dict[int, str] = {}
 
     class Noting(Recorder):
         name = ""
 
-        async def assigned(self, partitions: frozenset[int]) -> None:
-            await super().assigned(partitions)
-            log.append((self.name, "assigned", partitions))
-
-        async def revoked(self, partitions: frozenset[int]) -> None:
+        async def halted(self) -> None:
             await asyncio.sleep(0.05)
-            await super().revoked(partitions)
-            log.append((self.name, "revoked", partitions))
+            await super().halted()
+            for number in self.held:
+                assert owner.pop(number) == self.name
+
+        async def kept(self, partitions: frozenset[int]) -> None:
+            await super().kept(partitions)
+            for number in partitions:
+                assert owner.setdefault(number, self.name) == self.name
+
+        async def prepare(self, partitions: frozenset[int]) -> None:
+            for number in partitions:
+                assert owner.setdefault(number, self.name) == self.name
 
     members = []
-    for name in ("first", "second"):
+    for name in ("first", "second", "third"):
         member = Noting()
         member.name = name
         member.membership = await (await bench.another()).join(bench.group("g8"), wide[:1], member)
         members.append(member)
         await until(lambda: sum(len(one.held) for one in members) == 12 and all(one.held for one in members))
-    owner: dict[int, str] = {}
-    for name, what, numbers in log:
-        for number in numbers:
-            if what == "assigned":
-                assert owner.setdefault(number, name) == name
-            else:
-                assert owner.pop(number) == name
+    await _leave(members.pop(0))
+    await until(lambda: sum(len(one.held) for one in members) == 12)
+    assert [member.membership.failure for member in members if member.membership] == [None, None]
     await _leave(*members)
+
+
+def _whole(*members: Recorder) -> bool:
+    return sorted(number for member in members for number in member.held) == list(range(12))
+
+
+async def test_what_a_member_keeps_is_not_assigned_again_and_its_records_go_on(bench: Bench, wide: list[str]) -> None:
+    """Nothing is committed here: what is kept goes on all the same, without a record that comes twice or not at all."""
+    stays = await joined(bench.log, bench.group("g16"), wide[:1])
+    await until(lambda: _whole(stays))
+    written: list[bytes] = []
+
+    async def write(value: bytes) -> None:
+        written.append(value)
+        await asyncio.gather(*(bench.log.append(bench.message("wide", value, number)) for number in range(12)))
+
+    await write(b"alone")
+    await until(lambda: len(stays.records) == 12)
+    comes = await joined(await bench.another(), bench.group("g16"), wide[:1])
+    for n in range(20):  # while they share anew
+        await write(b"%d" % n)
+    await until(lambda: _whole(stays, comes) and bool(comes.held))
+    kept = stays.held
+    await write(b"together")
+    await _leave(comes)
+    await until(lambda: len(stays.held) == 12)
+    await write(b"alone again")
+    await until(lambda: stays.values.count(b"alone again") == 12)
+    for number in kept:
+        assert [record.value for record in stays.records if record.partition == number] == written
+    first, *later = [numbers for what, numbers in stays.events if what == "assigned"]
+    assert len(first) == 12
+    assert not any(numbers & kept for numbers in later)
+    assert ("kept", kept) in stays.events
+    await _leave(stays)
+
+
+async def test_what_is_kept_flows_while_something_else_is_prepared(bench: Bench, wide: list[str]) -> None:
+    stays = Slow()
+    stays.go_on.set()
+    stays.membership = await bench.log.join(bench.group("g17"), wide[:1], stays)
+    await until(lambda: _whole(stays))
+    goes = await joined(await bench.another(), bench.group("g17"), wide[:1])
+    await until(lambda: _whole(stays, goes) and bool(goes.held))
+    kept = stays.held
+    stays.go_on.clear()
+    await _leave(goes)
+    await until(lambda: bool(stays.coming))
+    for n in range(3):
+        await asyncio.gather(*(bench.log.append(bench.message("wide", b"%d" % n, number)) for number in range(12)))
+    await until(lambda: sum(record.partition in kept for record in stays.records) == 3 * len(kept))
+    assert {record.partition for record in stays.records} == kept
+    stays.go_on.set()
+    await until(lambda: len(stays.records) == 36)
+    await _leave(stays)
 
 
 async def test_paused_numbers_wait_and_lose_nothing(bench: Bench) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from deploy.kafka.broker import Broker, missing
 from shared.contracts.topics import Topic
@@ -18,10 +19,11 @@ from shared.messaging.kafka import producer as kafka_producer
 from shared.messaging.kafka.admin import create_topics, describe_topics
 from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.kafka.check import KafkaRefused
+from shared.messaging.kafka.group import KafkaMembership
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.log import LogUnavailable, Message, Mismatched, Record, TopicPartition
 from tests.conformance.log.conftest import topics
-from tests.conformance.log.support import WAIT_S, Bench, Recorder, joined, until
+from tests.conformance.log.support import WAIT_S, Bench, Recorder, Slow, joined, until
 
 pytestmark = pytest.mark.kafka
 on_kafka = pytest.mark.parametrize("bench", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
@@ -160,7 +162,7 @@ async def test_unlike_shares_are_refused(bench: Bench) -> None:
 async def test_heartbeats_go_on_while_a_member_prepares(bench: Bench) -> None:
     """Taking over may take seconds: the group must not think that the member is dead, nor the member itself."""
 
-    class Slow(Recorder):
+    class Listening(Recorder):
         async def assigned(self, partitions: frozenset[int]) -> None:
             assert self.membership is not None
             heard, age = 0, self.membership.heartbeat_age()
@@ -171,12 +173,71 @@ async def test_heartbeats_go_on_while_a_member_prepares(bench: Bench) -> None:
                     heard += age < before  # it grows, unless there was another one
             await super().assigned(partitions)
 
-    member = Slow()
+    member = Listening()
     member.membership = await bench.log.join(bench.group("g"), [bench.name("plain")], member)
     await bench.write("plain", b"a")
     await until(lambda: member.values == [b"a"])
-    assert [what for what, _ in member.events] == ["assigned"]
+    assert [what for what, _ in member.events] == ["kept", "assigned"]
     await member.membership.leave()
+
+
+async def _forget(membership: KafkaMembership) -> None:
+    """The group takes the member for dead, as it does with a process that was stopped for longer than its session lasts."""
+    coordinator = membership._consumer._coordinator
+    await coordinator._send_req(LeaveGroupRequest(coordinator.group_id, coordinator.member_id))
+
+
+async def _ask_to_rejoin(membership: KafkaMembership) -> None:
+    """The member joins anew by itself, as it does when a topic has changed: it stays who it is."""
+    membership._consumer._coordinator.request_rejoin()
+
+
+async def _miss_a_generation(membership: KafkaMembership) -> None:
+    """The group shared its partitions once without the member knowing: who had them in between, nobody can say."""
+    membership._share._member = (membership._share._member[0], membership._share._member[1] - 1)
+    await _ask_to_rejoin(membership)
+
+
+@on_kafka
+@pytest.mark.parametrize(("happens", "keeps"), [(_ask_to_rejoin, 3), (_forget, 0), (_miss_a_generation, 0)])
+async def test_a_member_keeps_what_nobody_else_can_have_had(
+    bench: Bench, happens: Callable[[KafkaMembership], Awaitable[None]], keeps: int
+) -> None:
+    member = await joined(bench.log, bench.group("g"), [bench.name("plain")])
+    await until(lambda: len(member.held) == 3)
+    assert isinstance(member.membership, KafkaMembership)
+    await bench.write("plain", b"before")
+    await until(lambda: member.values == [b"before"])
+    await member.membership.commit({bench.place("plain"): 1})
+    member.events.clear()
+    await happens(member.membership)
+    await until(lambda: len(member.events) == 3)
+    everything = frozenset(range(3))
+    kept = frozenset(range(keeps))
+    assert member.events == [("halted", everything), ("kept", kept), ("assigned", everything - kept)]
+    await bench.write("plain", b"after")
+    await until(lambda: b"after" in member.values)
+    assert member.values == [b"before", b"after"]
+    await member.membership.leave()
+
+
+@on_kafka
+async def test_a_rebalance_goes_on_while_a_member_prepares(bench: Bench, wide: list[str]) -> None:
+    """Who prepares for long keeps nobody else waiting, and what it keeps meanwhile is prepared once."""
+    slow = Slow()
+    slow.membership = await bench.log.join(bench.group("g"), wide[:1], slow)
+    await until(lambda: len(slow.coming) == 12)
+    other = await joined(await bench.another(), bench.group("g"), wide[:1])
+    await until(lambda: bool(other.held) and len(other.held | slow.coming) == 12)
+    assert not other.held & slow.coming
+    slow.go_on.set()
+    await until(lambda: len(slow.held | other.held) == 12)
+    await asyncio.gather(*(bench.log.append(bench.message("wide", b"v", number)) for number in range(12)))
+    await until(lambda: len(slow.records) + len(other.records) == 12)
+    assert {record.partition for record in slow.records} == slow.held
+    for member in (other, slow):
+        assert member.membership is not None
+        await member.membership.leave()
 
 
 @on_kafka
@@ -199,7 +260,7 @@ async def test_a_single_join_is_a_single_assignment(bench: Bench) -> None:
     member = await joined(bench.log, bench.group("g"), [bench.name("plain"), bench.name("brief")])
     await until(lambda: len(member.held) == 3)
     await asyncio.sleep(1.5)
-    assert member.events == [("assigned", frozenset({0, 1, 2}))]
+    assert member.events == [("kept", frozenset()), ("assigned", frozenset({0, 1, 2}))]
     assert member.membership is not None
     await member.membership.leave()
 

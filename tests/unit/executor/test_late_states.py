@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from services.executor.common.ports import Remembered
+from services.executor.sessions import ownership
 from services.executor.sessions.journal import Journal
 from services.executor.sessions.states import SessionStates
 from services.executor.sessions.takeover import take_over
@@ -24,6 +25,11 @@ from tests.unit.executor.world import Browser, World
 
 PLACE = TopicPartition(topics.STATE, 3)
 TWO_PASSWORDS = [{"uid_field": "alice"}, {"password": "wrong"}, {"password": "wrong, too"}, {"password": "secret"}]
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits_long_for_who_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ownership, "HALT_S", 0.02)
 
 
 class Sleeping:

@@ -15,6 +15,7 @@ from services.executor.common.ports import AnotherTransition, Aside, AskKey, Not
 from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.owner import Parts
+from services.executor.sessions.ownership import Ownership
 from services.executor.sessions.ports import Watching
 from services.executor.sessions.starts import Starts
 from services.executor.sessions.worker import Worker
@@ -317,7 +318,7 @@ class World:
         parts = Parts(
             log=wrap(self.log), directory=self.directory, opener=self.opener, cursor=self.cursor(),
             planner=self.planner, clock=self.clock, secret_key=SECRET, starts=Starts(self.cached_starts), crowd=self.crowd, set_aside=self.set_aside, elsewhere_s=30,
-            watch=self.watch, alive=lambda: True, failed=lambda *_: None,
+            watch=self.watch, ownership=Ownership(self.log, lambda: True), failed=lambda *_: None,
         )  # fmt: skip
         worker = Worker(parts, NoAsking(), DeadLetters(self.log, "executor", self.clock), self.look_s)  # type: ignore[arg-type]
         await worker.start()

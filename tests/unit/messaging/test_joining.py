@@ -26,8 +26,11 @@ class Fragile:
         assert self.memberships
         self.events.append("assigned")
 
-    async def revoked(self, partitions: frozenset[int]) -> None:
-        self.events.append("revoked")
+    async def halted(self) -> None:
+        self.events.append("halted")
+
+    async def kept(self, partitions: frozenset[int]) -> None:
+        pass
 
     async def handle(self, records: Sequence[Record]) -> None:
         if len(self.memberships) == 1:
@@ -56,7 +59,7 @@ async def test_what_a_failed_membership_left_comes_to_the_next(log: EmbeddedLog,
     assert await membership.committed(place) == 1
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert member.events == ["assigned", "assigned", "revoked"]
+    assert member.events == ["assigned", "assigned", "halted"]
 
 
 async def test_a_closed_log_ends_it(log: EmbeddedLog) -> None:

@@ -113,10 +113,24 @@ async def test_commits_only_up_to_the_first_question_that_is_not_answered(world:
     assert world.membership.notes == [{PLACE: 6}]
 
 
+async def test_answers_the_questions_of_a_partition_that_it_keeps_and_commits_them(world: World) -> None:
+    await world.member.assigned(frozenset({3, 4}))
+    await world.member.handle([world.record(0), world.record(1)])
+    await world.member.halted()
+    await world.member.kept(frozenset({3}))
+    world.sandbox.gate.set()
+    await world.member.drain(60.0)
+    await world.member.commit()
+    assert world.membership.notes == [{PLACE: 2}]
+    assert {place.partition for place in world.member.held()} == {3}
+    assert await world.answers() == 2
+
+
 async def test_drops_the_questions_of_a_partition_that_it_loses_and_commits_none_of_them(world: World) -> None:
     await world.member.assigned(frozenset({3}))
     await world.member.handle([world.record(0), world.record(1)])
-    await world.member.revoked(frozenset({3}))
+    await world.member.halted()
+    await world.member.kept(frozenset())
     world.sandbox.gate.set()
     await world.member.drain(60.0)
     assert world.membership.notes == []
