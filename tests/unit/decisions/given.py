@@ -4,16 +4,18 @@ There is no worker, no log and no loop here: what a decision asks of the world i
 anything would fail. Each transition that comes of it is decided once more from its own record, which has to give the same bytes.
 """
 
-import json
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from services.executor.ports import SealOpener
+
 from services.executor.sessions.closing import close
 from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.deciding import handle, precheck
-from services.executor.sessions.decision import Current, Decided, Decision, Handled, Stopped, Unwritten
-from services.executor.sessions.effects import LiveEffects
+from services.executor.sessions.decision import Again, Current, Decided, Decision, Handled, Stopped, Unwritten
+from services.executor.sessions.effects import LiveEffects, Opened, opened
+from services.executor.sessions.repeats import repeated
 from services.executor.sessions.replay import decided_again
 from services.executor.sessions.session import evolve, new_session, run_of
 from shared.contracts import sessions as s
@@ -21,14 +23,15 @@ from shared.contracts import wire
 from shared.contracts.asks import Ask
 from shared.contracts.envelope import Envelope
 from shared.contracts.planner import PlannedStage
-from shared.contracts.states import RunState, SessionState
+from shared.contracts.states import Answered, RunState, SessionState
 from shared.contracts.steps import StepRequested, View
 from shared.flows.fields import Cleaned, Field, Problems, clean
 from shared.flows.registry import Registry, registry
 from shared.kernel.ids import derived_id
 from tests.unit.decisions.words import NOW_US, SESSION, Expected, Step
-from tests.unit.executor.world import SECRET, FakeDirectory, FixedPlanner, FixedPolicy, FixedRetirements
+from tests.unit.executor.world import SECRET, FakeDirectory, FixedPlanner, FixedPolicy, FixedRetirements, PlainOpener
 
+OPENER = PlainOpener()
 T = TypeVar("T")
 
 
@@ -51,6 +54,7 @@ class Around:
     directory: FakeDirectory = field(default_factory=FakeDirectory)
     policy: FixedPolicy = field(default_factory=FixedPolicy)
     retirements: FixedRetirements = field(default_factory=FixedRetirements)
+    opener: SealOpener = OPENER
     types: Registry = field(default_factory=registry)
     planner: FixedPlanner = field(init=False)
 
@@ -74,22 +78,32 @@ class Session:
         """What the step comes to."""
         asked = step(self.state)
         now_us = max(self.state.last_us, asked.received_us)
-        handled, before = precheck(self.state, asked, now_us, begins=True, caught_up=True), len(self.around.directory.asked)
-        handled = handled or at_once(self._decided(asked, now_us))
+        before = len(self.around.directory.asked)
+        handled = at_once(self._handled(asked, now_us))
         return Came(self, asked, handled, [ask for _, ask in self.around.directory.asked[before:]])
 
-    async def _decided(self, step: StepRequested, now_us: int) -> Handled:
-        around, body = self.around, json.loads(step.sealed.box) if step.sealed else None
+    async def _handled(self, step: StepRequested, now_us: int) -> Handled:
+        given, opener = await opened(OPENER, step), self.around.opener
+
+        async def body() -> Opened:
+            return given
+
+        again = await repeated(self.state, step, now_us, opener, body)
+        handled = Again(again) if again else precheck(self.state, step, now_us, begins=True, caught_up=True)
+        return handled or await self._decided(step, now_us, given)
+
+    async def _decided(self, step: StepRequested, now_us: int, sent: Opened) -> Handled:
+        around = self.around
         do = LiveEffects(around.directory, SECRET, step.session, self.state.version + 1, step.command, now_us, step.devices)
 
         def read(fields: Mapping[str, Field]) -> Cleaned | Problems:
-            cleaned = clean(fields, body)
+            cleaned = clean(fields, sent.body)
             if isinstance(cleaned, Cleaned):
                 do.secrets = cleaned.secret
             return cleaned
 
         cursor = Cursor(around.types, around.planner, around.policy, around.retirements)
-        handled = await handle(Decision(self.state, step, do, now_us, "mark" if step.sealed else ""), cursor, read)
+        handled = await handle(Decision(self.state, step, do, now_us, sent.mark), cursor, read)
         if isinstance(handled, Decided):
             close(handled.decision)
         return handled
@@ -127,6 +141,11 @@ class Came:
         assert isinstance(self.handled, Current), self.handled
         run = run_of(self.before.state, self.handled.run or "")
         return run.view if run else None
+
+    def repeats(self) -> Answered:
+        """It was sent before, and gets the reply to that."""
+        assert isinstance(self.handled, Again), self.handled
+        return self.handled.before
 
     def stops(self, outcome: str, reason: str, *, session_over: bool) -> None:
         """The step is not taken."""
