@@ -59,7 +59,7 @@ async def serve(stack: AsyncExitStack, settings: CommonSettings, folder: DataFol
     await _until_ready(services)
     # the last thing before it is told, so that no failure can swallow the password
     first = await _first_administrator(executor_settings, postgres.dsn_for("executor"))
-    sys.stdout.write(welcome(listener.address, folder.path, first.password))
+    sys.stdout.write(welcome(listener.address, folder.path, first.password, settings.path))
     sys.stdout.flush()
     process.settle()
     await process.until_failure(services, [postgres.wait()])

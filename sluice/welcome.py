@@ -13,15 +13,15 @@ ADMINISTRATOR: Final = "akadmin"
 LOGIN: Final = "/if/flow/default-authentication-flow/"
 
 
-def welcome(address: Address, data: Path, made_up: str | None) -> str:
-    """The text. `made_up` is the password of the administrator, if this start has just made one up."""
+def welcome(address: Address, data: Path, made_up: str | None, path: str = "") -> str:
+    """The text. `made_up` is the password of the administrator, if this start has just made one up; `path` is what all of it is under."""
     if made_up is not None:
         whom = f"{ADMINISTRATOR} with password {made_up}  (made up just now, shown only this once)"
     else:
         whom = f"{ADMINISTRATOR}, or whom you made  (`{program()} users set-password {ADMINISTRATOR}` if the password is lost)"
     return (
         f"Sluice is ready.\n"
-        f"  log in at  {base_url(address)}{LOGIN}\n"
+        f"  log in at  {base_url(address)}{path}{LOGIN}\n"
         f"  as         {whom}\n"
         f"  data in    {data}\n"
         f"  look at    {program()} tail executor.sessions --follow\n"

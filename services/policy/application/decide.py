@@ -22,8 +22,18 @@ from shared.messaging.definitions_projection import Definitions
 BODY_WAIT_S: Final = 1.0
 """How long a policy's body may take to arrive, after which it is an error (architecture §4.11)."""
 _CACHED: Final = 1000
+TOLD_AGAIN_S: Final = 60.0
+"""How often the log says of one policy that it does not decide: every verdict has the reason, and a flood of log-ins would bury the rest."""
+TOLD: Final = 1000
+"""Of so many failing policies it is remembered when that was said last."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Told:
+    at: float
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,7 @@ class Decide:
         self._clock = clock
         self._sleep = sleep
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
+        self._told: OrderedDict[tuple[str, str], _Told] = OrderedDict()
 
     def remaining_s(self, asked: VerdictRequested) -> float:
         """How long the asker still waits; 0.0 or less: nobody does."""
@@ -71,14 +82,28 @@ class Decide:
         try:
             decision = await self._decision(asked, binding, at_us)
         except PolicyError as reason:
-            _log.warning("policy %r did not decide: %s", binding.policy_name or binding.pk, reason.reason)
+            self._tell(binding, reason.reason)
             error = reason
         except Exception as failure:  # noqa: BLE001 - a type's mistake is an answer too: silence would cost the visitor 1.5 s
-            _log.exception("policy %r failed", binding.policy_name or binding.pk)
+            self._tell(binding, type(failure).__name__, failure)
             error = PolicyError("exception", type(failure).__name__)
         else:
             return decided(binding, decision, self._since(began))
         return erred(binding, error, self._since(began))
+
+    def _tell(self, binding: PolicyBinding, reason: str, defect: Exception | None = None) -> None:
+        """Say that a policy did not decide, unless the log has it since a minute ago; then how often meanwhile."""
+        now, known = self._clock.monotonic(), self._told.get((binding.pk, reason))
+        if known and now - known.at < TOLD_AGAIN_S:
+            known.since += 1
+            return
+        often = f" ({known.since} times since it was said)" if known and known.since else ""
+        name, level = binding.policy_name or binding.pk, logging.ERROR if defect else logging.WARNING
+        _log.log(level, "policy %r did not decide: %s%s", name, reason, often, exc_info=defect)
+        self._told[binding.pk, reason] = _Told(now)
+        self._told.move_to_end((binding.pk, reason))
+        if len(self._told) > TOLD:
+            self._told.popitem(last=False)
 
     async def _decision(self, asked: VerdictRequested, binding: PolicyBinding, at_us: int) -> Decision:
         if binding.policy is None:

@@ -40,6 +40,7 @@ class FakeLogins:
         self.good = True
         self.away = False
         self.superuser = False
+        self.active = True
         self.looked_up = 0
         self.asked = 0
 
@@ -53,7 +54,7 @@ class FakeLogins:
         if self.away:
             raise Unavailable
         self.asked += 1
-        return ALICE.model_copy(update={"is_superuser": self.superuser}) if user == 7 else None
+        return ALICE.model_copy(update={"is_superuser": self.superuser, "is_active": self.active}) if user == 7 else None
 
 
 class FakeRevocations:

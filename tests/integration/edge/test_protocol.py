@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import pytest
+
 from shared.contracts.steps import StepReplied, StepRequested, View
 from tests.integration.edge.conftest import Browser, Rig
 from tests.integration.edge.scripted_worker import AUTH, DUMMY, FLOWS, OUT, OUT_AND_ON, Run
@@ -90,6 +92,12 @@ async def test_a_cookie_from_before_the_login_is_worth_nothing_after_it(rig: Rig
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     assert answer.cookies() == {}
     assert (await browser.get("/api/v3/core/users/me/")).status == 403
+
+
+@pytest.mark.parametrize(("active", "status"), [(True, 200), (False, 403)])
+async def test_a_token_of_somebody_who_is_disabled_is_nobodys(active: bool, status: int, rig: Rig, browser: Browser) -> None:
+    rig.logins.active = active
+    assert (await browser.get("/api/v3/core/users/me/", Authorization="Bearer good-token")).status == status
 
 
 async def test_nothing_sets_a_session_cookie_that_needs_none(rig: Rig, browser: Browser) -> None:

@@ -25,6 +25,12 @@ def test_an_error_is_told_with_the_code_that_the_documents_explain(error: Sluice
     assert told(error) == line
 
 
+@pytest.mark.parametrize("path", ["", "/auth", "/a/b"])
+def test_where_to_log_in_is_where_it_is_served(path: str, tmp_path: Path) -> None:
+    said = welcome(Address("0.0.0.0", 9000), tmp_path, None, path)  # noqa: S104 - never listened on
+    assert f"  log in at  http://127.0.0.1:9000{path}/if/flow/default-authentication-flow/\n" in said
+
+
 def test_sluice_is_called_by_its_path_unless_it_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / ".venv" / "bin"
     folder.mkdir(parents=True)

@@ -8,8 +8,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from services.executor.ports import SealOpener
-
+from services.executor.common.ports import SealOpener
 from services.executor.sessions.closing import close
 from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.deciding import handle, precheck

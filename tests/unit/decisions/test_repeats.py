@@ -44,7 +44,7 @@ def without_secret() -> tuple[Session, StepRequested]:
 def test_the_same_body_from_the_same_page_runs_once(without_secret: tuple[Session, StepRequested]) -> None:
     after, first = without_secret
     assert after.when(again(first)).repeats().command == first.command
-    assert after.when(again(first, received_us=after.state.last_us + SAME_REPLY)).repeats()
+    assert after.when(again(first, received_us=after.state.last_us + SAME_REPLY)).repeats().command == first.command
 
 
 def test_after_30_s_it_is_an_answer_to_an_old_page(without_secret: tuple[Session, StepRequested]) -> None:
@@ -99,7 +99,7 @@ def test_without_a_place_only_who_knows_the_secret_and_has_not_got_the_reply() -
     after, first = once(given(*run_at(DUMMY, more=(DUMMY,))), body={}, shown=None)
     after.when(again(first)).then("stage.passed", "run.finished")
     after, first = once(given(*run_at(PASSWORD, pending_user=ALICE, more=(PASSWORD,))), body=RIGHT, shown=None)
-    assert after.when(again(first)).repeats()
+    assert after.when(again(first)).repeats().command == first.command
     after.when(again(first, rotation=after.state.rotation)).then("stage.passed", "run.finished", "session.rotated")
 
 
@@ -114,10 +114,10 @@ def test_of_a_run_that_shows_nothing_any_more_there_is_no_reply(without_secret: 
 def test_who_awaits_a_reply_asks_for_it_by_its_command(with_secret: tuple[Session, StepRequested]) -> None:
     after, first = with_secret
     assert after.when(start(awaited=first.command, rotation=0)).repeats().command == first.command
-    assert after.when(start(awaited=first.command)).repeats()
+    assert after.when(start(awaited=first.command)).repeats().command == first.command
     later = Session(after.state.model_copy(update={"rotation": 2, "rotated_us": (NOW_US, NOW_US)}), after.around)
     later.when(start(awaited=first.command, rotation=1)).stops("superseded", "rotation", session_over=False)
-    assert later.when(start(awaited=first.command, rotation=2)).repeats(), "who has the newest cookie has sent what came since"
+    assert later.when(start(awaited=first.command, rotation=2)).repeats().rotated, "who has the newest cookie has sent what came since"
 
 
 def test_once_the_epochs_key_is_gone_nothing_is_known_again(without_secret: tuple[Session, StepRequested]) -> None:

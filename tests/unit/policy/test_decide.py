@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from services.policy.application.decide import Decide
+from services.policy.application.decide import TOLD, Decide
 from services.policy.application.ports import Moment
 from shared.contracts.definitions import PolicyBinding
-from shared.flows.policy import Decision
+from shared.flows.policy import Decision, PolicyError
 from shared.kernel.clock import FixedClock
 from shared.messaging.definitions_projection import Definitions
 from tests.unit.flows.stories import ALICE
@@ -83,6 +83,41 @@ async def test_a_mistake_in_a_policy_type_is_an_error_and_an_answer(caplog: pyte
     verdict = await world.verdict(binding(publish(world.definitions, "expression", EXPRESSION)))
     assert (verdict.outcome, verdict.results[0].reason) == ("error", "exception")
     assert "a bug" in caplog.text
+
+
+@pytest.mark.parametrize("failure", [PolicyError("exception", "a secret"), PolicyError("timeout"), RuntimeError("a bug")], ids=repr)
+async def test_a_policy_that_fails_each_time_is_told_once_a_minute_with_how_often(
+    failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(FakeSandbox(lambda _: failure))
+    content = publish(world.definitions, "expression", EXPRESSION)
+    for _ in range(100):
+        assert (await world.verdict(binding(content))).outcome == "error"
+    assert len(caplog.records) == 1
+    world.clock.advance(59)
+    await world.verdict(binding(content), deadline_us=world.clock.now_us() + 1_000_000)
+    assert len(caplog.records) == 1
+    world.clock.advance(1)
+    await world.verdict(binding(content), deadline_us=world.clock.now_us() + 1_000_000)
+    assert len(caplog.records) == 2
+    assert "(100 times since it was said)" in caplog.messages[1]
+
+
+async def test_another_policy_or_another_reason_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    failures = iter([PolicyError("exception"), PolicyError("timeout"), PolicyError("exception"), PolicyError("exception")])
+    world = World(FakeSandbox(lambda _: next(failures)))
+    content = publish(world.definitions, "expression", EXPRESSION)
+    for pk in ("b-1", "b-1", "b-2", "b-2"):
+        await world.verdict(binding(content, pk=pk))
+    assert len(caplog.records) == 3
+
+
+async def test_so_many_policies_that_fail_fill_no_memory(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(FakeSandbox(raising("exception")))
+    content = publish(world.definitions, "expression", EXPRESSION)
+    for number in range(2 * TOLD):
+        await world.verdict(binding(content, pk=f"b-{number}"))
+    assert len(world.decide._told) <= TOLD
 
 
 async def test_a_policy_ends_with_its_deadline() -> None:
