@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from shared.kernel.clock import FixedClock
-from shared.web import token_guesses
+from shared.web import misses
 from shared.web.app import make_app
 from shared.web.bearer import Forbidden, superuser_of
 from shared.web.client import Clients
@@ -84,11 +84,11 @@ async def test_a_network_of_ipv6_and_an_address_in_its_clothes_are_one_guesser(c
 
 
 def test_made_up_addresses_fill_no_memory(clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_guesses, "_ADDRESSES", 10)
+    monkeypatch.setattr(misses, "NETWORKS", 10)
     guesses = TokenGuesses(clock, 1)
     for n in range(100):
         guesses.missed(f"10.0.0.{n}")
-    assert len(guesses._windows) == 10
+    assert len(guesses) == 10
     with pytest.raises(Refusal):
         guesses.missed("10.0.0.99")
 

@@ -8,12 +8,12 @@ private one: nobody can seal to a key that no worker has.
 import asyncio
 import logging
 import secrets
-from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from cachetools import TTLCache
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -75,7 +75,7 @@ class EpochKeys:
         self._every_s = min(EVERY_S, age_s / 5)
         self._tell = tell
         self._privates: dict[str, _Private] = {}
-        self._unknown: OrderedDict[str, float] = OrderedDict()
+        self._unknown: TTLCache[str, bool] = TTLCache(UNKNOWN_MAX, UNKNOWN_S, timer=clock.monotonic)
         self._newest_us = self._ahead_us = 0
         self._wanted = asyncio.Event()
 
@@ -173,17 +173,16 @@ class EpochKeys:
 
     async def _find(self, epoch: str) -> _Private | None:
         """The key as PostgreSQL has it. An epoch that it does not know is remembered for a while, to ask once."""
-        now = self._clock.monotonic()
-        if now - self._unknown.get(epoch, -UNKNOWN_S) < UNKNOWN_S:
+        if epoch in self._unknown:
             return None
         row = await self._database.fetchrow(_FIND, epoch)
         if row is None:
-            self._forget_soon(epoch, now)
+            self._unknown[epoch] = True
             return None
         key = self._unwrapped(row["wrapped"], epoch)
         if key is None:
             logger.error("epoch key %s was wrapped under another SLUICE_SECRET_KEY", epoch)
-            self._forget_soon(epoch, now)
+            self._unknown[epoch] = True
             self._wanted.set()  # edges should not have to wait for another one
             return None
         private = self._privates[epoch] = _Private(private_key(key), marking_key(key), row["open_until_us"])
@@ -194,11 +193,6 @@ class EpochKeys:
             with suppress(InvalidTag):
                 return one.decrypt(wrapped[:NONCE], wrapped[NONCE:], epoch.encode())
         return None
-
-    def _forget_soon(self, epoch: str, now: float) -> None:
-        self._unknown[epoch] = now
-        while len(self._unknown) > UNKNOWN_MAX:
-            self._unknown.popitem(last=False)
 
 
 def _wrapping(secret_key: bytes) -> AESGCM:

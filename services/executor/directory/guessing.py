@@ -20,7 +20,6 @@ from services.executor.rules.limits import (  # fmt: skip
     GuessLimits,
     Origin,
     Slots,
-    bucket,
     counter_of_name,
     counter_of_user,
     digest_of_name,
@@ -33,6 +32,7 @@ from shared.contracts.asks import INBUILT, PasswordVerified, VerifyPassword
 from shared.contracts.kept import keep, kept
 from shared.kernel.clock import Clock
 from shared.kernel.ids import derived_bytes
+from shared.kernel.networks import network_of
 from shared.messaging.log import Message
 from shared.postgres.outbox import columns
 from shared.postgres.pool import Database, Row
@@ -143,7 +143,7 @@ class Guesses:
     async def _begun(self, ask: VerifyPassword, key: AskKey, devices: Sequence[str]) -> Row:
         limits = self._limits
         row = await self._database.fetchrow(
-            _BEGIN, *_values(key), ask.user, counter_of_name(self._secret, ask.identifier), bucket(ask.address), self._clock.now_us(),
+            _BEGIN, *_values(key), ask.user, counter_of_name(self._secret, ask.identifier), network_of(ask.address), self._clock.now_us(),
             limits.address, limits.window_us, limits.pending_us, list(devices),
         )  # fmt: skip
         if row is None:
@@ -159,11 +159,11 @@ class Guesses:
             return _Attempt(ask, key, slot, row, None, "address", stored)
         counter = counter_of_name(self._secret, ask.identifier) if row["pk"] is None else counter_of_user(row["pk"])
         read = Held(counter, unpacked(row["slots"]), row["revision"] or 0)
-        origin = Origin(bucket(ask.address), row["knows_network"], row["browser"] or "")
+        origin = Origin(network_of(ask.address), row["knows_network"], row["browser"] or "")
         try:
             taken = await self._slots.take(read, slot, origin)
         except Busy:
-            await self._database.execute(_GIVE_BACK, bucket(ask.address), row["window_us"])
+            await self._database.execute(_GIVE_BACK, network_of(ask.address), row["window_us"])
             raise
         if isinstance(taken, Full):
             return _Attempt(ask, key, slot, row, None, taken.lock, stored)
@@ -193,7 +193,7 @@ class Guesses:
         ours = keep(result)
         row = await self._database.fetchrow(
             _END, *_values(attempt.key), ours, self._clock.now_us(),
-            bucket(attempt.ask.address), attempt.row["window_us"] if attempt.row["allowed"] else -1, int(result.outcome != "ok"),
+            network_of(attempt.ask.address), attempt.row["window_us"] if attempt.row["allowed"] else -1, int(result.outcome != "ok"),
             held.counter, packed(slots), held.revision, *columns(self._told(attempt, result)), *columns(told),
         )  # fmt: skip
         if row is None:

@@ -13,13 +13,13 @@ from services.executor.common.ports import AnotherTransition, Noted, OrderKey
 from services.executor.directory.events import Cause, login_revoked, user_changed
 from services.executor.directory.rows import UID
 from services.executor.directory.telling import Tell, in_turn
-from services.executor.rules.limits import bucket
 from shared.contracts.kept import keep, kept
 from shared.contracts.orders import LogIn, LogOut, Order, OrderResult, OrdersPerformed
 from shared.contracts.people import LoginClaims
 from shared.contracts.topics import REVOCATIONS
 from shared.flows.orders import lack_of
 from shared.kernel.clock import Clock
+from shared.kernel.networks import network_of
 from shared.messaging.log import Message
 from shared.postgres.outbox import columns, waiting
 from shared.postgres.pool import Connection, Database
@@ -148,7 +148,7 @@ def _login_values(order: LogIn) -> tuple[Any, ...]:
     login = order.login
     return (
         login.user, login.epoch, login.at_us, login.login, list(login.methods), order.session, order.address, order.user_agent,
-        login.expires_us, login.uid, bucket(order.address),
+        login.expires_us, login.uid, network_of(order.address),
     )  # fmt: skip
 
 

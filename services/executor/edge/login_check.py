@@ -6,8 +6,9 @@ with neither, nobody is told anything.
 """
 
 import asyncio
-from collections import OrderedDict
 from typing import Final, Protocol
+
+from cachetools import LRUCache
 
 from services.executor.common.ports import Logins
 from services.executor.rules.login_life import LoginLife
@@ -36,9 +37,8 @@ class LoginCheck:
         self._logins = logins
         self._revocations = revocations
         self._clock = clock
-        self._limit = limit
         self._life = life
-        self._checked: OrderedDict[tuple[str, int, int], float] = OrderedDict()
+        self._checked: LRUCache[tuple[str, int, int], float] = LRUCache(limit)
         self._asking: dict[tuple[str, int, int], asyncio.Task[bool]] = {}
 
     async def is_good(self, claims: LoginClaims) -> bool:
@@ -52,7 +52,6 @@ class LoginCheck:
         checked = self._checked.get(key)
         allowed = self._life.trusted_us / 1e6 if self._revocations.age() <= TAIL_AGE_S else TAIL_AGE_S
         if checked is not None and self._clock.monotonic() - checked <= allowed:
-            self._checked.move_to_end(key)
             return True
         return await self._look_up(key)
 
@@ -66,9 +65,6 @@ class LoginCheck:
         good = await asyncio.shield(task)
         if good:
             self._checked[key] = self._clock.monotonic()
-            self._checked.move_to_end(key)
-            if len(self._checked) > self._limit:
-                self._checked.popitem(last=False)
         else:
             self._checked.pop(key, None)
         return good

@@ -1,7 +1,9 @@
 """Which logins are over before their time, as `executor.revocations` tells it: so a log-out counts within a second."""
 
-from collections import OrderedDict
+import math
 from typing import Final
+
+from cachetools import TTLCache
 
 from shared.contracts.directory import REVOCATIONS_CODEC, LoginRevoked, RevocationsTold
 from shared.contracts.people import LoginClaims
@@ -16,11 +18,11 @@ KEPT_S: Final = 3600.0
 
 
 class RevocationTail(Followed):
-    """Knows what was revoked during the last hour. See `edge.logins.Revocations`."""
+    """Knows what was revoked during the last hour. See `edge.login_check.Revocations`."""
 
     def __init__(self, log: ReadableLog, dead_letters: DeadLetters, clock: Clock) -> None:
-        self._logins: OrderedDict[str, float] = OrderedDict()  # when it was heard of
-        self._users: OrderedDict[int, tuple[float, int]] = OrderedDict()  # ... and the first epoch that is not over
+        self._logins: TTLCache[str, bool] = TTLCache(math.inf, KEPT_S, timer=clock.monotonic)
+        self._users: TTLCache[int, int] = TTLCache(math.inf, KEPT_S, timer=clock.monotonic)  # the first epoch that is not over
         self._clock = clock
         self._told_at = clock.monotonic()
         super().__init__(Projection(log, REVOCATIONS, self._apply, dead_letters, clock))
@@ -29,8 +31,7 @@ class RevocationTail(Followed):
         """Whether this login, or all logins of its user's epoch, were ended."""
         if claims.login in self._logins:
             return True
-        known = self._users.get(claims.user)
-        return known is not None and claims.epoch < known[1]
+        return claims.epoch < self._users.get(claims.user, 0)
 
     def age(self) -> float:
         """Seconds since it was last known that nothing is missing here: the log answered, and the relays' leader said so, or we began
@@ -39,22 +40,11 @@ class RevocationTail(Followed):
 
     def _apply(self, record: Record) -> None:
         body = REVOCATIONS_CODEC.decode(record).body
-        now = self._clock.monotonic()
         if isinstance(body, RevocationsTold):
-            self._told_at = now
+            self._told_at = self._clock.monotonic()
         if not isinstance(body, LoginRevoked):
             return
         if body.what == "login":
-            self._logins[body.login] = now
-            self._logins.move_to_end(body.login)
+            self._logins[body.login] = True
         else:
-            _, epoch = self._users.get(body.user, (now, 0))
-            self._users[body.user] = (now, max(epoch, body.epoch))
-            self._users.move_to_end(body.user)
-        self._forget(now - KEPT_S)
-
-    def _forget(self, before: float) -> None:
-        while self._logins and next(iter(self._logins.values())) < before:
-            self._logins.popitem(last=False)
-        while self._users and next(iter(self._users.values()))[0] < before:
-            self._users.popitem(last=False)
+            self._users[body.user] = max(self._users.get(body.user, 0), body.epoch)

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections import OrderedDict
 from typing import Final
+
+from cachetools import TTLCache
 
 from services.executor.common.ports import Logins
 from shared.contracts.directory import EVENTS_CODEC, UserChanged
@@ -29,9 +30,7 @@ class UserFactsCache:
     def __init__(self, log: Log, logins: Logins, clock: Clock, limit: int) -> None:
         self._log = log
         self._logins = logins
-        self._clock = clock
-        self._limit = limit
-        self._known: OrderedDict[int, tuple[float, UserFacts]] = OrderedDict()
+        self._known: TTLCache[int, UserFacts] = TTLCache(limit, MAX_AGE_S, timer=clock.monotonic)
         self._changes = 0
         self._tail: Tail | None = None
         self._task: asyncio.Task[None] | None = None
@@ -56,16 +55,12 @@ class UserFactsCache:
     async def of(self, user: int) -> UserFacts | None:
         """The user's facts, None if they are gone; `Unavailable` when they are not known and PostgreSQL is away."""
         known = self._known.get(user)
-        if known is not None and self._is_fresh() and self._clock.monotonic() - known[0] <= MAX_AGE_S:
-            self._known.move_to_end(user)
-            return known[1]
+        if known is not None and self._is_fresh():
+            return known
         changes = self._changes
         found = await self._logins.facts(user)
         if found is not None and changes == self._changes:
-            self._known[user] = (self._clock.monotonic(), found)
-            self._known.move_to_end(user)
-            if len(self._known) > self._limit:
-                self._known.popitem(last=False)
+            self._known[user] = found
         return found
 
     def _is_fresh(self) -> bool:

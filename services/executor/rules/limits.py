@@ -7,16 +7,14 @@ those of the account's owner (docs/adr: slots of a guess). All of it holds for n
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final, Literal
 
 from services.executor.rules.identifiers import counter_of
 from shared.kernel.ids import derived_bytes
+from shared.kernel.networks import UNREADABLE
 
 SECOND_US: Final = 1_000_000
 MINUTE_US: Final = 60 * SECOND_US
-UNREADABLE: Final = "unknown"
-"""The one bucket of all that is no address: nobody dodges a limit by being unreadable, and nothing is known by it."""
 NAME_BITS: Final = 20
 _STRANGERS: Final = "s|"
 _NETWORK: Final = "n|"
@@ -69,7 +67,7 @@ Slots = tuple[Slot, ...]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an attempt comes from: its network (`bucket`), whether the account has logged in from there, and the browser
+    """Where an attempt comes from: its network (`network_of`), whether the account has logged in from there, and the browser
     if the account has logged in with it (else empty)."""
 
     network: str
@@ -177,21 +175,6 @@ def _levels(pool: str, limits: GuessLimits) -> tuple[_Pool, ...]:
     if not pool.startswith(_STRANGERS):
         return (_Pool(pool, "browser" if pool.startswith(_BROWSER) else "network", limits.of_known()),)
     return (_Pool(pool, "network", limits.of_network()), _Pool(_STRANGERS, "account", limits.account))
-
-
-def bucket(address: str) -> str:
-    """What an address is counted as: itself, for IPv6 its /64, for an IPv4 address in IPv6 clothes that one.
-
-    It is what one subscriber is given. Anything wider would be shared with neighbours, who could then use up its slots.
-    """
-    try:
-        parsed = ip_address(address.strip("[]").partition("%")[0])
-    except ValueError:
-        return UNREADABLE
-    if isinstance(parsed, IPv6Address):
-        mapped = parsed.ipv4_mapped
-        return str(mapped) if mapped else str(IPv6Network((parsed, 64), strict=False))
-    return str(parsed)
 
 
 def counter_of_user(user: int) -> bytes:

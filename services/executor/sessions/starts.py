@@ -4,9 +4,10 @@ A page that nobody has answered belongs to no session, so its start is decided a
 asking twice: without any of them everything comes out the same.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
+
+from cachetools import LRUCache
 
 from shared.contracts.planner import PlanMade, PlanRefused
 from shared.contracts.policy import VerdictReached
@@ -29,14 +30,12 @@ class Starts:
     """The newest `limit` starts of a worker, by session and run. Under a flood the oldest go first, and nobody notices."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._kept: OrderedDict[tuple[str, str], _Start] = OrderedDict()
+        self._kept: LRUCache[tuple[str, str], _Start] = LRUCache(limit)
 
     def keep(self, session: str, run: str, replies: Replies, now_us: int) -> None:
         """Keep what the start of this run was told."""
-        self._kept[session, run] = _Start(dict(replies), now_us)
-        while len(self._kept) > self._limit:
-            self._kept.popitem(last=False)
+        if self._kept.maxsize:
+            self._kept[session, run] = _Start(dict(replies), now_us)
 
     def of(self, session: str, run: str, now_us: int) -> Replies:
         """What is kept of the start of this run; nothing if that is too old, or gone."""

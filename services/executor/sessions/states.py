@@ -5,6 +5,7 @@ import sys
 from collections import OrderedDict
 from typing import Final
 
+from cachetools import LRUCache
 from pydantic import ValidationError
 
 from services.executor.sessions.crowd import Crowd, GiveUp
@@ -37,7 +38,7 @@ class SessionStates:
         self._watch = watch
         self._packed: dict[str, bytes] = {}
         self._due_us: dict[str, int] = {}
-        self._decoded: OrderedDict[str, SessionState] = OrderedDict()
+        self._decoded: LRUCache[str, SessionState] = LRUCache(_DECODED)
         self._ended: OrderedDict[str, int] = OrderedDict()  # and when they began
         self._open: dict[str, tuple[str, ...]] = {}  # flows of open runs, of sessions that have any
         self._written: dict[str, tuple[str, ...]] = {}  # by which owners
@@ -51,13 +52,11 @@ class SessionStates:
         """The session as it is; a new one if it is not known."""
         held = self._decoded.get(session)
         if held is not None:
-            self._decoded.move_to_end(session)
             return held
         packed = self._packed.get(session)
         if packed is None:
             return new_session(session)
-        state = self._opened(session, packed)
-        self._remember(state)
+        state = self._decoded[session] = self._opened(session, packed)
         return state
 
     def _opened(self, session: str, packed: bytes) -> SessionState:
@@ -94,7 +93,7 @@ class SessionStates:
         packed = wire.pack(state.model_dump())
         self._packed[session] = packed
         self._due_us[session] = state.last_us + SHRUNK_AFTER if state.ended else ends_us(state)
-        self._remember(state)
+        self._decoded[session] = state
         self._count(session, state.open)
         if state.ended:
             self._ended.setdefault(session, state.started_us)
@@ -181,9 +180,3 @@ class SessionStates:
             self._open[session] = opened
         else:
             self._open.pop(session, None)
-
-    def _remember(self, state: SessionState) -> None:
-        self._decoded[state.session] = state
-        self._decoded.move_to_end(state.session)
-        if len(self._decoded) > _DECODED:
-            self._decoded.popitem(last=False)

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cachetools import LRUCache
 from pydantic import ValidationError
 
 from services.policy.application.ports import Moment, Sandbox
@@ -52,8 +52,8 @@ class Decide:
         self._sandbox = sandbox
         self._clock = clock
         self._sleep = sleep
-        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
-        self._told: OrderedDict[tuple[str, str], _Told] = OrderedDict()
+        self._loaded: LRUCache[str, _Loaded] = LRUCache(_CACHED)
+        self._told: LRUCache[tuple[str, str], _Told] = LRUCache(TOLD)
 
     def remaining_s(self, asked: VerdictRequested) -> float:
         """How long the asker still waits; 0.0 or less: nobody does."""
@@ -101,9 +101,6 @@ class Decide:
         name, level = binding.policy_name or binding.pk, logging.ERROR if defect else logging.WARNING
         _log.log(level, "policy %r did not decide: %s%s", name, reason, often, exc_info=defect)
         self._told[binding.pk, reason] = _Told(now)
-        self._told.move_to_end((binding.pk, reason))
-        if len(self._told) > TOLD:
-            self._told.popitem(last=False)
 
     async def _decision(self, asked: VerdictRequested, binding: PolicyBinding, at_us: int) -> Decision:
         if binding.policy is None:
@@ -121,12 +118,7 @@ class Decide:
     async def _load(self, content: str, limit_s: float) -> _Loaded:
         found = self._loaded.get(content)
         if found is None:
-            found = await self._look_up(content, limit_s)
-            self._loaded[content] = found
-            if len(self._loaded) > _CACHED:
-                self._loaded.popitem(last=False)
-        else:
-            self._loaded.move_to_end(content)
+            found = self._loaded[content] = await self._look_up(content, limit_s)
         return found
 
     async def _look_up(self, content: str, limit_s: float) -> _Loaded:

@@ -25,7 +25,7 @@ async def test_a_second_executor_with_another_secret_is_refused_by_its_setting(p
 
 async def test_of_two_that_start_at_once_with_unlike_secrets_one_is_refused(people: People) -> None:
     ends = await asyncio.gather(*(keep_to_one_secret(people.database, [one]) for one in (OLD, NEW)), return_exceptions=True)
-    assert sorted(type(end).__name__ for end in ends) == ["Misconfigured", "NoneType"]
+    assert sorted(type(end).__name__ for end in ends) == ["NoneType", "SecretKeyDiffers"]
 
 
 async def test_the_secret_is_changed_executor_by_executor(people: People) -> None:

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.executor.common.sealing import MAX_BODY, new_private_key, open_sealed, private_key, public_half, seal
-from services.executor.rules.limits import bucket
 from shared.contracts.errors import BadSeal
 from shared.contracts.steps import Sealed
+from shared.kernel.networks import network_of
 
 PRIVATE = new_private_key()
 PUBLIC = public_half(PRIVATE)
@@ -31,7 +31,7 @@ PUBLIC = public_half(PRIVATE)
     ],
 )
 def test_addresses_are_counted_by_who_can_have_them(address: str, counted: str) -> None:
-    assert bucket(address) == counted
+    assert network_of(address) == counted
 
 
 @given(st.binary(max_size=2000))

@@ -58,4 +58,4 @@ def test_guessers_by_the_thousand_cost_bounded_memory() -> None:
     for n in range(5000):
         unknown.missed(f"10.0.{n // 256}.{n % 256}", "x")
         unknown.found(f"flow-{n}")
-    assert (len(unknown._windows), len(unknown._known)) == (4096, 1024)
+    assert (len(unknown._misses), len(unknown._known)) == (4096, 1024)
