@@ -58,7 +58,7 @@ def _say(damage: Damage) -> None:
         f"offset {aside.offset} was known, the log has {aside.bound} ({aside.reason})"
     )
     for one in damage.differing:
-        there = f"its history ends at version {one.head.version}" if one.head.version else "nothing of its history is there"
+        there = f"its history ends at version {one.head.version}" if one.head.id not in one.lost else "nothing of its history is there"
         who = damage.logged_in.get(one.session)
         stays = f"; {who} stays logged in" if who else ""
         say(f"  session {one.session} is remembered at version {one.version}, {there}; lost: {', '.join(one.lost)}{stays}")

@@ -57,9 +57,10 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What PostgreSQL remembers of a partition of sessions: the furthest transition with orders, and how far its states reached."""
+    """What PostgreSQL remembers of a partition of sessions: the furthest transition with orders, how far it reached, and its states."""
 
     ordered: Noted | None = None
+    sessions: int = 0
     states: int = 0
 
 
@@ -111,6 +112,10 @@ class SetAside(Protocol):
 
     async def put(self, aside: Aside) -> None:
         """Set a partition aside; one that is already stays as it is."""
+        ...
+
+    async def reached(self, ends: Mapping[int, int]) -> None:
+        """These partitions reach so far now."""
         ...
 
     async def remembered(self, partition: int) -> Remembered:

@@ -1,10 +1,9 @@
 """Makes a partition whole that was set aside: the sessions that differ end, logins stay, and what was done is noted anew (architecture §4.15)."""
 
 import logging
-from typing import Final
 
 from services.executor.common.ports import SetAside
-from services.executor.sessions.differing import Differing, survey
+from services.executor.sessions.differing import LOG_LOST, Differing, survey
 from services.executor.sessions.journal import written
 from services.executor.sessions.ownership import Appending
 from services.executor.sessions.session import REACH
@@ -17,8 +16,6 @@ from shared.kernel.ids import random_id
 from shared.messaging.log import Log, Membership, Message, TopicPartition
 
 logger = logging.getLogger(__name__)
-LOG_LOST: Final = "log_lost"
-"""Why a session ends of which records are gone."""
 
 
 async def repair(
@@ -37,11 +34,12 @@ async def repair(
 
 async def _end(one: Differing, partition: int, log: Appending, secret_key: bytes, now_us: int) -> None:
     """An end that every reader accepts, behind what the history has; and a state above every one that was written."""
-    state = SessionState(session=one.session, version=one.head.version, head=one.head.id, last_us=now_us)
-    end = written(secret_key, state, over(state, LOG_LOST, now_us))
-    await log.append(Message(topics.SESSIONS, partition, one.session.encode(), end.value, to_headers(end.envelope)))
+    head = one.head.id
+    if not one.over:
+        state = SessionState(session=one.session, version=one.head.version, head=head, last_us=now_us)
+        end = written(secret_key, state, over(state, LOG_LOST, now_us))
+        await log.append(Message(topics.SESSIONS, partition, one.session.encode(), end.value, to_headers(end.envelope)))
+        head = end.envelope.id
     version = max(one.version, one.head.version) + 1
-    ended = SessionState(
-        session=one.session, version=version, head=end.envelope.id, ended=LOG_LOST, started_us=now_us, last_us=now_us, due_us=now_us
-    )
+    ended = SessionState(session=one.session, version=version, head=head, ended=LOG_LOST, started_us=now_us, last_us=now_us, due_us=now_us)
     await log.append(state_message(partition, ended, wire.pack(ended.model_dump()), random_id()))

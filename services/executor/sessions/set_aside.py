@@ -57,6 +57,7 @@ class PartitionsAside:
         self._parts = parts
         self._marks = marks
         self._rows: Mapping[int, Aside] = {}
+        self._reached: dict[int, int] = {}
         self.held: dict[int, Refusing] = {}
 
     async def rows(self) -> Mapping[int, Aside] | None:
@@ -97,12 +98,16 @@ class PartitionsAside:
         aside = Aside(error.partition, error.offset, error.bound, error.reason, self._parts.clock.now_us())
         return self.hold(aside, written=False)
 
-    async def write(self) -> None:
-        """Have PostgreSQL know of all that is set aside. `Unavailable` leaves it for the next time."""
+    async def write(self, ends: Mapping[int, int]) -> None:
+        """Have PostgreSQL know of all that is set aside, and how far the others reach. `Unavailable` leaves it for the next time."""
         for refusing in list(self.held.values()):
             if not refusing.written:
                 await self._parts.set_aside.put(refusing.aside)
                 refusing.written = True
+        moved = {number: end for number, end in ends.items() if self._reached.get(number) != end}
+        if moved:
+            await self._parts.set_aside.reached(moved)
+            self._reached = dict(ends)
 
     async def drop(self, partitions: Iterable[int]) -> None:
         """They are somebody else's, or are taken over now."""

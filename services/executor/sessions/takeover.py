@@ -32,6 +32,8 @@ async def take_over(
         raise LogDiverged(partition, start, max(first, min(start, end)), "committed" if start > end else "below_start")
     if remembered.ordered is not None and not await history.stands(log, sessions, remembered.ordered):
         raise LogDiverged(partition, remembered.ordered.offset, end, "order")
+    if remembered.sessions > end:
+        raise LogDiverged(partition, remembered.sessions, end, "end")
     journal.known = start if states_end >= remembered.states else first
     since_ms = 0 if journal.known == start else (now_us - REACH) // 1000
     async for batch in log.read(sessions, journal.known, end):

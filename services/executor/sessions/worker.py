@@ -288,7 +288,7 @@ class Worker:
             except LogDiverged as error:
                 if self._owners.get(number) is owner:
                     self._stop_at(number, error)
-        await self._aside.write()
+        await self._aside.write({number: owner.journal.known for number, owner in self._owners.items()})
         rows = await self._aside.rows()
         if rows is None:
             return

@@ -13,11 +13,21 @@ from deploy.cluster import Cluster, Member
 from shared.contracts.acceptance import AcceptedTransitions
 from shared.contracts.envelope import from_headers
 from shared.contracts.sessions import CODEC
-from shared.contracts.topics import SESSION_PARTITIONS, SESSIONS, STATE, TOPICS
+from shared.contracts.topics import (
+    CATALOG_EVENTS,
+    DEFINITIONS,
+    DIRECTORY_EVENTS,
+    KEYS,
+    REVOCATIONS,
+    SESSION_PARTITIONS,
+    SESSIONS,
+    STATE,
+    TOPICS,
+)
 from shared.messaging.log import Record
 from tests.e2e.cluster import cutting, faults
-from tests.e2e.cluster.seeing import IDENTIFICATION, ME, PASSWORD, eventually, finish, give, identified, logged_in
-from tests.e2e.visitor import Visitor
+from tests.e2e.cluster.seeing import DONE, IDENTIFICATION, ME, PASSWORD, eventually, finish, give, identified, logged_in
+from tests.e2e.visitor import INVALIDATION, Visitor
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
 WORKERS = ("executor", "second")
@@ -217,3 +227,48 @@ def test_the_topic_is_made_anew(two: Cluster) -> None:
     two.sluice("sessions", "repair")
     assert rows(two) == {}
     logged_in(two.url, "akadmin", two.password)
+
+
+def test_the_tails_of_all_topics_are_cut_while_the_services_run(two: Cluster) -> None:
+    visitor, _ = somebody(two)
+    leaver = logged_in(two.url, "akadmin", two.password)
+    assert leaver.challenge(INVALIDATION)["component"] == DONE
+    eventually(lambda: reached(two), lambda known: known.get(DIRECTORY_EVENTS, 0) > 0)
+    started = faults.pids(two)
+    with cutting.broker_down(two):
+        lost = {
+            (topic.name, number) for topic in TOPICS.values() for number in range(topic.partitions) if cutting.cut(two, topic.name, number)
+        }
+    sessions = {number for topic, number in lost if topic == SESSIONS}
+    eventually(lambda: set(rows(two)), lambda found: found == sessions)
+    told = {(topic, number) for topic, number in lost if topic in (KEYS, REVOCATIONS, DEFINITIONS, CATALOG_EVENTS, DIRECTORY_EVENTS)}
+    assert {topic for topic, _ in told} >= {KEYS, REVOCATIONS, DEFINITIONS, DIRECTORY_EVENTS}
+    for topic, number in told:
+        eventually(lambda: logs(two), lambda text, line=f"LOG_DIVERGED: {topic} {number} has lost records": line in text)  # type: ignore[misc]
+    repaired(two, sessions)
+    assert faults.pids(two) == started, "no process ended"
+    assert visitor.ask(ME).status == 200
+    assert leaver.who() is None
+    # Whoever starts now knows all that is current: it was said again.
+    for name in ("planner", "policy", "executor"):
+        two.restart(name).wait_ready()
+    logged_in(two.url, "akadmin", two.password)
+    assert leaver.who() is None
+
+
+def reached(cluster: Cluster) -> dict[str, int]:
+    """How far PostgreSQL remembers topics of one partition to reach."""
+
+    async def read() -> dict[str, int]:
+        connection = await asyncpg.connect(cluster.uris["sluice_admin"])
+        try:
+            return {row["topic"]: row["reached"] for row in await connection.fetch("SELECT * FROM executor.log_ends WHERE partition = 0")}
+        finally:
+            await connection.close()
+
+    return asyncio.run(read())
+
+
+def logs(cluster: Cluster) -> str:
+    """What all services have said."""
+    return "".join((cluster.folder / f"{name}.log").read_text() for name in cluster.members)

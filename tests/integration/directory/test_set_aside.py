@@ -36,10 +36,16 @@ async def test_the_furthest_order_of_a_partition_is_known_until_it_is_repaired(p
     await people.database.execute(
         "INSERT INTO log_ends VALUES ('executor.state', 9, 12), ('executor.state', 8, 7), ('executor.keys', 9, 1)"
     )
-    assert await rows.remembered(9) == Remembered(None, 12)
+    assert await rows.remembered(9) == Remembered(None, 0, 12)
+    for end in (3, 5):
+        await rows.reached({9: end, 10: 1})
+    assert await rows.remembered(9) == Remembered(None, 5, 12)
+    await rows.repaired(9)
+    assert await rows.remembered(9) == Remembered(None, 0, 12)
+    assert await rows.remembered(10) == Remembered(None, 1, 0)
     found = await rows.ordered(7, people.clock.now_us())
     assert sorted((key.transition, key.offset or 0) for key in found) == [("transition-0", 40), ("transition-1", 39), ("transition-3", 0)]
     assert await rows.ordered(7, people.clock.now_us() + 1) == []
     await rows.repaired(7)
     assert await rows.remembered(7) == Remembered()
-    assert await rows.remembered(8) == Remembered(Noted(99, "transition-2"), 7)
+    assert await rows.remembered(8) == Remembered(Noted(99, "transition-2"), 0, 7)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.executor.common.ports import Aside
-from services.executor.sessions.repair import LOG_LOST
+from services.executor.sessions.differing import LOG_LOST
 from shared.contracts import topics
 from shared.contracts.acceptance import AcceptedTransitions
 from shared.contracts.states import writer_of
@@ -174,6 +174,37 @@ async def test_a_repair_ends_what_differs_keeps_the_rest_and_needs_no_rebalance(
         await world.add_worker()
         await log_in(world.browser())
         assert not world.set_aside.asides
+
+
+async def test_a_partition_that_is_repaired_again_ends_no_session_twice() -> None:
+    async with World(look_s=0.02) as world:
+        browsers = [world.browser() for _ in range(3)]
+        for browser in browsers:
+            await log_in(browser)
+            await written(world, partition(world).next)
+            cut(world, 1)
+            await until(lambda: 3 in world.set_aside.asides)
+            world.set_aside.asides[3] = replace(world.set_aside.asides[3], repair=True)
+            await until(lambda: 3 in world.workers[0]._owners)
+        for browser in browsers:
+            rule, history = AcceptedTransitions(), await world.history(browser.session)
+            ends = [event for one in history if rule.accepts(one.envelope) for event in one.body.events if event.event == "session.ended"]
+            assert [event.reason for event in ends] == [LOG_LOST]
+
+
+async def test_how_far_a_partition_reached_is_remembered_where_nothing_else_is() -> None:
+    async with World(look_s=0.02) as world:
+        await at_the_password(world)
+        await written(world, 1)
+        await until(lambda: world.set_aside.sessions.get(3) == 1)
+        membership = world.workers[0]._membership
+        assert membership
+        await membership.commit({SESSIONS: 0})
+        await world.workers.pop().stop()
+        cut(world, 1)
+        await world.add_worker()
+        await until(lambda: 3 in world.set_aside.asides)
+        assert world.set_aside.asides[3].reason == "end"
 
 
 async def test_postgres_that_is_away_delays_the_row_and_nothing_else() -> None:

@@ -111,6 +111,7 @@ class FakeSetAside:
 
     directory: FakeDirectory
     asides: dict[int, Aside] = field(default_factory=dict)
+    sessions: dict[int, int] = field(default_factory=dict)
     states: dict[int, int] = field(default_factory=dict)
     fail: Exception | None = None
 
@@ -129,13 +130,21 @@ class FakeSetAside:
             raise self.fail
         placed = [key for key in await self.ordered(partition, 0) if key.offset is not None]
         last = max(placed, key=lambda key: key.offset or 0, default=None)
-        return Remembered(Noted(last.offset or 0, last.transition) if last else None, self.states.get(partition, 0))
+        return Remembered(
+            Noted(last.offset or 0, last.transition) if last else None, self.sessions.get(partition, 0), self.states.get(partition, 0)
+        )
+
+    async def reached(self, ends: Mapping[int, int]) -> None:
+        if self.fail:
+            raise self.fail
+        self.sessions |= ends
 
     async def ordered(self, partition: int, since_us: int) -> Sequence[OrderKey]:
         return [key for key in self.directory.performed if key.partition == partition]
 
     async def repaired(self, partition: int) -> None:
         self.asides.pop(partition, None)
+        self.sessions.pop(partition, None)
         self.directory.performed = {
             replace(key, offset=None) if key.partition == partition else key: orders for key, orders in self.directory.performed.items()
         }
