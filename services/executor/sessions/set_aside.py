@@ -51,7 +51,10 @@ class Refusing:
 
 
 class PartitionsAside:
-    """What is set aside of a worker's partitions, as its rows in PostgreSQL have it. While that is away, what was known last counts."""
+    """What is set aside of a worker's partitions, as its rows in PostgreSQL have it. While that is away, what was known last counts.
+
+    `unwritten` is set when there is something to `write` at once.
+    """
 
     def __init__(self, parts: Parts, marks: Marks) -> None:
         self._parts = parts
@@ -59,6 +62,7 @@ class PartitionsAside:
         self._rows: Mapping[int, Aside] = {}
         self._reached: dict[int, int] = {}
         self.held: dict[int, Refusing] = {}
+        self.unwritten = asyncio.Event()
 
     async def rows(self) -> Mapping[int, Aside] | None:
         """What PostgreSQL has; None while it is away."""
@@ -96,6 +100,7 @@ class PartitionsAside:
     def diverged(self, error: LogDiverged) -> Refusing:
         """Set a partition aside that nobody has yet."""
         aside = Aside(error.partition, error.offset, error.bound, error.reason, self._parts.clock.now_us())
+        self.unwritten.set()
         return self.hold(aside, written=False)
 
     async def write(self, ends: Mapping[int, int]) -> None:

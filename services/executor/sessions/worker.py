@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -273,7 +274,10 @@ class Worker:
 
     async def _look_now_and_then(self) -> None:
         while True:
-            await asyncio.sleep(self._look_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._look_s):
+                    await self._aside.unwritten.wait()
+            self._aside.unwritten.clear()
             try:
                 await self._look()
             except Unavailable as away:

@@ -87,9 +87,14 @@ def test_records_that_are_gone_from_the_file_stop_their_partition_and_nothing_el
     for _ in range(8):
         logged_in(up)
     assert visitor.who() == "akadmin"
-    told = up.command("sessions", "repair")
+    shown = up.command("sessions", "repair", "--show").stdout
+    assert f"partition {partition} of executor.sessions is set aside" in shown and [one["partition"] for one in said(up)] == [partition]
+    other = (partition + 1) % 12
+    assert "no partition of executor.sessions is set aside" in up.command("sessions", "repair", "--partition", str(other)).stdout
+    told = up.command("sessions", "repair", "--partition", str(partition))
     assert f"partition {partition} is repaired" in told.stdout and "akadmin stays logged in" in told.stdout
     assert said(up) == [] and visitor.who() == "akadmin"
+    assert "no partition of executor.sessions is set aside" in up.command("sessions", "repair").stdout
     for _ in range(8):
         logged_in(up)
 

@@ -101,6 +101,7 @@ async def test_a_partition_that_was_made_anew_is_set_aside_at_the_first_append_a
         reply = await browser.post({"uid_field": "alice"})
         assert (reply.outcome, reply.session_over) == ("refused", True)
         assert world.workers[0].set_aside()[0].reason == "acknowledged"
+        await until(lambda: 3 in world.set_aside.asides)  # which does not wait for the next look
 
 
 async def test_records_that_nobody_has_done_and_that_are_gone_from_the_start_set_it_aside() -> None:
