@@ -13,8 +13,11 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds of a clock that never goes back; only differences mean anything."""
+        """Seconds of a clock that never goes back, and goes on while the machine sleeps; only differences mean anything."""
         ...
+
+
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux's other one stands still in a suspended machine
 
 
 class SystemClock:
@@ -26,7 +29,7 @@ class SystemClock:
 
     def monotonic(self) -> float:
         """See `Clock.monotonic`."""
-        return time.monotonic()
+        return time.clock_gettime(_SINCE_BOOT)
 
 
 @dataclass(slots=True)

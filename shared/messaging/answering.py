@@ -17,6 +17,8 @@ from shared.messaging.log import LogUnavailable, Membership, Record, TopicPartit
 from shared.messaging.offsets import LowWater
 
 COMMIT_S: Final = 0.5
+CONFIRMED_S: Final = 3.0
+"""Half of the group's session time-out."""
 IN_HAND: Final = 500
 """Records in hand above which no more are taken until half of them are answered."""
 
@@ -108,8 +110,9 @@ class AnsweringMember(ABC):
 
     @property
     def is_joined(self) -> bool:
-        """Whether the membership goes on."""
-        return self.membership is not None and self.membership.failure is None
+        """Whether the membership goes on, and the group has said so lately: a process that slept has to hear it anew."""
+        membership = self.membership
+        return membership is not None and membership.failure is None and membership.heartbeat_age() < CONFIRMED_S
 
     def held(self) -> tuple[TopicPartition, ...]:
         """Every partition of every topic that is ours."""

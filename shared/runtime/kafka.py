@@ -22,6 +22,7 @@ from shared.runtime.proving import proofs_of
 from shared.runtime.settings import CommonSettings
 from shared.runtime.telemetry import ProcessTelemetry
 from shared.runtime.waiting import Waiting
+from shared.telemetry.metrics import metrics
 
 S = TypeVar("S", bound=CommonSettings)
 Build = Callable[[S, Log, Clock], Awaitable[Service]]
@@ -65,16 +66,16 @@ async def _serve(name: str, settings: S, brokers: Brokers, build: Build[S]) -> N
     refuse_taken(settings)
     async with AsyncExitStack() as stack:
         await process.started(stack, ProcessTelemetry(name, settings))
-        kafka = KafkaLog(brokers, TOPICS, clock)
+        kafka = KafkaLog(brokers, TOPICS, clock, lambda ahead_s: metrics().clock_skew(ahead_s))
         stack.push_async_callback(kafka.close)
         service = await build(settings, ProvedLog(kafka, proofs), clock)
         process.stopped_with(stack, service)
         own_key = OwnKey(cast("Writer", name), proofs, clock)
         await process.started(stack, own_key)
         waiting = Waiting({"kafka": kafka.reach, **service.needs()})
-        await process.started(
-            stack, Listener([service, own_key], settings, clock, waiting.readiness)
-        )  # from here on it tells what it waits for
+        listener = Listener([service, own_key], settings, clock, waiting.readiness)
+        await process.started(stack, listener)  # from here on it tells what it waits for
+        process.drained_with(stack, listener.drain)
         await waiting.until_there()
         await service.start()
         process.settle()

@@ -41,10 +41,18 @@ class Listener:
         )
         guesses = TokenGuesses(clock, settings.attempts_per_address)
         hsts = Hsts(settings.hsts_max_age, subdomains=settings.hsts_subdomains)
+        self._waiting = waiting
+        self._draining = False
+        visited = [route for service in services for route in service.routes()]
+        self._drain_s = settings.drain_seconds if visited else 0.0
         routes = [
             *seen.routes(),
-            *health.routes(lambda: {**waiting(), **readiness(services)}, lambda: _probed(services, waiting()), lambda: _notes(services)),
-            *(route for service in services for route in service.routes()),
+            *health.routes(
+                lambda: {**waiting(), **readiness(services), **self._staying()},
+                lambda: _probed(services, waiting()),
+                lambda: _notes(services),
+            ),
+            *visited,
         ]
         app = make_app(
             routes, limits, records, clients, trace=lambda name: span(name, SpanKind.SERVER, parent=None), hsts=hsts, guesses=guesses
@@ -60,6 +68,17 @@ class Listener:
         self.address = Address(self.address.host, port)
         for warning in self._warnings:
             _log.warning("%s", warning)
+
+    async def drain(self) -> None:
+        """Say that it is not ready, and go on answering until whoever sends visitors has noticed. Where it never was ready, nobody sends any."""
+        if self._waiting():
+            return
+        self._draining = True
+        self._server.drain()
+        await asyncio.sleep(self._drain_s)
+
+    def _staying(self) -> Mapping[str, bool]:
+        return {"staying": False} if self._draining else {}
 
     async def stop(self) -> None:
         """Take no more connections, finish what is being answered."""

@@ -95,6 +95,16 @@ def stopped_with(stack: AsyncExitStack, part: Part) -> None:
     stack.push_async_callback(_bounded, part.stop)
 
 
+def drained_with(stack: AsyncExitStack, drain: Callable[[], Awaitable[None]]) -> None:
+    """See to it that a signal is followed by this before anything is stopped; what ends by itself has nothing to wait for."""
+
+    async def drained(kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            await _bounded(drain)
+
+    stack.push_async_exit(drained)
+
+
 async def _bounded(stop: Callable[[], Awaitable[None]]) -> None:
     async with asyncio.timeout(STOP_S):
         await stop()

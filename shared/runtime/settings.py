@@ -34,6 +34,13 @@ class CommonSettings(BaseSettings):
         default_factory=lambda given: beside(given.get("listen")),
         description="host:port or a port, on loopback, of the Prometheus endpoint; or off. By default 464 above the visitors' port",
     )
+    drain_seconds: float = Field(
+        3.0,
+        ge=0.0,
+        le=8.0,
+        description="`sluice run` at SIGTERM: for so long it still answers, says that it is not ready and closes each connection with its answer; "
+        "as long as those who send visitors take to notice",
+    )
     data: Path = Field(Path("data"), description="folder of `sluice up`: log, PostgreSQL, secret key")
     kafka: Servers | None = Field(
         None, description="bootstrap servers, host:port[,host:port]; `sluice run` needs them, `sluice up` never uses them"

@@ -29,6 +29,7 @@ class Metrics:
         name, unit, text = names.SET_ASIDE
         meter.create_observable_gauge(name, [self._asides], unit, text)
         self._aside: dict[tuple[str, int], int] = {}
+        self._clock_skew = _gauge(meter, names.CLOCK_SKEW)
         self._outbox_age = _gauge(meter, names.OUTBOX_AGE)
         self._epoch_key_age = _gauge(meter, names.EPOCH_KEY_AGE)
 
@@ -55,6 +56,10 @@ class Metrics:
     def open_run(self, flow: str, change: int) -> None:
         """So many more runs of this flow (its slug, which administrators chose) are open."""
         self._open_runs.add(change, {names.FLOW: flow})
+
+    def clock_skew(self, ahead_s: float) -> None:
+        """This machine's clock is so far ahead of the broker's, at least; negative: behind."""
+        self._clock_skew.set(ahead_s)
 
     def outbox_age(self, schema: str, seconds: float) -> None:
         """The oldest record in this schema's outbox waits for so long."""

@@ -47,6 +47,7 @@ QUEUE_WAIT: Final = ("sluice.queue.wait", "s", "From writing a record to working
 HASH_WAIT: Final = ("sluice.hash.wait", "s", "From asking for a password's hash to its start")
 CONSUMER_LAG: Final = ("sluice.consumer.lag", "{record}", "Records of a partition that are not done yet, by group and topic")
 OPEN_RUNS: Final = ("sluice.runs.open", "{run}", "Runs that are open in this worker's sessions, by flow")
+CLOCK_SKEW: Final = ("sluice.clock.skew", "s", "How far this machine's clock is ahead of the broker's, at least; negative: behind")
 LATE_STATES: Final = ("sluice.states.late", "{record}", "States that an owner wrote after its successor's newer one, found at a takeover")
 DEAD_LETTERS: Final = ("sluice.dead_letters", "{record}", "Records that could not be handled, by topic and reason")
 SET_ASIDE: Final = ("sluice.partitions.set_aside", "{partition}", "1 for each partition that this worker holds set aside, by its offset")

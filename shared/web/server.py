@@ -40,8 +40,13 @@ class Listener:
         self._address = (name[0], name[1])
         return self._address
 
+    def drain(self) -> None:
+        """From now on every answer says that its connection closes with it; new ones are taken still."""
+        if isinstance(self._runner.server, _Server):
+            self._runner.server.draining = True
+
     async def stop(self) -> None:
-        """Finish the requests at hand, then close."""
+        """Take no more connections, finish the requests at hand, then close."""
         await self._runner.cleanup()
 
 
@@ -70,6 +75,8 @@ class _Runner(web.AppRunner):
 
 class _Server(web.Server):
     """aiohttp's server, making connections of our kind."""
+
+    draining = False
 
     def __init__(self, made: web.Server, limits: Limits, records: SecurityLog) -> None:
         super().__init__(made.request_handler, request_factory=made.request_factory, loop=made._loop, **made._kwargs)
@@ -145,6 +152,8 @@ class _Connection(RequestHandler):
             correlation = secrets.token_hex(16)
             _log.error("an answer has a header that cannot be sent", extra={"correlation_id": correlation})
             resp = _finished(problem(Refusal(500, "internal", close=True), correlation))
+        if isinstance(self._manager, _Server) and self._manager.draining:
+            resp.force_close()
         return await super().finish_response(request, resp, start_time)
 
 

@@ -20,6 +20,8 @@ class Replaceable(Protocol):
 
     assigned_once: bool
 
+    @property
+    def caught_up(self) -> bool: ...  # noqa: D102
     async def start(self) -> None: ...  # noqa: D102
     async def stop(self) -> None: ...  # noqa: D102
     def held(self) -> list[TopicPartition]: ...  # noqa: D102
@@ -90,8 +92,8 @@ class StayingWorker:
 
     @property
     def caught_up(self) -> bool:
-        """Whether partitions were given and taken over."""
-        return self._worker.assigned_once
+        """See `Worker.caught_up`."""
+        return self._worker.caught_up
 
     @property
     def joined(self) -> bool:

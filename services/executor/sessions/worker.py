@@ -56,7 +56,7 @@ class Worker:
         self._retiring: set[asyncio.Task[None]] = set()
         self._numbers: frozenset[int] = frozenset()
         self._failure: BaseException | None = None
-        self.assigned_once = False
+        self.assigned_once = self._caught_up = False
 
     async def start(self) -> None:
         """Join the group and begin to work."""
@@ -78,6 +78,11 @@ class Worker:
     def failure(self) -> BaseException | None:
         """Why the worker ended by itself."""
         return self._failure or failure_of(*self._tasks) or (self._membership.failure if self._membership else None)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether it has taken over what the group gave it, and the group knows it still: one that slept has to hear that anew."""
+        return self._caught_up and self.alive()
 
     def alive(self) -> bool:
         """Whether the group has heard of us lately."""
@@ -117,6 +122,7 @@ class Worker:
         self._marks.forget(gone)
         self._uncommitted = {place: mark for place, mark in self._uncommitted.items() if place.partition not in gone}
         self._parts.watch().forget_lag(GROUP, gone)
+        self._caught_up = self._caught_up and not (gone and not partitions)
         self._ownership.go_on()
         logger.info("keeps %d partitions, lets go of %d", len(self._numbers), len(gone))
 
@@ -130,7 +136,7 @@ class Worker:
                 await self._come({number: self._taken_over_after(rows, number) for number in partitions})
             finally:
                 gc.enable()
-        self.assigned_once = True
+        self.assigned_once = self._caught_up = True
         logger.info("owns %d partitions", len(self._owners))
 
     async def _come(self, takeovers: Mapping[int, Coroutine[Any, Any, None]]) -> None:

@@ -37,20 +37,34 @@ REBALANCE_TIMEOUT_MS = 8_000
 BATCH = 500
 
 
+class Moment:
+    """A moment, by both of the machine's clocks: one that was paused from outside may go on where it stood and learn the time later."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._monotonic, self._wall_us = clock.monotonic(), clock.now_us()
+
+    def age(self, clock: Clock) -> float:
+        """Seconds since then, by the clock that says more."""
+        return max(clock.monotonic() - self._monotonic, (clock.now_us() - self._wall_us) / 1e6)
+
+    def __lt__(self, other: "Moment") -> bool:
+        return self._monotonic < other._monotonic
+
+
 class Heard:
     """When a consumer last heard from the broker: the send time of the last fetch and heartbeat that were answered."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.fetch = self.heartbeat = clock.monotonic()
+        self.fetch = self.heartbeat = Moment(clock)
 
     def fetched_age(self) -> float:
         """Seconds since the last answered fetch was sent."""
-        return self._clock.monotonic() - self.fetch
+        return self.fetch.age(self._clock)
 
     def heartbeat_age(self) -> float:
         """Seconds since the last heartbeat was sent that the group answered as its member's."""
-        return self._clock.monotonic() - self.heartbeat
+        return self.heartbeat.age(self._clock)
 
     def watch(self, consumer: AIOKafkaConsumer) -> None:
         """Note the answers that this consumer gets; to be called before it starts."""
@@ -58,13 +72,13 @@ class Heard:
         send = client.send
 
         async def watched(node_id: int, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
-            sent = self._clock.monotonic()
+            sent = Moment(self._clock)
             response = await send(node_id, request, group=group)
             if isinstance(request, FetchRequest):
                 if _all_served(response):
-                    self.fetch = max(self.fetch, sent)
+                    self.fetch = max(sent, self.fetch)
             elif isinstance(request, HeartbeatRequest | SyncGroupRequest) and response.error_code in _KNOWN:
-                self.heartbeat = max(self.heartbeat, sent)
+                self.heartbeat = max(sent, self.heartbeat)
             return response
 
         client.send = watched

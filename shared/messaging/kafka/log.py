@@ -1,7 +1,7 @@
 """The log port on Apache Kafka, with aiokafka: what every service runs on in production (architecture §7)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer
@@ -15,6 +15,7 @@ from shared.messaging.kafka.check import check as check_brokers
 from shared.messaging.kafka.client import new_consumer, stop
 from shared.messaging.kafka.group import KafkaMembership
 from shared.messaging.kafka.producer import KafkaAppender
+from shared.messaging.kafka.skew import ClockCheck
 from shared.messaging.kafka.tail import KafkaTail, read_range
 from shared.messaging.log import GroupMember, LogClosed, LogUnavailable, Message, Mismatched, Record, Refused, TopicPartition, check
 
@@ -22,13 +23,16 @@ ANSWER_S = 5.0
 
 
 class KafkaLog:
-    """The log port on a broker; see `log.Log`. Made by `open`, or without a broker yet: `reach` it then."""
+    """The log port on a broker; see `log.Log`. Made by `open`, or without a broker yet: `reach` it then. `skewed` is told how far our clock
+    is ahead of the broker's (`skew.ClockCheck`)."""
 
-    def __init__(self, brokers: Brokers, topics: Mapping[str, Topic], clock: Clock) -> None:
+    def __init__(
+        self, brokers: Brokers, topics: Mapping[str, Topic], clock: Clock, skewed: Callable[[float], None] = lambda _: None
+    ) -> None:
         self._brokers = brokers
         self._topics = topics
         self._clock = clock
-        self._appender = KafkaAppender(brokers)
+        self._appender = KafkaAppender(brokers, clock, ClockCheck(skewed))
         self._counts: dict[str, int] = {}
         self._looking: AIOKafkaConsumer | None = None
         self._looking_turn = asyncio.Lock()

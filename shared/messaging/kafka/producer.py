@@ -6,13 +6,16 @@ import logging
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from shared.kernel.clock import Clock
 from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.kafka.client import is_dead
+from shared.messaging.kafka.skew import ClockCheck
 from shared.messaging.log import LogClosed, LogUnavailable, Message, Refused
 
 APPEND_TIMEOUT_S = 1.0
 START_TIMEOUT_S = 10.0
 MAX_REQUEST_BYTES = 2 * 1024 * 1024
+LOG_APPEND_TIME = 1
 
 _log = logging.getLogger(__name__)
 
@@ -24,8 +27,10 @@ class KafkaAppender:
     whose sending task died takes records and never sends them. Both are left for a new one.
     """
 
-    def __init__(self, brokers: Brokers) -> None:
+    def __init__(self, brokers: Brokers, clock: Clock, clocks: ClockCheck) -> None:
         self._brokers = brokers
+        self._clock = clock
+        self._clocks = clocks
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
@@ -62,13 +67,17 @@ class KafkaAppender:
         await asyncio.gather(*self._leaving, return_exceptions=True)
 
     async def _send(self, producer: AIOKafkaProducer, message: Message) -> int:
+        sent_us = self._clock.now_us()
         try:
             future = await producer.send(
                 message.topic, message.value, message.key, partition=message.partition, headers=list(message.headers)
             )
             # the record stays in its batch when the caller gives up, and so must its future, which nobody awaits then
             future.add_done_callback(_observe)
-            return int((await asyncio.shield(future)).offset)
+            done = await asyncio.shield(future)
+            if done.timestamp_type == LOG_APPEND_TIME:
+                self._clocks.answered(sent_us, self._clock.now_us(), done.timestamp)
+            return int(done.offset)
         except MessageSizeTooLargeError as error:
             raise Refused(f"a record too large for {message.topic}") from error
         except KafkaError as error:

@@ -13,7 +13,7 @@ from tests.fixtures_patience import PATIENT_S
 
 class ScriptedWorker:
     def __init__(self, joins: bool) -> None:
-        self.assigned_once = False
+        self.assigned_once = self.caught_up = False
         self.failure: BaseException | None = None
         self.joins = joins
         self.did: list[str] = []
