@@ -7,7 +7,7 @@ successor wrote, and compaction keeps both. Of all owners' records of a session 
 came last. An owner that has written a session removes the records of former ones that it has found of it (architecture §4.6).
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from shared.contracts.codec import Codec
 from shared.contracts.evidence import Evidence
@@ -15,6 +15,9 @@ from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Va
 from shared.contracts.people import LoginClaims, UserFacts, Visitor
 from shared.contracts.planner import Plan, PlannedStage
 from shared.contracts.steps import Shown, View
+
+SESSION_BYTES: Final = 64 * 1024
+"""So much is held and written of one session, beside what its runs know of their pending users."""
 
 
 class RunState(Value):

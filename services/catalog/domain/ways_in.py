@@ -9,6 +9,7 @@ from typing import Final
 
 from services.catalog.domain.objects import Catalog
 from services.catalog.domain.proofs import Proofs
+from services.catalog.domain.sizes import too_large
 from services.catalog.domain.visitors import Visitors
 from shared.flows.brands import FALLBACK
 from shared.kernel.errors import SluiceError
@@ -52,12 +53,15 @@ def judged(before: Catalog, after: Catalog) -> Verdict:
     used = {use.flow for use in visiting.uses}
     others = {flow: texts for flow, texts in now.unproved.items() if flow not in used}
     warned = [text for flow, texts in others.items() for binding, text in texts.items() if binding not in was.unproved.get(flow, {})]
+    full = too_large(before)
+    warned += [text for flow, text in too_large(after).items() if flow not in full]
     return Verdict(tuple(refused), (*warned, *_waived(before, after)))
 
 
 def weaknesses(catalog: Catalog) -> tuple[str, ...]:
-    """What is so already: every log-in without a proof, and every waived one."""
-    return (*(text for texts in Proofs(catalog).unproved.values() for text in texts.values()), *_waived(Catalog(), catalog))
+    """What is so already: every log-in without a proof, every waived one, and every flow that fills a session."""
+    unproved = (text for texts in Proofs(catalog).unproved.values() for text in texts.values())
+    return (*unproved, *_waived(Catalog(), catalog), *too_large(catalog).values())
 
 
 def way_in(catalog: Catalog) -> bool:

@@ -11,11 +11,11 @@ from services.executor.sessions.run import RunEvent, begin, evolve_run, left
 from shared.contracts import sessions as s
 from shared.contracts import wire
 from shared.contracts.envelope import Envelope
-from shared.contracts.states import Answered, RunState, SessionState
+from shared.contracts.states import SESSION_BYTES, Answered, RunState, SessionState
 from shared.contracts.steps import Shown, StepRequested
 
 MAX_TRANSITIONS: Final = 200
-MAX_BYTES: Final = 64 * 1024
+MAX_BYTES: Final = SESSION_BYTES
 REMEMBERED_COMMANDS: Final = 64
 REMEMBERED_ENDS: Final = 4
 REMEMBERED_RUNS: Final = 200
