@@ -11,6 +11,7 @@ from typing import Final, Literal
 import asyncpg
 
 from shared.kernel.errors import Unavailable
+from shared.kernel.retrying import insist
 from shared.runtime.settings import CommonSettings
 from sluice.data_folder import DataFolder
 from sluice.embedded_postgres.server import EmbeddedPostgres
@@ -41,13 +42,7 @@ async def database(settings: CommonSettings, role: Literal["catalog", "executor"
 async def _until_ready(dsn: str) -> None:
     try:
         async with asyncio.timeout(STARTING_S):
-            while True:
-                try:
-                    connection = await asyncpg.connect(dsn)
-                except (OSError, asyncpg.PostgresError):
-                    await asyncio.sleep(RETRY_S)
-                else:
-                    await connection.close()
-                    return
+            connection = await insist(lambda: asyncpg.connect(dsn), RETRY_S, on=(OSError, asyncpg.PostgresError))
+            await connection.close()
     except TimeoutError:
         raise Unavailable("another process holds the PostgreSQL of this folder, but it does not answer") from None

@@ -7,6 +7,7 @@ directory. `both`: one process does it all.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from services.executor.directory.bootstrap_admin import ensure_admin
@@ -42,8 +43,8 @@ from services.executor.settings import Settings
 from shared.contracts.topics import CATALOG_EVENTS, DEFINITIONS, KEYS, REVOCATIONS, SESSIONS, STATE, STEPS, TOKENS, TOPICS
 from shared.flows.registry import registry
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
 from shared.kernel.ids import derived_bytes
+from shared.kernel.retrying import insist
 from shared.kernel.tasks import failure_of
 from shared.kernel.variables import Misconfigured, variable
 from shared.messaging.dead_letters import DeadLetters
@@ -301,14 +302,9 @@ class Executor:
         settings = self._settings
         if settings.bootstrap_password is None:
             return
-        while True:
-            try:
-                await ensure_admin(
-                    self._database, self._users, self._clock, password=settings.bootstrap_password.get_secret_value(),
-                    token=settings.bootstrap_token.get_secret_value() if settings.bootstrap_token else None, email=settings.bootstrap_email,
-                )  # fmt: skip
-            except Unavailable as away:
-                logger.warning("the first administrator waits: %s", away)
-                await asyncio.sleep(RETRY_S)
-            else:
-                return
+        password, token = settings.bootstrap_password.get_secret_value(), settings.bootstrap_token
+        make = partial(
+            ensure_admin, self._database, self._users, self._clock, password=password,
+            token=token.get_secret_value() if token else None, email=settings.bootstrap_email,
+        )  # fmt: skip
+        await insist(make, RETRY_S, told=lambda away: logger.warning("the first administrator waits: %s", away))

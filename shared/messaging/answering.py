@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 
 from shared.kernel.clock import Clock
 from shared.kernel.errors import UNEXPECTED, SluiceError, Unavailable
+from shared.kernel.retrying import again_and_again
 from shared.messaging.dead_letters import DeadLetters, guarded
 from shared.messaging.log import LogUnavailable, Membership, Record, TopicPartition
 from shared.messaging.offsets import LowWater
@@ -101,12 +102,7 @@ class AnsweringMember(ABC):
 
     async def committing(self) -> None:
         """Commit every half a second, for ever."""
-        while True:
-            await asyncio.sleep(COMMIT_S)
-            try:
-                await self.commit()
-            except LogUnavailable as error:
-                _log.warning("offsets are not committed now: %s", error)
+        await again_and_again(self.commit, COMMIT_S, lambda away: _log.warning("offsets are not committed now: %s", away), first=False)
 
     @property
     def is_joined(self) -> bool:

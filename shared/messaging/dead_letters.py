@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from shared.contracts.codec import encode
@@ -17,6 +18,7 @@ from shared.contracts.failures import RecordRefused
 from shared.contracts.topics import DEAD_LETTERS
 from shared.kernel.clock import Clock
 from shared.kernel.errors import UNEXPECTED, SluiceError, Unavailable
+from shared.kernel.retrying import insist
 from shared.messaging.log import Log, Message, Record
 
 FLOOD: Final = 100
@@ -26,6 +28,7 @@ PATIENCE_S: Final = 5.0
 """How long a dependency that is away is waited for before the membership is given up, and its records with it."""
 _MAX_HEADERS: Final = 64
 _FIRST_PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -138,21 +141,13 @@ def guarded(
 
     async def batch(records: Sequence[Record]) -> None:
         for record in records:
-            await _patiently(lambda record=record: attempt(record), clock, sleep)  # type: ignore[misc]
+            deadline = clock.monotonic() + PATIENCE_S
+            await insist(
+                partial(attempt, record), _FIRST_PAUSE_S, _LONGEST_PAUSE_S,
+                gives_up=lambda pause_s, deadline=deadline: clock.monotonic() + pause_s > deadline, sleep=sleep,  # type: ignore[misc]
+            )  # fmt: skip
 
     return batch
-
-
-async def _patiently(attempt: Callable[[], Awaitable[None]], clock: Clock, sleep: Callable[[float], Awaitable[None]]) -> None:
-    began, pause = clock.monotonic(), _FIRST_PAUSE_S
-    while True:
-        try:
-            return await attempt()
-        except Unavailable:
-            if clock.monotonic() - began + pause > PATIENCE_S:
-                raise
-        await sleep(pause)
-        pause = min(2 * pause, 1.0)
 
 
 def _is_dead_letter(record: Record) -> bool:

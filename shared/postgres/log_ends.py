@@ -5,13 +5,12 @@ only reads cannot tell: a reader behind the new end goes on as if nothing had be
 then, and compares them with what it knew, and with what PostgreSQL remembers of before its start.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final
 
 from shared.contracts.topics import TOPICS
-from shared.kernel.errors import Unavailable
+from shared.kernel.retrying import again_and_again
 from shared.messaging.log import TopicPartition
 from shared.messaging.watched import WatchedLog
 from shared.postgres.pool import Database
@@ -45,12 +44,7 @@ class LogEnds:
 
     async def run(self) -> None:
         """Look, again and again; a log or PostgreSQL that is away only delays it."""
-        while True:
-            try:
-                await self.look()
-            except Unavailable as away:
-                logger.warning("the log's ends are looked at later: %s", away.code)
-            await asyncio.sleep(self._look_s)
+        await again_and_again(self.look, self._look_s, lambda away: logger.warning("the log's ends are looked at later: %s", away.code))
 
     async def look(self) -> None:
         """Once: compare, have said again what is lost, remember. What could not be said again is found lost at the next look too."""

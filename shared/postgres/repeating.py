@@ -13,6 +13,7 @@ from typing import Final
 from shared.contracts.errors import BadRecord
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
+from shared.kernel.retrying import insist
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log, Record
 from shared.messaging.projection import Projection
@@ -70,15 +71,9 @@ class Repeating:
             await self._projection.stop()
 
     async def _with_a_new_key(self) -> None:
-        while True:
-            try:
-                row = await self._database.fetchrow(_SIGNER)
-            except Unavailable:
-                await asyncio.sleep(RETRY_S)
-            else:
-                if row is None or row["signer"] != self._signer:
-                    self._wrong.set()
-                return
+        row = await insist(lambda: self._database.fetchrow(_SIGNER), RETRY_S)
+        if row is None or row["signer"] != self._signer:
+            self._wrong.set()
 
     async def _say(self) -> bool:
         try:

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from shared.kernel.errors import Unavailable
+from shared.kernel.retrying import insist
 
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0
@@ -41,24 +41,23 @@ class Waiting:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _reach(self, name: str, attempt: Attempt) -> None:
-        pause, told = FIRST_PAUSE_S, None
-        while True:
-            try:
-                await attempt()
-            except Unavailable as away:
-                if (reason := _reason(away)) != told:
-                    _log.warning("waiting for %s: %s", name, reason)
-                told = reason
-                # A cluster's processes lost it at the same moment and should not all come back at the same one.
-                await asyncio.sleep(pause * (1 + secrets.randbelow(1000) / 1000) / 2)
-                pause = min(2 * pause, LONGEST_PAUSE_S)
-            else:
-                break
-        if told is not None:
+        reasons: list[str] = []
+
+        def tell(away: Exception) -> None:
+            if (reason := _reason(away)) not in reasons[-1:]:
+                _log.warning("waiting for %s: %s", name, reason)
+                reasons.append(reason)
+
+        # A cluster's processes lost it at the same moment and should not all come back at the same one.
+        await insist(
+            attempt, FIRST_PAUSE_S, LONGEST_PAUSE_S, told=tell,
+            sleep=lambda pause_s: asyncio.sleep(pause_s * (1 + secrets.randbelow(1000) / 1000) / 2),
+        )  # fmt: skip
+        if reasons:
             _log.warning("%s is there", name)
         del self._missing[name]
 
 
-def _reason(away: Unavailable) -> str:
+def _reason(away: Exception) -> str:
     # What PostgreSQL's driver says is left out where it could quote a visitor; here there are none yet.
     return f"{away}: {away.__cause__}" if away.__cause__ is not None and str(away.__cause__) not in str(away) else str(away)

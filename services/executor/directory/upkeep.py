@@ -1,6 +1,5 @@
 """What the directory does by the clock, in workers: ends logins that nobody claimed or uses any more, forgets what is no longer asked for."""
 
-import asyncio
 import logging
 from typing import Final
 
@@ -8,7 +7,7 @@ from services.executor.directory.events import login_revoked, token_forgotten, u
 from services.executor.rules.limits import GuessLimits
 from services.executor.rules.login_life import LoginLife
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
+from shared.kernel.retrying import again_and_again
 from shared.postgres.outbox import append
 from shared.postgres.pool import Database
 
@@ -62,12 +61,7 @@ class Upkeep:
 
     async def run(self) -> None:
         """Do it all, again and again; PostgreSQL being away only delays it."""
-        while True:
-            try:
-                await self.once()
-            except Unavailable as away:
-                logger.warning("the directory's upkeep waits: %s", away)
-            await asyncio.sleep(EVERY)
+        await again_and_again(self.once, EVERY, lambda away: logger.warning("the directory's upkeep waits: %s", away))
 
     async def once(self) -> None:
         """Do it all, once."""

@@ -11,7 +11,7 @@ from services.executor.rules.destinations import Failed, Redirect, destination, 
 from services.executor.rules.destinations import Refused as BadDestination
 from services.executor.sessions import views
 from services.executor.sessions.decision import Decision
-from services.executor.sessions.obligations import is_founded, kept_for, oblige_planned, oblige_reached, subject_of
+from services.executor.sessions.obligations import held_for, is_founded, kept_for, oblige_planned, oblige_reached
 from services.executor.sessions.outcomes import came_of, evidence_of
 from services.executor.sessions.ports import Planner, Policy, Retirements
 from services.executor.sessions.questions import plan_question, reach_question
@@ -150,7 +150,7 @@ class Cursor:
         if not (stage.re_evaluate and stage.guard.bindings):
             oblige_reached(decision, stage)
             return True
-        subject = subject_of(run)
+        subject = held_for(run)
         deadline = decision.at_us + 2 * SECOND
         verdict = await self._verdict(decision, reach_question(decision.question("verdict"), decision.state.session, run, stage, deadline))
         bound = obligation(stage.binding, subject) in decision.state.obligations

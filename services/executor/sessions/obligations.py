@@ -10,9 +10,9 @@ from shared.contracts.sessions import StageGuarded
 from shared.contracts.states import RunState, SessionState
 
 
-def subject_of(run: RunState) -> str:
-    """Whom a run is about: the pending user, else the visitor."""
-    return _subject(run.pending_user, run.visitor)
+def held_for(run: RunState) -> str:
+    """For whom a guard holds: whom the run is about, also by a name that nobody has; else the visitor."""
+    return _held_for(run.pending_user, run.visitor)
 
 
 def kept_for(state: SessionState, visitor: Visitor, *pending: UserFacts | None) -> tuple[str, ...]:
@@ -20,7 +20,7 @@ def kept_for(state: SessionState, visitor: Visitor, *pending: UserFacts | None) 
 
     A run that starts over forgets whom it was about; what guarded them stays, and is asked again when it is reached.
     """
-    subjects = dict.fromkeys(_subject(one, visitor) for one in (*pending, None))
+    subjects = dict.fromkeys(_held_for(one, visitor) for one in (*pending, None))
     return tuple(dict.fromkeys(binding for subject in subjects for binding in obliged(state.obligations, subject)))
 
 
@@ -38,14 +38,14 @@ def oblige_planned(decision: Decision, made: PlanMade) -> None:
     run, refused = decision.current, {v.request for v in made.verdicts if v.outcome == "fail"}
     for stage in run.stages:
         if not stage.re_evaluate and stage.verdict not in refused:
-            _oblige(decision, stage, subject_of(run))
+            _oblige(decision, stage, held_for(run))
 
 
 def oblige_reached(decision: Decision, stage: PlannedStage) -> None:
     """A stage that was planned for the visitor as they came holds for whom the run is about when it is reached, too."""
     run = decision.current
-    if obligation(stage.binding, _subject(None, run.visitor)) in decision.state.obligations:
-        _oblige(decision, stage, subject_of(run))
+    if obligation(stage.binding, _held_for(None, run.visitor)) in decision.state.obligations:
+        _oblige(decision, stage, held_for(run))
 
 
 def _oblige(decision: Decision, stage: PlannedStage, subject: str) -> None:
@@ -54,7 +54,7 @@ def _oblige(decision: Decision, stage: PlannedStage, subject: str) -> None:
         decision.record(StageGuarded(run=run, binding=stage.binding, subject=subject, planned=stage.verdict))
 
 
-def _subject(pending: UserFacts | None, visitor: Visitor) -> str:
+def _held_for(pending: UserFacts | None, visitor: Visitor) -> str:
     if pending is not None:
         return pending.uid or pending.username
     return visitor.user.uid if visitor.user else "anonymous"

@@ -16,8 +16,8 @@ from shared.contracts import topics
 from shared.contracts.envelope import Envelope, to_headers
 from shared.contracts.orders import OrderResult
 from shared.contracts.states import SessionState, key_of
-from shared.kernel.errors import Unavailable
 from shared.kernel.ids import random_id
+from shared.kernel.retrying import insist
 from shared.messaging.log import LogUnavailable, Message
 
 logger = logging.getLogger(__name__)
@@ -100,19 +100,17 @@ class Settler:
         if not body.orders:
             return ()
         key = OrderKey(body.session, envelope.subject_version or 0, envelope.id, self._partition, offset)
-        wait_s = _FIRST_WAIT_S
-        while True:
-            try:
-                return [result for result in await self._directory.perform(key, body.orders) if not result.done]
-            except Unavailable:
-                logger.warning("orders wait for PostgreSQL")
-            except AnotherTransition:
-                raise
-            except Exception:
-                logger.exception("orders cannot be carried out", extra={"transition": envelope.id})
-                return [OrderResult(n=n, done=False, reason="failed") for n, _ in enumerate(body.orders, 1)]
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        try:
+            results = await insist(
+                lambda: self._directory.perform(key, body.orders), _FIRST_WAIT_S, _LONGEST_WAIT_S,
+                told=lambda _: logger.warning("orders wait for PostgreSQL"),
+            )  # fmt: skip
+        except AnotherTransition:
+            raise
+        except Exception:
+            logger.exception("orders cannot be carried out", extra={"transition": envelope.id})
+            return [OrderResult(n=n, done=False, reason="failed") for n, _ in enumerate(body.orders, 1)]
+        return [result for result in results if not result.done]
 
     def publish(self, envelope: Envelope, offset: int) -> None:
         """Write the session's state after this transition, whose orders are done; it is done once that is acknowledged.
@@ -153,19 +151,16 @@ class Settler:
 
     async def _insisted(self, state: SessionState, packed: bytes) -> str:
         """Write a state, however long the log is away; the owner that it is written by."""
-        owner, wait_s = self._owner, _FIRST_WAIT_S
+        owner = self._owner
         message = state_message(self._partition, state, packed, owner)
         self._states.written_by(state.session, owner)
-        while True:
-            try:
-                await self._log.append(message)
-            except LogUnavailable:
-                if self._owner == owner:  # this one may come to stand in the log at any later time
-                    self._owner = random_id()
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
-            else:
-                return owner
+
+        def not_acknowledged(_: Exception) -> None:
+            if self._owner == owner:  # this one may come to stand in the log at any later time
+                self._owner = random_id()
+
+        await insist(lambda: self._log.append(message), _FIRST_WAIT_S, _LONGEST_WAIT_S, on=LogUnavailable, told=not_acknowledged)
+        return owner
 
     async def _remove_superseded(self, session: str, owner: str) -> None:
         """What others wrote of a session is older than what this owner has written, and would stay for as long as the topic keeps records."""

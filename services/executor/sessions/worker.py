@@ -21,6 +21,7 @@ from shared.contracts.errors import BadKey, BadRecord
 from shared.contracts.steps import CODEC, StepRequested
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import partition_of
+from shared.kernel.retrying import again_and_again
 from shared.kernel.tasks import all_of, failure_of
 from shared.messaging.dead_letters import PATIENCE_S, DeadLetters
 from shared.messaging.log import LogUnavailable, Membership, Record, TopicPartition
@@ -264,12 +265,7 @@ class Worker:
     # --- now and then ---
 
     async def _commit_now_and_then(self) -> None:
-        while True:
-            await asyncio.sleep(COMMIT_S)
-            try:
-                await self._commit()
-            except Unavailable as away:
-                logger.warning("offsets are not committed: %s", away.code)
+        await again_and_again(self._commit, COMMIT_S, lambda away: logger.warning("offsets are not committed: %s", away.code), first=False)
 
     async def _commit(self) -> None:
         self._uncommitted = self._uncommitted | self._marks.take()

@@ -4,7 +4,6 @@
 An offset is committed once everything before it is answered (architecture §4.5).
 """
 
-import asyncio
 import logging
 from functools import partial
 from typing import Final
@@ -23,6 +22,7 @@ from shared.contracts.policy import CODEC as POLICY
 from shared.contracts.policy import VerdictReached
 from shared.contracts.topics import PLAN_REQUESTS, TOPICS, VERDICTS
 from shared.kernel.clock import Clock
+from shared.kernel.retrying import insist
 from shared.messaging.answering import AnsweringMember, Work
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log, LogUnavailable, Record, Refused
@@ -94,18 +94,17 @@ class PlannerMember(AnsweringMember):
 
     async def _say(self, conversation: Conversation, answer: Contract, deadline_us: int) -> None:
         """Answer; again and again while the log is away and somebody may still be waiting."""
-        while True:
-            try:
-                return await conversation.answer(answer)
-            except Refused:
-                if not isinstance(answer, PlanMade):
-                    raise
-                _log.exception("the plan of %s is too large for its topic", answer.plan.flow.slug)
-                answer = _too_large(answer)
-            except LogUnavailable:
-                if deadline_us <= self._clock.now_us():
-                    raise
-                await asyncio.sleep(RETRY_S)
+
+        def nobody_waits(_: float) -> bool:
+            return deadline_us <= self._clock.now_us()
+
+        try:
+            await insist(lambda: conversation.answer(answer), RETRY_S, on=LogUnavailable, gives_up=nobody_waits)
+        except Refused:
+            if not isinstance(answer, PlanMade):
+                raise
+            _log.exception("the plan of %s is too large for its topic", answer.plan.flow.slug)
+            await self._say(conversation, _too_large(answer), deadline_us)
 
 
 def _decoded(record: Record) -> Received[Contract]:

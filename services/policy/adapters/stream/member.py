@@ -4,7 +4,6 @@ An offset is committed once everything before it is answered (architecture §4.5
 is asked again; its verdict is the same, and the asker takes the first.
 """
 
-import asyncio
 from functools import partial
 from typing import Final
 
@@ -17,6 +16,7 @@ from shared.contracts.policy import CODEC, VerdictReached, VerdictRequested, fac
 from shared.contracts.topics import POLICY_REQUESTS, TOPICS, VERDICTS
 from shared.kernel.clock import Clock
 from shared.kernel.ids import derived_id
+from shared.kernel.retrying import insist
 from shared.messaging.answering import AnsweringMember, Work
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import Log, LogUnavailable, Record, TopicPartition
@@ -54,15 +54,12 @@ class PolicyMember(AnsweringMember):
 
     async def _say(self, partition: int, asked: Received[VerdictRequested], verdict: VerdictReached) -> None:
         """Append the verdict; again and again while the log is away and somebody may still be waiting."""
-        while True:
-            try:
-                await self._append(partition, asked.envelope, verdict)
-            except LogUnavailable:
-                if self._decide.remaining_s(asked.body) <= 0:
-                    raise
-                await asyncio.sleep(RETRY_S)
-            else:
-                return
+        await insist(
+            lambda: self._append(partition, asked.envelope, verdict),
+            RETRY_S,
+            on=LogUnavailable,
+            gives_up=lambda _: self._decide.remaining_s(asked.body) <= 0,
+        )
 
     async def _append(self, partition: int, cause: Envelope, verdict: VerdictReached) -> None:
         with sending(VERDICTS, partition, cause.subject) as traceparent:
