@@ -52,6 +52,9 @@ async def serve(stack: AsyncExitStack, settings: CommonSettings, folder: DataFol
         await planner.build(load(PlannerSettings, **given(settings)), log, clock),
         await executor.build(executor_settings, log, clock),
     ]
+    for service in services:
+        for reach in service.needs().values():  # another secret key than this folder's is refused here
+            await reach()
     for service in services:  # who is asked comes before who asks
         await process.started(stack, service)
     listener = Listener(services, settings, clock, log.lacking)

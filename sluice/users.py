@@ -80,7 +80,7 @@ def accept_secret() -> None:
     secret = read(Settings).secret_key
     if secret is None:
         raise Misconfigured(f"{variable('secret_key')} is not set: which one is to be taken?")
-    _run(lambda users: users.accept_secret(secret.get_secret_value()))
+    _run(lambda users: users.accept_secret(secret.get_secret_value()), any_secret=True)
     say("executors with this SLUICE_SECRET_KEY may start; restart those that have another one")
 
 
@@ -95,9 +95,9 @@ def import_file(path: Path) -> None:
         raise typer.Exit(1)
 
 
-def _run(work: Callable[[Administration], Awaitable[T]]) -> T:
+def _run(work: Callable[[Administration], Awaitable[T]], *, any_secret: bool = False) -> T:
     async def main(settings: Settings) -> T:
-        async with database(settings, "executor") as dsn, administration(dsn, settings) as users:
+        async with database(settings, "executor") as dsn, administration(dsn, settings, any_secret=any_secret) as users:
             return await work(users)
 
     return asyncio.run(main(read(Settings)))

@@ -13,7 +13,7 @@ from services.executor.directory.directory import open_directory
 from services.executor.directory.hashing import HashPool
 from services.executor.directory.importing import Imported, import_users, read_table
 from services.executor.directory.naming import NewUser, UserRefused
-from services.executor.directory.secret_check import accept_secret
+from services.executor.directory.secret_check import accept_secret, refuse_another_secret
 from services.executor.directory.stored import StoredUser
 from services.executor.directory.tokens import create_token, revoke_token
 from services.executor.directory.unlocking import Unlocked, Unlocking
@@ -118,12 +118,15 @@ def _nobody(name: str) -> UserRefused:
 
 
 @asynccontextmanager
-async def administration(dsn: str, settings: Settings) -> AsyncIterator[Administration]:
-    """The users in this database, migrated before the first use."""
+async def administration(dsn: str, settings: Settings, *, any_secret: bool = False) -> AsyncIterator[Administration]:
+    """The users in this database, migrated before the first use. `SecretKeyDiffers` if the settings have another secret key than the
+    executors here, unless `any_secret`: then they are another installation's."""
     clock = SystemClock()
     database = await open_directory(dsn, size=1, limit_s=LIMIT_S)
     hashes = HashPool(clock, settings.hash_target)
     try:
+        if settings.secret_key is not None and not any_secret:
+            await refuse_another_secret(database, settings.secrets)
         yield Administration(database, Users(database, hashes, clock), clock, Unlocking(database, clock, settings.guess_limits))
     finally:
         await asyncio.to_thread(hashes.close)

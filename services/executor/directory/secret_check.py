@@ -25,6 +25,7 @@ class SecretKeyDiffers(Misconfigured):
 
 
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('sluice secret ' || $1, 0))"
+_NOTED: Final = "SELECT fingerprint FROM secret_check"
 _KEEP: Final = """
 INSERT INTO secret_check (fingerprint) VALUES ($1) ON CONFLICT (one) DO UPDATE SET fingerprint = excluded.fingerprint"""
 
@@ -39,11 +40,18 @@ async def keep_to_one_secret(database: Database, ring: Sequence[bytes]) -> None:
     prints = [_fingerprint(one) for one in ring]
     async with database.transaction() as connection:
         await connection.execute(_LOCK, database.schema)
-        noted = await connection.fetchval("SELECT fingerprint FROM secret_check")
+        noted = await connection.fetchval(_NOTED)
         if noted is not None and noted not in prints:
             raise SecretKeyDiffers
         if noted != prints[0]:
             await connection.execute(_KEEP, prints[0])
+
+
+async def refuse_another_secret(database: Database, ring: Sequence[bytes]) -> None:
+    """For who only passes by: `SecretKeyDiffers` if the installation has one that is not in the ring. Nothing is noted."""
+    noted = await database.fetchval(_NOTED)
+    if noted is not None and noted not in [_fingerprint(one) for one in ring]:
+        raise SecretKeyDiffers
 
 
 async def accept_secret(database: Database, secret: bytes) -> None:
