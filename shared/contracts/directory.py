@@ -37,7 +37,8 @@ class TokenChanged(Contract):
 
 
 class UserChanged(Contract):
-    """Something happened to a user. `what` says what; `facts` are names and flags of it, never a secret."""
+    """Something happened to a user. `what` says what; `facts` are names and flags of it, never a secret. A record may come twice, after an
+    outage of the broker or of its writer: it has the same id then, and is one event."""
 
     wire_type: ClassVar[str] = "directory.user.changed"
     user: Count
@@ -67,7 +68,7 @@ class UserChanged(Contract):
 
 class LoginRevoked(Contract):
     """A login, or all logins of a user below an epoch, are over. Kept for an hour: a login older than an edge's last
-    look-up is looked up (architecture §4.13). `what`: `login` (id in `login`) or `user` (all below `epoch`)."""
+    look-up is looked up (architecture §4.13). Most come twice, with one id: told by who ended it, and by the relay. `what`: `login` (id in `login`) or `user` (all below `epoch`)."""
 
     wire_type: ClassVar[str] = "executor.login.revoked"
     what: Literal["login", "user"]

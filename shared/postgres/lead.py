@@ -15,12 +15,15 @@ from shared.postgres.pool import TIMEOUT
 PATIENCE_S: Final = 5 * TIMEOUT
 """For one statement of whoever leads or waits to."""
 
+LONGEST_S: Final = 60.0
+"""No lease is longer: one that seems to be was written before PostgreSQL's clock was set back."""
+
 # `before` is as it was when the statement began. The time is read before whatever the holder reads next.
 _TAKE: Final = """
 WITH before AS (SELECT holder FROM outbox_lead)
 INSERT INTO outbox_lead AS held (holder, until) VALUES ($1, clock_timestamp() + $2 * interval '1 second')
 ON CONFLICT (one) DO UPDATE SET holder = excluded.holder, until = excluded.until
-WHERE held.holder = excluded.holder OR held.until <= clock_timestamp()
+WHERE held.holder = excluded.holder OR held.until <= clock_timestamp() OR held.until > clock_timestamp() + $3 * interval '1 second'
 RETURNING (SELECT holder FROM before) AS before, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS at_us"""
 _FREE_IN: Final = "SELECT extract(epoch FROM until - clock_timestamp())::float8 FROM outbox_lead"
 _GIVE_BACK: Final = "UPDATE outbox_lead SET until = clock_timestamp(), holder = $2 WHERE holder = $1"
@@ -54,7 +57,7 @@ class Lead:
     async def take(self) -> Taken | None:
         """Take it, or keep it for another lease; None while it is somebody else's."""
         asked = self._clock.monotonic()
-        row = await self._connection.fetchrow(_TAKE, self._holder, self._lease_s, timeout=PATIENCE_S)
+        row = await self._connection.fetchrow(_TAKE, self._holder, self._lease_s, LONGEST_S, timeout=PATIENCE_S)
         if row is None:
             self._until = 0.0
             return None

@@ -15,8 +15,13 @@ from services.executor.directory.tokens import digest_of
 from services.executor.directory.unlocking import Unlocking
 from services.executor.settings import Settings
 from shared.contracts.directory import LoginRevoked, TokenChanged, UserChanged
+from shared.contracts.topics import TOPICS
+from shared.kernel.clock import SystemClock
+from shared.messaging.embedded.log import EmbeddedLog
 from shared.postgres.pool import TIMEOUT
+from shared.postgres.relay import Relay
 from sluice.embedded_postgres.server import EmbeddedPostgres
+from tests.fixtures_patience import PATIENT_S
 from tests.integration.directory.conftest import People
 
 DAY_US = 24 * 3600 * 1_000_000
@@ -100,3 +105,21 @@ async def test_a_token_is_in_no_log_line_and_in_no_table(people: People, users: 
     assert made.token not in caplog.text + repr(made)
     assert digest_of(made.token) in [value for row in stored for value in row.values()]
     assert made.token not in repr([tuple(row.values()) for row in stored])
+
+
+@pytest.mark.parametrize("done", ["disable", "set_password", "create_token", "revoke_token"])
+async def test_a_command_knows_whether_running_services_were_told(people: People, users: Administration, done: str) -> None:
+    await people.make()
+    await users.create_token("alice", identifier="ci")
+    given = {"disable": ("alice",), "set_password": ("alice", "another-pw"), "create_token": ("alice",), "revoke_token": ("ci",)}
+    await getattr(users, done)(*given[done])
+    assert not await users.told(1e9), "no relay was heard of, so nobody is waited for"
+    log = await EmbeddedLog.open(TOPICS, None)
+    relay = Relay(people.database, log, SystemClock())
+    running = asyncio.create_task(relay.run())
+    async with asyncio.timeout(PATIENT_S):
+        while not await users.told():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    await relay.stop()
+    await running
+    await log.close()

@@ -7,6 +7,7 @@ import pytest
 
 from services.executor.common.sealing import seal
 from services.executor.directory.epoch_keys import EpochKeys
+from services.executor.directory.events import revocations_told
 from services.executor.edge.revocations import RevocationTail
 from services.executor.edge.sealing_keys import SealingKeys
 from shared.contracts.directory import KeyPublished
@@ -146,6 +147,12 @@ async def test_an_edge_hears_that_a_login_or_a_user_is_over(people: People, log:
     assert await revoked("any", bob.pk, 0)
     assert not tail.is_revoked(claims("any", bob.pk, 1))
     assert tail.age() < 5
+    people.clock.advance(6)
+    assert tail.age() > 5, "the log answers, but nobody says that it has everything"
+    await log.append(revocations_told(people.clock.now_us()))
+    async with asyncio.timeout(PATIENT_S):
+        while tail.age() > 5:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     people.clock.advance(3700)
     await people.users.set_password(alice.pk, "new")
     assert await revoked("second", alice.pk, 0)

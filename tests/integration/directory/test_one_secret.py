@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from services.executor.directory.epoch_keys import EpochKeys
-from services.executor.directory.secret_check import accept_secret, keep_to_one_secret
+from services.executor.directory.secret_check import SecretKeyDiffers, accept_secret, keep_to_one_secret, refuse_another_secret
 from shared.contracts.directory import KEY_SKEW_US, KeyPublished
 from shared.contracts.errors import BadSeal
 from shared.kernel.variables import Misconfigured
+from tests.fixtures_patience import PATIENT_S
 from tests.integration.directory.conftest import People
 from tests.integration.directory.test_epoch_keys import sealed_to
 
@@ -18,7 +19,7 @@ OLD, NEW, OTHER = b"o" * 32, b"n" * 32, b"x" * 32
 async def test_a_second_executor_with_another_secret_is_refused_by_its_setting(people: People) -> None:
     await keep_to_one_secret(people.database, [OLD])
     await keep_to_one_secret(people.database, [OLD])
-    with pytest.raises(Misconfigured, match=r"^SLUICE_SECRET_KEY: .*SLUICE_SECRET_KEY_PREVIOUS"):
+    with pytest.raises(SecretKeyDiffers, match=r"^SLUICE_SECRET_KEY: .*SLUICE_SECRET_KEY_PREVIOUS"):
         await keep_to_one_secret(people.database, [OTHER])
     await keep_to_one_secret(people.database, [OLD])  # the first one is not harmed
 
@@ -65,3 +66,53 @@ async def test_a_key_made_by_a_clock_far_ahead_keeps_nobody_from_making_the_next
     await people.database.execute("UPDATE epoch_keys SET made_us = made_us + $1, open_until_us = open_until_us + $1", 10 * KEY_SKEW_US)
     await EpochKeys(people.database, OLD, people.clock).renew()
     assert len(await people.said(KeyPublished)) == 2
+
+
+@pytest.mark.parametrize("ahead_s", [0, 1, 30, 59])
+async def test_a_worker_that_cannot_open_the_newest_key_makes_another_which_edges_prefer(people: People, ahead_s: int) -> None:
+    people.clock.advance(ahead_s)
+    await EpochKeys(people.database, OTHER, people.clock).renew()
+    people.clock.advance(-ahead_s)
+    ours = EpochKeys(people.database, OLD, people.clock)
+    for _ in range(3):
+        await ours.renew()
+    foreign, made = await people.said(KeyPublished)
+    assert made.made_us > foreign.made_us
+    assert await ours.open(sealed_to(made), "07.session", "command")
+    assert ours.young
+
+
+async def test_it_makes_it_at_once_when_somebody_has_sealed_to_that_one(people: People) -> None:
+    ours = EpochKeys(people.database, OLD, people.clock)
+    running = asyncio.create_task(ours.run())
+    async with asyncio.timeout(PATIENT_S):
+        while not await people.said(KeyPublished):  # noqa: ASYNC110 -- its first one
+            await asyncio.sleep(0.01)
+    await people.database.execute("DELETE FROM epoch_keys")
+    await EpochKeys(people.database, OTHER, people.clock).renew()
+    foreign = (await people.said(KeyPublished))[-1]
+    with pytest.raises(BadSeal):
+        await ours.open(sealed_to(foreign), "07.session", "command")
+    assert ours._wanted.is_set(), "it would wait for its next round"
+    async with asyncio.timeout(PATIENT_S):
+        while len(await people.said(KeyPublished)) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_two_fleets_with_unlike_keys_do_not_outdo_each_other(people: People) -> None:
+    workers = [EpochKeys(people.database, secret, people.clock) for secret in (OLD, OTHER)]
+    for _ in range(5):
+        for worker in workers:
+            await worker.renew()
+    assert len(await people.said(KeyPublished)) == 2
+
+
+async def test_who_passes_by_is_refused_and_notes_nothing(people: People) -> None:
+    await refuse_another_secret(people.database, [OTHER])
+    await keep_to_one_secret(people.database, [OLD])
+    await refuse_another_secret(people.database, [NEW, OLD])
+    with pytest.raises(SecretKeyDiffers):
+        await refuse_another_secret(people.database, [NEW])
+    await keep_to_one_secret(people.database, [OLD])

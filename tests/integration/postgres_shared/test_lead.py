@@ -205,6 +205,13 @@ async def test_the_leader_says_that_nothing_older_waits_only_when_nothing_does(d
     assert all(at < before["us"] + 1_000_000 for at in spoken_before)
 
 
+async def test_a_clock_that_was_set_back_makes_no_lease_longer(database: Database, log: FailingLog) -> None:
+    await say(database, message("a", "1"))
+    await database.execute("INSERT INTO outbox_lead (holder, until) VALUES ('dead', clock_timestamp() + interval '1 day')")
+    async with silently(relay_of(database, log)):
+        assert await published(log, 1) == [("a", "1")]
+
+
 async def test_of_two_who_ask_at_once_one_has_the_lead(database: Database) -> None:
     async with AsyncExitStack() as stack:
         await database.prepare()
