@@ -34,7 +34,7 @@ async def _repair(partitions: Sequence[int], *, show: bool) -> Sequence[int]:
     async with (
         database(settings, "executor") as dsn,
         sources.opened(settings, *TOPICS) as log,
-        mending(dsn, log) as mend,
+        mending(dsn, log, settings.secrets) as mend,
     ):
         damages = await mend.damages(partitions)
         for damage in damages:

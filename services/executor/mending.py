@@ -8,6 +8,7 @@ from typing import Final
 
 from services.executor.common.ports import Aside
 from services.executor.directory.directory import open_directory
+from services.executor.directory.secret_check import refuse_another_secret
 from services.executor.directory.set_aside import PostgresSetAside
 from services.executor.sessions.differing import Differing, survey
 from services.executor.sessions.session import REACH
@@ -61,10 +62,12 @@ class Mending:
 
 
 @asynccontextmanager
-async def mending(dsn: str, log: ReadableLog) -> AsyncIterator[Mending]:
-    """Over this database and this log."""
+async def mending(dsn: str, log: ReadableLog, secrets: Sequence[bytes] = ()) -> AsyncIterator[Mending]:
+    """Over this database and this log. `SecretKeyDiffers` if `secrets`, by which records of the log are believed, lack the installation's."""
     database = await open_directory(dsn, size=1, limit_s=LIMIT_S)
     try:
+        if any(secrets):
+            await refuse_another_secret(database, secrets)
         yield Mending(PostgresSetAside(database), log, SystemClock())
     finally:
         await database.close()

@@ -44,16 +44,17 @@ def test_an_executor_with_another_secret_ends_before_it_joins(pair: Cluster, rol
         pair.remove("foreign")
 
 
-def test_a_command_with_another_secret_is_refused(pair: Cluster) -> None:
+@pytest.mark.parametrize("command", [("users", "unlock", "akadmin"), ("sessions", "repair", "--show")])
+def test_a_command_with_another_secret_is_refused(pair: Cluster, command: tuple[str, ...]) -> None:
     path = pair.folder / "secret.key"
     right = path.read_text()
     path.write_text(secrets.token_urlsafe(48))
     try:
         with pytest.raises(ChildFailed, match=SecretKeyDiffers.code):
-            pair.sluice("users", "unlock", "akadmin")
+            pair.sluice(*command)
     finally:
         path.write_text(right)
-    pair.sluice("users", "unlock", "akadmin")
+    pair.sluice(*command)
 
 
 def test_the_secret_is_changed_while_people_log_in(pair: Cluster) -> None:
