@@ -31,7 +31,8 @@ kafka_logging.install()
 MEMBER_WAIT_MS = 250
 TAIL_WAIT_MS = 500
 SESSION_TIMEOUT_MS = 6_000
-HEARTBEAT_MS = 500
+# by heartbeats a member learns that the group shares anew, and all others halt until it has: half of what a session may wait for that
+HEARTBEAT_MS = 250
 # how long the group waits for a member that is still revoking; longer than a hand-over, within a takeover of 10 s
 REBALANCE_TIMEOUT_MS = 8_000
 BATCH = 500
