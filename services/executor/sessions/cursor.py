@@ -7,14 +7,13 @@ transition.
 from collections.abc import Callable, Mapping
 from typing import Any, Final, assert_never
 
-from services.executor.rules.destinations import Failed, Redirect, destination, inner_destination, outer_destination
-from services.executor.rules.destinations import Refused as BadDestination
 from services.executor.sessions import views
 from services.executor.sessions.decision import Decision
+from services.executor.sessions.ends import AUTHENTICATION, finish, person_shown, refuse
 from services.executor.sessions.obligations import held_for, is_founded, kept_for, oblige_planned, oblige_reached
 from services.executor.sessions.outcomes import came_of, evidence_of
 from services.executor.sessions.ports import Planner, Policy, Retirements
-from services.executor.sessions.questions import plan_question, reach_question
+from services.executor.sessions.questions import PlanningFailed, plan_question, reach_question
 from services.executor.sessions.session import obligation
 from shared.contracts import sessions as s
 from shared.contracts.people import UserFacts, Visitor
@@ -24,23 +23,14 @@ from shared.contracts.states import RunState
 from shared.flows.effects import Answer
 from shared.flows.fields import Cleaned, Field, Problem
 from shared.flows.registry import Registry
-from shared.flows.shown import person_of
 from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage, StageConfig, StageFailed
-from shared.kernel.errors import Unavailable
 
 SECOND: Final = 1_000_000
-AUTHENTICATION: Final = "authentication"
 Reading = Callable[[Mapping[str, Field]], Cleaned | dict[str, tuple[Problem, ...]]]
 
 
 class UnknownFlow(Exception):
     """There is no flow of this slug."""
-
-
-class PlanningFailed(Unavailable):
-    """The planner could not decide whether this visitor may enter (an error is not false, and not true either)."""
-
-    code = "E_PLANNING_FAILED"
 
 
 class Cursor:
@@ -67,7 +57,7 @@ class Cursor:
             decision.replies.clear()  # taken back since it was asked for
             made = await self._plan(decision, run, visitor)
         if isinstance(made, PlanRefused):
-            self._refuse(decision, run, made, visitor.user.username if visitor.user else "", arrives=arrives)
+            refuse(decision, run, made, visitor.user.username if visitor.user else "", arrives=arrives)
         else:
             step = decision.step
             login = step.login.login if visitor.user and step.login else None
@@ -79,7 +69,7 @@ class Cursor:
             )  # fmt: skip
             oblige_planned(decision, made)
             if arrives and made.plan.flow.designation == AUTHENTICATION:
-                self.finish(decision)
+                finish(decision)
             else:
                 await self.reach(decision)
         decision.beginning = False
@@ -88,7 +78,7 @@ class Cursor:
         """Go on to the next challenge, or to the end."""
         while not decision.current.over:
             if not decision.current.stages:
-                return self.finish(decision)
+                return finish(decision)
             if not await self._wanted(decision):
                 continue
             type_, config, run = self._stage(decision)
@@ -224,7 +214,7 @@ class Cursor:
         if again and not denied.final and not decision.restarted:
             return await self._restart(decision)
         assert run.plan is not None  # noqa: S101 - an open run has one
-        view = views.denied_view(run.plan.flow, _person(run), denied.message, denied.told)
+        view = views.denied_view(run.plan.flow, person_shown(run), denied.message, denied.told)
         decision.record(s.RunDenied(run=run.run, reason=denied.reason, view=view))
         return None
 
@@ -236,7 +226,7 @@ class Cursor:
         context, pending = (run.context, run.pending_user) if kept else ({}, None)
         made = await self._plan(decision, run.run, run.visitor, context, pending, run.pending_user)
         if isinstance(made, PlanRefused):
-            return self._refuse(decision, run.run, made, _person(run))
+            return refuse(decision, run.run, made, person_shown(run))
         decision.record(s.RunReplanned(run=run.run, plan=made.plan, context=context, pending_user=pending, verdicts=made.verdicts))
         oblige_planned(decision, made)
         return await self.reach(decision)
@@ -265,48 +255,6 @@ class Cursor:
             raise PlanningFailed("a plan without the verdicts that it goes by")
         return made
 
-    @staticmethod
-    def _refuse(decision: Decision, run: str, refusal: PlanRefused, person: str, *, arrives: bool = False) -> None:
-        """What a visitor sees whose flow has no plan, at its start or when it starts over (docs/compat.md, A flow without a plan)."""
-        flow = refusal.flow
-        if flow is None:
-            raise PlanningFailed("a refusal without its flow")
-        decision.record(s.RunRefused(run=run, flow=decision.step.flow, api=decision.step.api, refusal=refusal))
-        if refusal.reason == "empty" or (arrives and flow.designation == AUTHENTICATION):
-            return _arrive(decision, run, flow)
-        if refusal.reason == "too_long":
-            view = views.error_view(flow, "the flow has more than 64 stages")
-            return decision.record(s.RunDenied(run=run, reason=refusal.reason, view=view))
-        onward = outer_destination(decision.step.outer_next)
-        if flow.denied_action == "continue":
-            onward = onward or inner_destination(decision.step.query) or "/"
-        if onward and flow.denied_action != "message":
-            return decision.record(s.RunFinished(run=run, view=views.redirect_view(flow, onward)))
-        view = views.denied_view(flow, person, "\n".join(refusal.messages))
-        return decision.record(s.RunDenied(run=run, reason=refusal.reason, view=view))
-
-    @staticmethod
-    def finish(decision: Decision) -> None:
-        """The run is at its end: nothing is left to ask, or whom it was to log in is somebody already."""
-        run = decision.current
-        assert run.plan is not None  # noqa: S101 - an open run has one
-        _arrive(decision, run.run, run.plan.flow)
-
-
-def _arrive(decision: Decision, run: str, flow: Any) -> None:
-    """The flow is done: go where the inner `next` says, after a log-out too."""
-    to = destination(decision.step.query)
-    match to:
-        case Redirect():
-            decision.record(s.RunFinished(run=run, view=views.redirect_view(flow, to.to, refused=to.refused)))
-        case BadDestination():
-            person = _person(decision.current)
-            decision.record(s.RunDenied(run=run, reason="bad_next", view=views.denied_view(flow, person, to.message)))
-        case Failed():
-            decision.record(s.RunDenied(run=run, reason="bad_next", view=views.error_view(flow, "next leads nowhere")))
-        case _:
-            assert_never(to)
-
 
 def _counts(came: Refused | Denied, run: Run) -> bool:
     """Whether an answer whose fields were not in order came to more than being asked again."""
@@ -317,7 +265,3 @@ def _counts(came: Refused | Denied, run: Run) -> bool:
 
 def _count(decision: Decision, counters: Mapping[str, int]) -> None:
     decision.record(*(s.CounterSet(name=name, value=value) for name, value in counters.items()))
-
-
-def _person(run: RunState) -> str:
-    return person_of(run.context, run.pending_user, run.visitor.user)

@@ -7,8 +7,9 @@ Pure but for the effects: state in, decision or reply out. The log's side of it 
 from typing import Final
 
 from services.executor.sessions.closing import shown_or_written
-from services.executor.sessions.cursor import AUTHENTICATION, Cursor, Reading
+from services.executor.sessions.cursor import Cursor, Reading
 from services.executor.sessions.decision import Current, Decided, Decision, Handled, StateBehind, Stopped
+from services.executor.sessions.ends import AUTHENTICATION, finish
 from services.executor.sessions.session import MAX_TRANSITIONS, SAME_REPLY, expired, run_named, run_of, superseded_us
 from shared.contracts import sessions as s
 from shared.contracts.asks import GetUser
@@ -76,7 +77,7 @@ async def _start(decision: Decision, cursor: Cursor) -> Handled:
     if run is None:
         return await _begun(decision, cursor)
     if _is_there(decision, run):
-        return _finished(decision, cursor, run)
+        return _finished(decision, run)
     decision.run = run.run
     if run.view is None or run.view.kind == "error":
         # The stage failed before: a reload tries it again.
@@ -91,7 +92,7 @@ async def _first_answer(decision: Decision, cursor: Cursor, page: Page, read: Re
     if page.run in state.began:
         run = run_of(state, page.run)
         if run and not run.over and _is_there(decision, run):
-            return _finished(decision, cursor, run)
+            return _finished(decision, run)
         return Current(run.run) if run and run.view else await _begun(decision, cursor)
     login = step.login.login if step.login else ""
     await _begin(decision, cursor, page, arrives=bool(login) and not page.login)
@@ -125,7 +126,7 @@ async def _answer(decision: Decision, cursor: Cursor, read: Reading) -> Handled:
         await _begin(decision, cursor)
     else:
         if _is_there(decision, run):
-            return _finished(decision, cursor, run)
+            return _finished(decision, run)
         decision.run = run.run
     run = decision.current
     if deliver and not run.over and run.view and run.view.kind == "challenge":
@@ -162,9 +163,9 @@ def _is_there(decision: Decision, run: RunState) -> bool:
     return run.pending_user is None or run.pending_user.uid == mine.uid
 
 
-def _finished(decision: Decision, cursor: Cursor, run: RunState) -> Handled:
+def _finished(decision: Decision, run: RunState) -> Handled:
     decision.run = run.run
-    cursor.finish(decision)
+    finish(decision)
     return Decided(decision)
 
 

@@ -10,6 +10,13 @@ from shared.contracts.people import UserFacts, Visitor
 from shared.contracts.planner import PlannedStage, PlanRequested, plan_digest
 from shared.contracts.policy import Facts, VerdictRequested, facts_digest
 from shared.contracts.states import RunState
+from shared.kernel.errors import Unavailable
+
+
+class PlanningFailed(Unavailable):
+    """The planner could not decide whether this visitor may enter (an error is not false, and not true either)."""
+
+    code = "E_PLANNING_FAILED"
 
 
 def plan_question(
