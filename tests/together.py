@@ -7,16 +7,17 @@ from typing import Final
 
 from xdist.scheduler import LoadScopeScheduling
 
-ALONE: Final = ("tests/e2e/cluster/test_waiting.py",)
-"""Files in a folder that shares something, of which they use nothing."""
-SHARING: Final = ("tests/e2e/cluster/", "tests/e2e/browser/", "tests/integration/kafka_security/", "tests/e2e/fronts/", "tests/e2e/corpus/")
-"""Folders with one cluster, browser, broker or front for all that is in them."""
+SHARING: Final = ("tests/e2e/browser/", "tests/integration/kafka_security/", "tests/e2e/fronts/", "tests/e2e/corpus/")
+"""Folders with one browser, broker or front for all that is in them."""
 LONGEST: Final = (
-    "tests/e2e/cluster/", "tests/e2e/browser/", "tests/security/test_seeded_bugs.py", "tests/e2e/cluster/test_waiting.py",
-    "tests/security/test_bytes_that_cost_more.py", "tests/e2e/corpus/", "tests/compat/test_recordings.py", "tests/integration/kafka_security/",
-    "tests/integration/catalog/test_wrong_types.py", "tests/e2e/fronts/",
+    "tests/e2e/cluster/test_faults.py", "tests/e2e/browser/", "tests/e2e/cluster/test_lost_records.py", "tests/integration/policy/test_sandbox.py",
+    "tests/e2e/cluster/test_waiting.py", "tests/security/test_secrets_that_stay.py", "tests/e2e/cluster/test_logins_over_kafka.py",
+    "tests/conformance/log/test_kafka.py", "tests/e2e/embedded/test_up.py", "tests/integration/postgres_server/test_server.py",
+    "tests/compat/test_recordings.py", "tests/integration/policy/test_service.py", "tests/integration/kafka_security/",
+    "tests/security/test_seeded_bugs.py", "tests/security/test_bytes_that_cost_more.py", "tests/unit/cli/test_commands.py",
+    "tests/unit/cli/test_keys.py",
 )  # fmt: skip
-"""Groups that take more than 20 s on an idle machine, the longest first (`pytest --durations=0`)."""
+"""The groups that take longest, those that wait among those that reckon, so that two clusters seldom run at a time (`pytest --durations=0`)."""
 BEGINNING: Final = (
     "tests/unit/executor/", "tests/compat/", "tests/e2e/embedded/",
     *(
@@ -35,7 +36,7 @@ BEGINNING: Final = (
 def group_of(test: str) -> str:
     """The folder or the file of a test's id."""
     file = test.partition("::")[0]
-    return file if file in ALONE else next((folder for folder in SHARING if file.startswith(folder)), file)
+    return next((folder for folder in SHARING if file.startswith(folder)), file)
 
 
 def rank(test: str) -> int:
