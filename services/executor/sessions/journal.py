@@ -13,7 +13,7 @@ from typing import Final
 from services.executor.common.ports import LogDiverged
 from services.executor.sessions.ownership import Appending
 from services.executor.sessions.ports import Marks
-from services.executor.sessions.session import evolve
+from services.executor.sessions.session import concluded, evolve, packed, too_large
 from services.executor.sessions.states import SessionStates
 from shared.contracts import wire
 from shared.contracts.acceptance import follows
@@ -32,16 +32,24 @@ Unawaited = Callable[[Envelope, SessionAdvanced, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A transition ready to be written: who says it, what, and the bytes of that, made once."""
+    """A transition ready to be written: who says it, what, and the bytes of that, made once. `after` is the session that it leaves, and
+    `packed` that one's bytes: for its size, to hold and to write. That the base of it still stands when it is accepted, its parent says."""
 
     envelope: Envelope
     body: SessionAdvanced
     value: bytes
+    after: SessionState
+    packed: bytes
+
+    @property
+    def too_large(self) -> bool:
+        """Whether the session would outgrow what is held of one."""
+        return too_large(self.after, len(self.packed))
 
 
-def written(secret_key: bytes, on: SessionState, body: SessionAdvanced) -> Transition:
+def written(secret_key: bytes, on: SessionState, body: SessionAdvanced, applied: SessionState | None = None) -> Transition:
     """The transition that this content makes of a session. Its id covers its content, so that one id never stands for two
-    decisions (ADR 3)."""
+    decisions (ADR 3). `applied`: the session with the events applied, where the decision has done so."""
     value = wire.pack(body.model_dump())
     version, content = on.version + 1, hashlib.sha256(value).hexdigest()
     envelope = Envelope(
@@ -49,7 +57,8 @@ def written(secret_key: bytes, on: SessionState, body: SessionAdvanced) -> Trans
         source="executor", subject=body.session, time_us=body.at_us, subject_version=version, parent=on.head or None,
         causation=body.command, correlation=body.session, traceparent=current_traceparent(),
     )  # fmt: skip
-    return Transition(envelope, body, value)
+    after = evolve(on, envelope, body) if applied is None else concluded(applied, envelope, body)
+    return Transition(envelope, body, value, after, packed(after))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +124,7 @@ class Journal:
             own = waiting.transition if waiting and waiting.transition.value == record.value else None
             received = None if own else CODEC.decode(record)
             if own:
-                self._fold(own.envelope, own.body, record.offset)
+                self._fold(own.envelope, own.body, record.offset, own)
             elif received and isinstance(received.body, SessionAdvanced):
                 self._fold(received.envelope, received.body, record.offset)
         except BadRecord:
@@ -141,15 +150,17 @@ class Journal:
     def _fold_own(self) -> None:
         while self.known in self._acked:
             own = self._acked.pop(self.known)
-            self._fold(own.envelope, own.body, self.known)
+            self._fold(own.envelope, own.body, self.known, own)
             self.known += 1
 
-    def _fold(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
+    def _fold(self, envelope: Envelope, body: SessionAdvanced, offset: int, own: Transition | None = None) -> None:
+        """`own`: the transition is ours, so that what it leaves is known."""
         self._marks.begin(self._at(offset))
         state = self._states.get(envelope.subject)
         accepted = follows(state.version, state.head, envelope)
         if accepted:
-            self._states.put(evolve(state, envelope, body))
+            after = own.after if own else evolve(state, envelope, body)
+            self._states.put(after, own.packed if own else packed(after))
         waiting = self._waiting.get(envelope.id)
         if waiting and not waiting.settled.done():
             waiting.settled.set_result((accepted, offset))

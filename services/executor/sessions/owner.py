@@ -17,13 +17,13 @@ from services.executor.sessions.closing import close
 from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.cursor import Cursor, UnknownFlow
 from services.executor.sessions.deciding import handle, precheck
-from services.executor.sessions.decision import Again, Decided, Decision, Handled, StateBehind, Stopped, Unwritten
+from services.executor.sessions.decision import Again, Decided, Decision, Handled, StateBehind, Unwritten
 from services.executor.sessions.effects import LiveEffects, Opened, opened
 from services.executor.sessions.journal import Journal, Transition, written
 from services.executor.sessions.ownership import Ownership
 from services.executor.sessions.ports import Marks, Planner, Unreadable, Watching
 from services.executor.sessions.repeats import Body, repeated
-from services.executor.sessions.session import is_unproven, run_of, stage_met, too_large
+from services.executor.sessions.session import is_unproven, packed, run_of, stage_met
 from services.executor.sessions.settling import Settler, over
 from services.executor.sessions.starts import Starts
 from services.executor.sessions.states import SessionStates
@@ -147,6 +147,10 @@ class Owner:
         await self._settler.stop()
         self.states.close()
 
+    def write_states(self) -> None:
+        """Have the states written that are newer than what the log has of them: from what is not written, a new owner folds them anew."""
+        self._settler.write()
+
     def submit(self, session: str, job: Job) -> None:
         """Queue work of a session behind what it is doing."""
         if self._stopped:
@@ -229,7 +233,10 @@ class Owner:
                 handled = await self._decide(state, step, now_us, given, begins=begins)
             if not isinstance(handled, Decided):
                 return replying.unchanged(step, self.states.get(step.session), handled)
-            if await self._written(handled) and not handled.goes_on:
+            transition = self._transition(state, handled)
+            if transition.too_large:
+                return replying.stopped(step, "refused", "session_full", session_over=True)
+            if await self.write(transition) and not handled.goes_on:
                 after = self.states.get(step.session)
                 if after.ended == WRONG_STATE:
                     return replying.stopped(step, "refused", "session_over", session_over=True)
@@ -246,16 +253,16 @@ class Owner:
         if state.ended or not state.version or (reason == "too_many" and not is_unproven(state)):
             return
         try:
-            await self.write(state, over(state, reason, self._parts.clock.now_us()))
+            await self.write(written(self._parts.secret_key, state, over(state, reason, self._parts.clock.now_us())))
         except Unavailable as away:
-            self.states.put(state)  # it counts again
+            self.states.put(state, self.states.packed(session))  # it counts again
             logger.warning("the end of a session is put off: %s", away.code)
 
-    async def _written(self, handled: Decided) -> bool:
+    def _transition(self, on: SessionState, handled: Decided) -> Transition:
         body = handled.decision.transition()
         if handled.goes_on:  # the step is not answered by it
             body = body.model_copy(update={"command": f"{body.command}.over"})
-        return await self.write(handled.decision.state, body)
+        return written(self._parts.secret_key, on, body, handled.decision.state)
 
     async def _decide(self, state: SessionState, step: StepRequested, now_us: int, body: Body, *, begins: bool) -> Handled:
         parts = self._parts
@@ -278,20 +285,17 @@ class Owner:
             if step.page:
                 parts.starts.drop(step.session, step.page.run)
             close(handled.decision)
-            if too_large(handled.decision.state):
-                return Stopped("refused", "session_full", session_over=True)
         return handled
 
-    async def write(self, on: SessionState, body: SessionAdvanced) -> bool:
-        """Write a transition that was decided on this state, and have done what it orders; false if it was not accepted.
+    async def write(self, transition: Transition) -> bool:
+        """Write a transition, and have done what it orders; false if it was not accepted.
 
         The session may have gone on meanwhile: the parent says so, and another one stands in its place.
         """
         await self._parts.ownership.assured()
-        transition = written(self._parts.secret_key, on, body)
         accepted, offset = await self.journal.append(transition)
         if accepted:
-            await self._finish(transition.envelope, body, offset)
+            await self._finish(transition.envelope, transition.body, offset)
         self._parts.crowd.thin_out()
         return accepted
 
@@ -320,7 +324,7 @@ class Owner:
             raise LogDiverged(self.partition, noted.offset, self.journal.known, "order")
         logger.error("a session whose state was wrong ends: its history has another transition", extra={"transition": noted.transition})
         state = self.states.get(session).model_copy(update={"version": head.version, "head": head.id})
-        self.states.put(state)
+        self.states.put(state, packed(state))
         ended = written(self._parts.secret_key, state, over(state, WRONG_STATE, self._parts.clock.now_us()))
         accepted, at = await self._insisted(ended)
         if accepted:

@@ -6,9 +6,9 @@ from services.executor.common.ports import SetAside
 from services.executor.sessions.differing import LOG_LOST, Differing, survey
 from services.executor.sessions.journal import written
 from services.executor.sessions.ownership import Appending
-from services.executor.sessions.session import REACH
+from services.executor.sessions.session import REACH, packed
 from services.executor.sessions.settling import over, state_message
-from shared.contracts import topics, wire
+from shared.contracts import topics
 from shared.contracts.envelope import to_headers
 from shared.contracts.states import SessionState
 from shared.kernel.clock import Clock
@@ -42,4 +42,4 @@ async def _end(one: Differing, partition: int, log: Appending, secret_key: bytes
         head = end.envelope.id
     version = max(one.version, one.head.version) + 1
     ended = SessionState(session=one.session, version=version, head=head, ended=LOG_LOST, started_us=now_us, last_us=now_us, due_us=now_us)
-    await log.append(state_message(partition, ended, wire.pack(ended.model_dump()), random_id()))
+    await log.append(state_message(partition, ended, packed(ended), random_id()))

@@ -44,37 +44,51 @@ def new_session(session: str) -> SessionState:
 
 def evolve(state: SessionState, envelope: Envelope, body: s.SessionAdvanced) -> SessionState:
     """The session after an accepted transition."""
-    after, run = state, ""
     for event in body.events:
-        after = apply(after, event, body.at_us)
-        if isinstance(event, RunEvent):
-            run = event.run
-        elif isinstance(event, s.LoggedIn):
-            # The run that logged in goes on with its own login (architecture §4.13).
-            after = _with(after, runs=tuple(_with(r, login=event.login.login) if r.run == run else r for r in after.runs))
-    touched = {event.run for event in body.events if isinstance(event, RunEvent)}
-    version = state.version + 1
-    after = after.model_copy(
-        update={
-            "version": version,
-            "head": envelope.id,
-            "transitions": state.transitions + 1,
-            "last_us": max(state.last_us, body.at_us),
-            "answered": (*_recent(after.answered, body.at_us), _answered(envelope, body, after.rotation))[-REMEMBERED_COMMANDS:],
-            "runs": _forget_old_ends(
-                tuple(r.model_copy(update={"head": envelope.id, "version": version}) if r.run in touched else r for r in after.runs)
-            ),
-        }
-    )
-    return _marked(after)
+        state = apply(state, event, body.at_us)
+    return concluded(state, envelope, body)
 
 
-def _marked(state: SessionState) -> SessionState:
-    """With what its owner has to know of it without opening it."""
+def concluded(applied: SessionState, envelope: Envelope, body: s.SessionAdvanced) -> SessionState:
+    """The session after a transition whose events were applied to it already: its owner did so while it decided them."""
+    version, logins = applied.version + 1, _logins(body)
+    at = {event.run: {"head": envelope.id, "version": version} for event in body.events if isinstance(event, RunEvent)}
+    runs = tuple(_with(r, **at.get(r.run, {}), **logins.get(r.run, {})) if r.run in at else r for r in applied.runs)
+    after = _with(
+        applied, version=version, head=envelope.id, transitions=applied.transitions + 1, last_us=max(applied.last_us, body.at_us),
+        answered=(*_recent(applied.answered, body.at_us), _answered(envelope, body, applied.rotation))[-REMEMBERED_COMMANDS:],
+        runs=_forget_old_ends(runs),
+    )  # fmt: skip
+    return _with(after, **_marks(after))
+
+
+def _logins(body: s.SessionAdvanced) -> dict[str, dict[str, str]]:
+    """The login that a run goes on with, having logged in itself (architecture §4.13), unless it has logged out after that."""
+    run, found = "", dict[str, dict[str, str]]()
+    for event in body.events:
+        match event:
+            case s.LoggedIn():
+                found[run] = {"login": event.login.login}
+            case s.LoggedOut():
+                found.pop(event.run, None)
+            case s.SessionStarted() | s.CounterSet() | s.SessionRotated() | s.SessionEnded():
+                pass
+            case _:
+                run = event.run
+    return found
+
+
+def _marks(state: SessionState) -> dict[str, Any]:
+    """What its owner has to know of it without opening it."""
     if state.ended:
-        return state.model_copy(update={"due_us": held_until_us(state), "unproven": False, "open": ()})
+        return {"due_us": held_until_us(state), "unproven": False, "open": ()}
     opened = tuple(sorted(run.flow for run in state.runs if not run.over))
-    return state.model_copy(update={"due_us": ends_us(state), "unproven": is_unproven(state), "open": opened})
+    return {"due_us": ends_us(state), "unproven": is_unproven(state), "open": opened}
+
+
+def packed(state: SessionState) -> bytes:
+    """The bytes of a session: for its size, to hold and to write."""
+    return wire.pack(state.model_dump())
 
 
 def held_until_us(state: SessionState) -> int:
@@ -179,14 +193,15 @@ def expired(state: SessionState, now_us: int) -> bool:
     return bool(state.version) and now_us > ends_us(state)
 
 
-def too_large(state: SessionState) -> bool:
-    """Whether a session has outgrown what is held and written of one: 64 KiB beside what its runs know of their pending users.
+def too_large(state: SessionState, size: int) -> bool:
+    """Whether a session of so many bytes has outgrown what is held and written of one: 64 KiB beside what its runs know of their pending users.
 
     That is bounded by the directory (8 KiB of attributes). If it counted, the number of pages that a session takes would tell an account with
     many attributes from a name that nobody has.
     """
-    runs = tuple(_with(r, pending_user=None) for r in state.runs)
-    return len(wire.pack(_with(state, runs=runs).model_dump())) > MAX_BYTES
+    if size <= MAX_BYTES:
+        return False
+    return size - sum(len(wire.pack(run.pending_user.model_dump())) for run in state.runs if run.pending_user) > MAX_BYTES
 
 
 def superseded_us(state: SessionState, rotation: int) -> int:

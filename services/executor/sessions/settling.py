@@ -63,7 +63,8 @@ def state_message(partition: int, state: SessionState, packed: bytes, owner: str
 
 @dataclass(slots=True)
 class _Unwritten:
-    """The newest state of a session all of whose orders are done, its bytes, and the transitions (version, offset) that wait for it."""
+    """The newest state of a session all of whose orders are done, its bytes (none: they are written, or being written), and the
+    transitions (version, offset) that wait for it."""
 
     state: SessionState
     packed: bytes
@@ -113,7 +114,7 @@ class Settler:
         return [result for result in results if not result.done]
 
     def publish(self, envelope: Envelope, offset: int) -> None:
-        """Write the session's state after this transition, whose orders are done; it is done once that is acknowledged.
+        """Have the session's state after this transition, whose orders are done, written with the next `write`; it is done once that is acknowledged.
 
         If the session has gone on already, the orders of what it went on with are not done yet and its state would hide
         them from the next owner: then that one's state, written in its turn, does for both.
@@ -124,26 +125,27 @@ class Settler:
         if state.head != envelope.id:
             return
         unwritten.state, unwritten.packed = state, self._states.packed(state.session)
-        if not unwritten.writing:
-            unwritten.writing = True
-            task = asyncio.create_task(self._write(envelope.subject, unwritten))
-            self._writing.add(task)
-            task.add_done_callback(self._writing.discard)
+
+    def write(self) -> None:
+        """Begin to write the newest state of each session that has gone on since, one of a session at a time. A session that goes on several
+        times between two calls is written once, for all of them."""
+        for session, unwritten in self._unwritten.items():
+            if unwritten.packed and not unwritten.writing:
+                unwritten.writing = True
+                task = asyncio.create_task(self._write(session, unwritten))
+                self._writing.add(task)
+                task.add_done_callback(self._writing.discard)
 
     async def _write(self, session: str, unwritten: _Unwritten) -> None:
-        """One state of a session after the other: each is the only one that is under way."""
-        written = 0
-        while written < unwritten.state.version:
-            state = unwritten.state
-            try:
-                owner = await self._insisted(state, unwritten.packed)
-                written = state.version
-                for done in [one for one in unwritten.waiting if one[0] <= written]:
-                    unwritten.waiting.remove(done)
-                    self._done(done[1])
-                await self._remove_superseded(session, owner)
-            except Exception as error:  # noqa: BLE001 - told to the worker, which ends with it: the next owner folds it anew
-                return self._failed(error)
+        state, packed, unwritten.packed = unwritten.state, unwritten.packed, b""
+        try:
+            owner = await self._insisted(state, packed)
+            for done in [one for one in unwritten.waiting if one[0] <= state.version]:
+                unwritten.waiting.remove(done)
+                self._done(done[1])
+            await self._remove_superseded(session, owner)
+        except Exception as error:  # noqa: BLE001 - told to the worker, which ends with it: the next owner folds it anew
+            return self._failed(error)
         unwritten.writing = False
         if not unwritten.waiting:
             del self._unwritten[session]

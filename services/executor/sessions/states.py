@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from services.executor.sessions.crowd import Crowd, GiveUp
 from services.executor.sessions.ports import Unwatched, Watching
 from services.executor.sessions.session import BEGINS_FOR, HELD_SINCE_START, SECOND, ends_us, held_until_us, is_unproven, new_session
+from services.executor.sessions.session import packed as packed_of
 from shared.contracts import wire
 from shared.contracts.errors import BadField, BadRecord
 from shared.contracts.states import SessionState
@@ -87,10 +88,9 @@ class SessionStates:
         elif unproven:
             self._crowd.came(session, self._give_up)
 
-    def put(self, state: SessionState) -> bytes:
-        """Hold this state instead of the one before; its bytes."""
+    def put(self, state: SessionState, packed: bytes) -> None:
+        """Hold this state, of which these are the bytes, instead of the one before."""
         session = state.session
-        packed = wire.pack(state.model_dump())
         self._packed[session] = packed
         self._due_us[session] = state.last_us + SHRUNK_AFTER if state.ended else ends_us(state)
         self._decoded[session] = state
@@ -101,7 +101,6 @@ class SessionStates:
             self._crowd.came(session, self._give_up)
         else:
             self._crowd.left(session)
-        return packed
 
     def written_by(self, session: str, owner: str) -> None:
         """Note that the log may hold a record of this session by this owner, whatever is in it."""
@@ -135,7 +134,7 @@ class SessionStates:
                 session=state.session, version=state.version, head=state.head, rotation=state.rotation, started_us=state.started_us,
                 last_us=state.last_us, transitions=state.transitions, ended=state.ended, due_us=held_until,
             )  # fmt: skip
-            self._packed[state.session] = wire.pack(bare.model_dump())
+            self._packed[state.session] = packed_of(bare)
             self._due_us[state.session] = held_until
             self._decoded.pop(state.session, None)
         while len(self._ended) > ENDED:

@@ -4,7 +4,7 @@ from services.executor.common.ports import LogDiverged, Remembered
 from services.executor.sessions import history
 from services.executor.sessions.journal import Journal
 from services.executor.sessions.ports import Unreadable
-from services.executor.sessions.session import REACH
+from services.executor.sessions.session import REACH, packed
 from services.executor.sessions.states import SessionStates
 from shared.contracts import topics
 from shared.contracts.errors import BadRecord
@@ -70,5 +70,5 @@ def _load(record: Record, states: SessionStates) -> None:
     body = CODEC.decode(record, _STATE_LIMIT).body
     states.written_by(session, owner)
     if isinstance(body, SessionState) and body.version > states.get(body.session).version:
-        states.put(body)
+        states.put(body, packed(body))
     return None

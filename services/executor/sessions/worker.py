@@ -104,7 +104,9 @@ class Worker:
     # --- the group's calls ---
 
     async def halted(self) -> None:
-        """Write nothing, note how far everything is done, and wait for what is kept."""
+        """Write what was put off and then nothing, note how far everything is done, and wait for what is kept."""
+        self._write_states()
+        await asyncio.sleep(0)  # it begins
         await self._ownership.halt()
         try:
             await self._commit()
@@ -265,7 +267,17 @@ class Worker:
     # --- now and then ---
 
     async def _commit_now_and_then(self) -> None:
-        await again_and_again(self._commit, COMMIT_S, lambda away: logger.warning("offsets are not committed: %s", away.code), first=False)
+        await again_and_again(
+            self._write_and_commit, COMMIT_S, lambda away: logger.warning("offsets are not committed: %s", away.code), first=False
+        )
+
+    async def _write_and_commit(self) -> None:
+        self._write_states()
+        await self._commit()
+
+    def _write_states(self) -> None:
+        for owner in self._owners.values():
+            owner.write_states()
 
     async def _commit(self) -> None:
         self._uncommitted = self._uncommitted | self._marks.take()

@@ -6,7 +6,7 @@ import pytest
 
 from services.executor.sessions import states as states_module
 from services.executor.sessions.owner import Owner
-from services.executor.sessions.session import DAY, HOUR, SECOND, expired, new_session
+from services.executor.sessions.session import DAY, HOUR, SECOND, expired, new_session, packed
 from services.executor.sessions.states import SessionStates
 from services.executor.sessions.worker import sweep
 from shared.contracts import topics
@@ -128,7 +128,7 @@ def test_what_is_due_is_what_is_over_by_age(rotation: int, over: tuple[str, ...]
         update={"version": 1, "rotation": rotation, "started_us": SECOND, "last_us": last_us, "runs": runs}
     )
     states = SessionStates()
-    states.put(state)
+    states.put(state, packed(state))
     assert states.due(last_us + later_us) == [state.session] * expired(state, last_us + later_us)
 
 
@@ -136,7 +136,7 @@ def test_what_is_due_is_what_is_over_by_age(rotation: int, over: tuple[str, ...]
 def test_an_ended_session_is_held_until_none_of_its_cookies_could_begin_it(started_s: int, ended_s: int, until_s: int) -> None:
     states = SessionStates()
     state = SessionState(session="03.s", version=2, started_us=started_s * SECOND, last_us=ended_s * SECOND, ended="logged_out")
-    states.put(state)
+    states.put(state, packed(state))
     states.let_go(state, (ended_s + 61) * SECOND)
     assert states.due(until_s * SECOND) == []
     assert states.due(until_s * SECOND + 1) == ["03.s"]
@@ -150,7 +150,8 @@ def test_of_too_many_ended_sessions_the_oldest_are_forgotten_and_none_of_that_ag
     monkeypatch.setattr(states_module, "ENDED", 2)
     states, now = SessionStates(), 100 * SECOND
     for n in range(1, 5):
-        states.put(SessionState(session=f"03.{n}", version=2, started_us=n * SECOND, last_us=n * SECOND, ended="too_many"))
+        ended = SessionState(session=f"03.{n}", version=2, started_us=n * SECOND, last_us=n * SECOND, ended="too_many")
+        states.put(ended, packed(ended))
     states.let_go(states.get("03.4"), now)
     assert [n for n in range(1, 5) if states.get(f"03.{n}").version] == [3, 4]
     assert not states.may_begin(2 * SECOND, now)

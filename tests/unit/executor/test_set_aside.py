@@ -10,6 +10,7 @@ import pytest
 
 from services.executor.common.ports import Aside
 from services.executor.sessions.differing import LOG_LOST
+from services.executor.sessions.session import packed
 from shared.contracts import topics
 from shared.contracts.acceptance import AcceptedTransitions
 from shared.contracts.states import writer_of
@@ -291,7 +292,7 @@ async def test_a_session_decided_on_a_wrong_state_ends_and_nothing_else() -> Non
         assert (await browser.twin().post({"password": "secret"})).login
         await written(world, 2)
         # As after a former owner whose late write was taken for the newest.
-        world.workers[0]._owners[3].states.put(older)
+        world.workers[0]._owners[3].states.put(older, packed(older))
         reply = await browser.post({"password": "secret"})
         assert (reply.outcome, reply.session_over) == ("refused", True)
         assert not world.set_aside.asides and not world.workers[0].set_aside()

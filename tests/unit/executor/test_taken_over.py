@@ -12,6 +12,7 @@ from shared.contracts.errors import BadRecord
 from shared.contracts.states import SessionState, writer_of
 from shared.kernel.ids import new_session_id
 from shared.messaging.log import Message, TopicPartition
+from tests.unit.executor.test_late_states import state_is_written
 from tests.unit.executor.test_steps import log_in
 from tests.unit.executor.world import World
 
@@ -73,6 +74,7 @@ async def test_a_state_that_cannot_be_read_costs_its_own_session_only() -> None:
         browser, other = world.browser(), world.browser()
         for one in (browser, other):
             await one.post({"uid_field": "alice"})
+            await state_is_written(world, one, 1)
         await world.workers.pop().stop()
         place = TopicPartition(topics.STATE, 3)
         records = [record async for batch in world.log.read(place, *await world.log.bounds(place)) for record in batch]
