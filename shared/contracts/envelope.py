@@ -91,22 +91,17 @@ def from_headers(headers: Headers) -> Envelope:
     refuse_unread(headers)
     if len(headers) > _MAX_HEADERS:
         raise BadHeader
-    found: dict[str, str] = {}
-    size = 0
-    try:
-        for name, value in headers:
-            size += len(name) + len(value)
-            if name in OURS:
-                if name in found or len(value) > _MAX_VALUE:
-                    raise BadHeader
-                found[name] = value.decode()
-    except UnicodeDecodeError:
-        raise BadHeader from None
-    if size > _MAX_BYTES:
-        raise BadHeader
-    if found.get("ce_specversion") != "1.0" or found.get("content-type") != CONTENT_TYPE.decode():
+    raw, size = dict[str, bytes](), 0
+    for name, value in headers:
+        size += len(name) + len(value)
+        if name in OURS:
+            if name in raw or len(value) > _MAX_VALUE:
+                raise BadHeader
+            raw[name] = value
+    if size > _MAX_BYTES or raw.pop("ce_specversion", b"") != b"1.0" or raw.pop("content-type", b"") != CONTENT_TYPE:
         raise BadHeader
     try:
+        found = {name: value.decode() for name, value in raw.items()}
         version = found.get("ce_subjectversion")
         trace = found.get("traceparent")
         return Envelope(

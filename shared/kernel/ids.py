@@ -8,7 +8,6 @@ import base64
 import hmac
 import re
 import secrets
-import struct
 from collections.abc import Callable
 
 _SESSION = re.compile(r"([0-9a-f]{2,4})\.[A-Za-z0-9_-]{22}\Z")
@@ -44,7 +43,7 @@ def derived_id(secret: bytes, *parts: str | int) -> str:
 def derived_bytes(secret: bytes, *parts: str | int) -> bytes:
     """32 bytes: an HMAC-SHA-256 over the parts, each with its length, so that no two lists of parts look alike."""
     raws = [str(part).encode() for part in parts]
-    return hmac.digest(secret, b"".join(struct.pack(">I", len(raw)) + raw for raw in raws), "sha256")
+    return hmac.digest(secret, b"".join([len(raw).to_bytes(4, "big") + raw for raw in raws]), "sha256")
 
 
 def _text(raw: bytes) -> str:

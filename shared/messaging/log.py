@@ -100,8 +100,10 @@ def check(message: Message, topics: Mapping[str, Topic], partitions: int | None 
         raise Refused(f"a tombstone for {message.topic}, which is not compacted")
     if message.key is None and compacted:
         raise Refused(f"a record without a key for {message.topic}, which is compacted")
-    size = len(message.value or b"") + len(message.key or b"") + _OVERHEAD + 4 * len(message.headers)
-    if size + sum(len(name) + len(value) for name, value in message.headers) > topic.max_bytes:
+    size = len(message.value or b"") + len(message.key or b"") + _OVERHEAD
+    for name, value in message.headers:
+        size += len(name) + len(value) + 4
+    if size > topic.max_bytes:
         raise Refused(f"a record of more than {topic.max_bytes} bytes for {message.topic}")
     return topic
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
 from shared.contracts import errors, wire
 from shared.contracts.codec import encode
@@ -64,3 +65,22 @@ def test_bytes_that_are_read_are_the_only_ones_for_their_value(raw: bytes) -> No
     except errors.BadRecord:
         return
     assert wire.pack(value) == raw
+
+
+@pytest.mark.parametrize("message", all_messages(), ids=lambda one: one.wire_type)
+@BOUNDED
+@given(data=st.data())
+def test_a_copy_is_what_pydantic_would_make_and_leaves_the_original(message: type[Contract], data: st.DataObject) -> None:
+    one, other = data.draw(instances(message)), data.draw(instances(message))
+    before = one.model_dump()
+    for deep in (False, True):
+        changes = {name: getattr(other, name) for name in data.draw(st.sets(st.sampled_from(sorted(message.model_fields))))}
+        copy, theirs = one.model_copy(update=changes, deep=deep), BaseModel.model_copy(one, update=changes, deep=deep)
+        assert (copy, copy.model_fields_set, wire.pack(copy.model_dump())) == (
+            theirs,
+            theirs.model_fields_set,
+            wire.pack(theirs.model_dump()),
+        )
+        assert one.model_dump() == before
+        with pytest.raises(ValidationError):
+            copy.anything = 1

@@ -18,12 +18,13 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 
 from shared.kernel.clock import Clock
+from shared.messaging.kafka import fetching, records
 from shared.messaging.kafka import logging as kafka_logging
-from shared.messaging.kafka import records
 from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.log import Record
 
 records.install()
+fetching.install()
 kafka_logging.install()
 
 # How long a broker holds a fetch that finds nothing. aiokafka keeps one in flight per broker, so a member's partition that is

@@ -138,12 +138,9 @@ def test_who_goes_by_the_documentation_can_verify() -> None:
     kind, at, key, signature = proof[:1], proof[1:9], proof[9:17], proof[17:]
     assert (kind, int.from_bytes(at), len(proof)) == (b"\2", CLOCK.now_us(), 81)
 
-    def part(told: bytes | None) -> bytes:
-        return b"\0" if told is None else b"\1" + len(told).to_bytes(4) + told
-
-    headers = [b"ce_id", b"1", b"ce_type", b"t"]
-    covered = kind + at + (3).to_bytes(4) + (2).to_bytes(4) + b"".join(map(part, [key, b"policy.verdicts", b"k", *headers, b"v"]))
-    text = b"sluice record v1"
+    parts = [key, b"policy.verdicts", b"k", b"v", b"ce_id", b"1", b"ce_type", b"t"]
+    covered = kind + at + (3).to_bytes(4) + len(parts).to_bytes(4) + b"".join([len(part).to_bytes(4) for part in parts] + parts)
+    text = b"sluice record v2"
     public = KEYS["policy"].private.public_key()
     public.verify(signature, text + hashlib.blake2b(covered, digest_size=32, person=text).digest())
     x = base64.urlsafe_b64encode(public.public_bytes_raw()).rstrip(b"=").decode()
