@@ -8,10 +8,12 @@ no callbacks and no states of its own: `do` is its only way to the world, so tha
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from functools import lru_cache
+from typing import Any, ClassVar, Final, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.contracts import wire
 from shared.contracts.evidence import Evidence, Grounds
 from shared.contracts.model import Plain
 from shared.contracts.people import LoginClaims, UserFacts, Visitor
@@ -32,6 +34,19 @@ class StageConfig(BaseModel):
 
 
 C = TypeVar("C", bound=StageConfig)
+CONFIGURATIONS: Final = 1024
+"""So many are kept validated: of the stages that there are, nearly all."""
+
+
+def configured(kind: type[C], config: Plain) -> C:
+    """A planned stage's configuration; `ValidationError`. Validated once for its content, whoever planned it and how often a run comes by:
+    what is kept is found by the content itself, so that no plan can put another one in its place."""
+    return cast("C", _validated(kind, wire.pack(config)))
+
+
+@lru_cache(CONFIGURATIONS)
+def _validated(kind: type[StageConfig], content: bytes) -> StageConfig:
+    return kind.model_validate(wire.unpack(content, len(content)))
 
 
 @dataclass(frozen=True, slots=True)

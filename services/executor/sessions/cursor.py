@@ -23,7 +23,7 @@ from shared.contracts.states import RunState
 from shared.flows.effects import Answer
 from shared.flows.fields import Cleaned, Field, Problem
 from shared.flows.registry import Registry
-from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage, StageConfig, StageFailed
+from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage, StageConfig, StageFailed, configured
 
 SECOND: Final = 1_000_000
 Reading = Callable[[Mapping[str, Field]], Cleaned | dict[str, tuple[Problem, ...]]]
@@ -132,7 +132,7 @@ class Cursor:
         type_ = self._types.get(run.stage.type)
         if type_ is None:
             raise PlanningFailed(f"no stage type {run.stage.type} here")
-        return type_, type_.config.model_validate(run.stage.config), run
+        return type_, configured(type_.config, run.stage.config), run
 
     async def _wanted(self, decision: Decision) -> bool:
         """Ask the guard of the stage that was reached; False if it was skipped. An error keeps the stage (rule 9)."""

@@ -17,7 +17,7 @@ from shared.flows.fields import NON_FIELD, Field, Problem, TextField, problem
 from shared.flows.references import Reference
 from shared.flows.registry import registry
 from shared.flows.shown import IDENTIFIER, TYPED
-from shared.flows.stage import Challenge, Denied, Outcome, Passed, Refused, Run, Stage, StageConfig, StageFailed
+from shared.flows.stage import Challenge, Denied, Outcome, Passed, Refused, Run, Stage, StageConfig, StageFailed, configured
 from shared.flows.stage_types.password import NOTHING_TOLD, PasswordConfig, PasswordStage, Wrong, failed, proved_context, verified
 
 _FAILED = {NON_FIELD: (problem("Failed to authenticate."),)}
@@ -139,7 +139,7 @@ def _password_config(run: Run, config: IdentificationConfig) -> PasswordConfig |
     if config.password_stage is None:
         return None
     try:
-        return PasswordConfig.model_validate(run.stage.references[config.password_stage]["config"])
+        return configured(PasswordConfig, run.stage.references[config.password_stage]["config"])
     except (KeyError, ValidationError):
         raise StageFailed("the password stage is not in the plan") from None
 

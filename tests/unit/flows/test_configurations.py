@@ -1,45 +1,64 @@
-"""What stages' configurations and answers' fields refuse, in authentik's words."""
+"""A configuration is validated once for its content: not per step, and never another one's."""
+
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
 
-from shared.flows.fields import NON_FIELD, Cleaned, TextField, clean, problem
-from shared.flows.stage_types.authenticator_validate import AuthenticatorValidateConfig
-from shared.flows.stage_types.identification import IdentificationConfig
-from shared.flows.stage_types.user_login import UserLoginConfig
+from shared.flows import stage as module
+from shared.flows.stage import StageConfig, configured
+from shared.flows.stage_types.dummy import DummyConfig
+from shared.flows.stage_types.password import PasswordConfig
+from tests.unit.executor.world import LOGIN_STAGES, World
 
 
-def test_a_stage_without_any_way_in_is_refused() -> None:
-    with pytest.raises(ValidationError) as refused:
-        IdentificationConfig()
-    assert refused.value.errors()[0]["msg"] == "When no user fields are selected, at least one source must be selected"
+class Counted(StageConfig):
+    """Says how often it was validated."""
+
+    words: tuple[str, ...] = ()
+    times: ClassVar[int] = 0
+
+    def model_post_init(self, _: Any) -> None:
+        type(self).times += 1
 
 
-@pytest.mark.parametrize("text", ["tomorrow", "hours=1,minutes=2", "hours", "years=1", "hours=-1", "hours=nan", "hours=inf", "weeks=1e9"])
-def test_durations_that_cannot_be_read_are_refused(text: str) -> None:
-    with pytest.raises(ValidationError) as refused:
-        UserLoginConfig(session_duration=text)
-    assert refused.value.errors()[0]["msg"] == f"{text} is not in the correct format of 'hours=3;minutes=1'."
+def test_the_same_content_is_validated_once_wherever_it_comes_from() -> None:
+    module._validated.cache_clear()
+    before = Counted.times
+    found = [configured(Counted, {"words": words}) for words in (("a", "b"), ("a", "b"), tuple("ab"))]
+    assert found[0] is found[1] is found[2]
+    assert (found[0].words, Counted.times - before) == (("a", "b"), 1)
 
 
-@pytest.mark.parametrize("field", [{"network_binding": "bind_asn"}, {"geoip_binding": "bind_continent"}])
-def test_a_binding_that_nobody_enforces_cannot_be_set(field: dict[str, str]) -> None:
-    with pytest.raises(ValidationError, match="not supported yet"):
-        UserLoginConfig.model_validate(field)
+@pytest.mark.parametrize("other", [{"words": ("a", "c")}, {"words": ("ab",)}, {"words": ()}, {}], ids=str)
+def test_other_content_is_another_configuration(other: dict[str, Any]) -> None:
+    one = configured(Counted, {"words": ("a", "b")})
+    assert configured(Counted, other) != one
+    assert configured(Counted, other).words == other.get("words", ())
 
 
-def test_to_configure_needs_a_stage() -> None:
-    with pytest.raises(ValidationError) as refused:
-        AuthenticatorValidateConfig(not_configured_action="configure")
-    (error,) = refused.value.errors()
-    assert error["loc"] == ("not_configured_action",)
-    assert error["msg"] == 'When "Not configured action" is set to "Configure", you must set a configuration stage.'
+def test_the_same_content_of_another_type_is_that_types() -> None:
+    assert isinstance(configured(DummyConfig, {}), DummyConfig)
+    with pytest.raises(ValidationError):
+        configured(PasswordConfig, {})
 
 
-def test_a_secret_that_is_null_is_no_secret() -> None:
-    cleaned = clean({"password": TextField(allow_null=True, secret=True)}, {"password": None})
-    assert cleaned == Cleaned({}, {})
+@pytest.mark.parametrize("config", [{"throw_error": "perhaps"}, {"throw_error": True, "more": 1}], ids=str)
+def test_what_is_refused_is_refused_every_time(config: dict[str, Any]) -> None:
+    for _ in range(2):
+        with pytest.raises(ValidationError):
+            configured(DummyConfig, config)
 
 
-def test_no_body_is_told_as_recorded() -> None:
-    assert clean({}, None) == {NON_FIELD: (problem("No data provided", "null"),)}
+async def test_a_second_visitor_costs_no_validation_of_what_the_first_one_met() -> None:
+    async with World({"login": LOGIN_STAGES}) as world:
+        for body in ({"uid_field": "alice"}, {"password": "secret"}):
+            await world.browser().post(body)
+        browser = world.browser()
+        await browser.get()
+        await browser.post({"uid_field": "alice"})
+        met = module._validated.cache_info().misses
+        other = world.browser()
+        await other.get()
+        await other.post({"uid_field": "alice"})
+        assert module._validated.cache_info().misses == met
