@@ -151,6 +151,7 @@ async def test_what_is_not_written_when_its_owner_goes_the_next_one_folds(monkey
         await browser.post({"uid_field": "alice"})
         (old,) = world.workers
         held = old._owners[3].states.packed(browser.session)
+        monkeypatch.setattr(old, "_write_states", lambda: None)  # as one that is killed
         await old.stop()
         world.workers.clear()
         await world.add_worker()
