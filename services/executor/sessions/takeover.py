@@ -1,6 +1,8 @@
 """Taking over a partition: from the written states, then the transitions since the committed offset (architecture §4.6)."""
 
-from services.executor.common.ports import LogDiverged, Remembered
+import asyncio
+
+from services.executor.common.ports import LogDiverged, Noted, Remembered
 from services.executor.sessions import history
 from services.executor.sessions.journal import Journal
 from services.executor.sessions.ports import Unreadable
@@ -24,13 +26,15 @@ async def take_over(
     that was seen; the group delivers what follows. `LogDiverged` if the log has not all that was done, or does not have the
     transition that PostgreSQL remembers as the furthest with orders. Where states were lost, the whole history stands in for them.
     """
-    states_end = await _load_states(log, TopicPartition(topics.STATE, partition), states, unreadable)
     sessions = TopicPartition(topics.SESSIONS, partition)
+    states_end, stands = await asyncio.gather(
+        _load_states(log, TopicPartition(topics.STATE, partition), states, unreadable), _stands(log, sessions, remembered.ordered)
+    )
     first, end = await log.bounds(sessions)
     start = first if committed is None else committed
     if not first <= start <= end:
         raise LogDiverged(partition, start, max(first, min(start, end)), "committed" if start > end else "below_start")
-    if remembered.ordered is not None and not await history.stands(log, sessions, remembered.ordered):
+    if remembered.ordered is not None and not stands:
         raise LogDiverged(partition, remembered.ordered.offset, end, "order")
     if remembered.sessions > end:
         raise LogDiverged(partition, remembered.sessions, end, "end")
@@ -45,6 +49,10 @@ async def take_over(
             except BadRecord as bad:
                 await unreadable.put(record, bad.code, bad.detail)
     journal.known = max(journal.known, end)
+
+
+async def _stands(log: Log, sessions: TopicPartition, ordered: Noted | None) -> bool:
+    return ordered is None or await history.stands(log, sessions, ordered)
 
 
 async def _load_states(log: Log, place: TopicPartition, states: SessionStates, unreadable: Unreadable) -> int:
