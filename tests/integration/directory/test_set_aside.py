@@ -4,7 +4,11 @@ import pytest
 
 from services.executor.common.ports import Aside, Noted, OrderKey, Remembered
 from services.executor.directory.set_aside import PostgresSetAside
+from services.executor.mending import Mending
 from shared.contracts.orders import LogOut
+from shared.contracts.topics import TOPICS
+from shared.kernel.ids import new_session_id
+from shared.messaging.embedded.log import EmbeddedLog
 from tests.integration.directory.conftest import People
 
 ASIDE = Aside(3, 17, 15, "committed", 1_000)
@@ -49,3 +53,27 @@ async def test_the_furthest_order_of_a_partition_is_known_until_it_is_repaired(p
     await rows.repaired(7)
     assert await rows.remembered(7) == Remembered()
     assert await rows.remembered(8) == Remembered(Noted(99, "transition-2"), 0, 7)
+
+
+async def test_what_is_damaged_is_shown_and_a_repair_is_asked_for_whoever_holds_the_partition(people: People) -> None:
+    rows, alice = PostgresSetAside(people.database), await people.make()
+    session = new_session_id(3)
+    key = OrderKey(session, 1, "lost", 3, 0)
+    order = people.order(alice.facts)
+    await people.directory.perform(key, [order.model_copy(update={"session": session})])
+    await rows.put(ASIDE)
+    await rows.put(Aside(5, 1, 0, "end", 1))
+    log = await EmbeddedLog.open(TOPICS)
+    try:
+        mend = Mending(rows, log, people.clock)
+        (damage,) = await mend.damages([3])
+        assert damage.aside == ASIDE
+        refused = [one for one in damage.differing if one.session == session]
+        assert [(one.version, one.lost, one.head.id) for one in refused] == [(1, ("lost",), "lost")]
+        assert [one.aside.partition for one in await mend.damages([])] == [3, 5]
+        assert await mend.repair([3], patience_s=-1.0) == [3], "nobody holds it"
+        assert [one.repair for one in (await rows.rows()).values()] == [True, False]
+        await rows.repaired(3)
+        assert await mend.repair([3], patience_s=-1.0) == []
+    finally:
+        await log.close()
