@@ -4,6 +4,7 @@ Two adapters pass one conformance suite (`tests/conformance/log`): `kafka.py` an
 numbered partitions; a record in one has an offset that only grows; nobody changes a record (architecture §7).
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -63,9 +64,14 @@ class Prover(Protocol):
 
 
 class LogUnavailable(Unavailable):
-    """The log did not acknowledge or answer in time (1 s for an append); the record may or may not be in it."""
+    """The log did not acknowledge or answer in time (1 s for an append); the record may or may not be in it. `late` has its offset, should
+    it be acknowledged yet; it is cancelled if it is not."""
 
     code = "E_LOG_UNAVAILABLE"
+
+    def __init__(self, detail: str = "", late: asyncio.Future[int] | None = None) -> None:
+        super().__init__(detail)
+        self.late = late
 
 
 class LogClosed(LogUnavailable):

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-from shared.messaging.log import GroupMember, Log, Membership, Message, Record, Tail, TopicPartition
+from shared.messaging.log import GroupMember, Log, LogUnavailable, Membership, Message, Record, Tail, TopicPartition
 
 
 class WatchedLog:
@@ -30,12 +30,21 @@ class WatchedLog:
         """See `log.Log.append`."""
         place = TopicPartition(message.topic, message.partition)
         before = self.known(place)
-        offset = await self._log.append(message)
+        try:
+            offset = await self._log.append(message)
+        except LogUnavailable as away:
+            if away.late is not None:
+                away.late.add_done_callback(lambda late: None if late.cancelled() else self._came(place, before, late.result()))
+            raise
+        self._came(place, before, offset)
+        return offset
+
+    def _came(self, place: TopicPartition, before: int, offset: int) -> None:
+        """A record stands here that was appended when the partition was known to reach so far."""
         if 0 <= offset < before:  # -1: the broker does not say where
             self.lost.setdefault(place, (before, offset))
             self.fell(place, offset)
         self.seen(place, offset + 1)
-        return offset
 
     async def partitions(self, topic: str) -> int:
         """See `log.ReadableLog.partitions`."""

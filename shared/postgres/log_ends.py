@@ -67,7 +67,7 @@ class LogEnds:
             await remedy(place.partition)
         logger.error(
             "LOG_DIVERGED: %s %d has lost records: it reached %d and ends at %d; %s", *place, known, end,
-            "what it said is said again" if remedy else "nothing brings them back",
+            "what it said is said again" if remedy else "who waits asks again" if TOPICS[place.topic].volatile else "nothing brings them back",
             extra={"topic": place.topic, "partition": place.partition, "offset": known},
         )  # fmt: skip
         self._told(*place)

@@ -23,7 +23,7 @@ from shared.contracts.sessions import CODEC, SessionAdvanced
 from shared.contracts.states import SessionState
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import derived_id
-from shared.messaging.log import Message, Record, TopicPartition
+from shared.messaging.log import LogUnavailable, Message, Record, TopicPartition
 from shared.telemetry.propagation import current_traceparent
 
 READ_BACK_S: Final = 2.0
@@ -83,6 +83,8 @@ class Journal:
         self._marks = marks
         self._acked: dict[int, Transition] = {}
         self._waiting: dict[str, _Waiting] = {}
+        self._unread: set[str] = set()
+        self._replaced: LogDiverged | None = None
         self.known = 0
 
     async def append(self, transition: Transition) -> tuple[bool, int]:
@@ -110,6 +112,9 @@ class Journal:
                 return settled.result()
             if isinstance(away, TimeoutError):
                 raise Unavailable("the transition was not read back in time") from None
+            if isinstance(away, LogUnavailable) and away.late is not None:
+                self._unread.add(envelope.id)
+                away.late.add_done_callback(lambda late: None if late.cancelled() else self._came_late(envelope.id, late.result()))
             raise
         finally:
             self._waiting.pop(envelope.id, None)
@@ -118,7 +123,8 @@ class Journal:
         """A record of the partition, read back in order. Raises `BadRecord` for one that is none of ours."""
         if record.offset < self.known:
             return
-        waiting = self._waiting_for(record)
+        ident = next((value for name, value in record.headers if name == "ce_id"), b"").decode(errors="replace")
+        waiting = self._waiting.get(ident)
         try:
             # What we wrote and wait for, if this is that to the byte, need not be decoded.
             own = waiting.transition if waiting and waiting.transition.value == record.value else None
@@ -132,16 +138,20 @@ class Journal:
                 waiting.settled.set_result((False, record.offset))  # nobody believes it
             raise
         finally:
+            self._unread.discard(ident)
             self._acked.pop(record.offset, None)
             self.known = record.offset + 1
             self._fold_own()
 
-    def _waiting_for(self, record: Record) -> _Waiting | None:
-        ident = next((value for name, value in record.headers if name == "ce_id"), b"")
-        return self._waiting.get(ident.decode(errors="replace"))
+    def _came_late(self, ident: str, offset: int) -> None:
+        """What was not acknowledged in time stands here: where all was read already, and was not this, the log had ended before."""
+        if ident in self._unread and 0 <= offset < self.known:
+            self._replaced = LogDiverged(self._place.partition, self.known, offset, "acknowledged")
 
     def check(self, first: int, end: int) -> None:
         """`LogDiverged` if the log, which has these bounds, does not have what is known of it."""
+        if self._replaced is not None:
+            raise self._replaced
         if end < self.known:
             raise LogDiverged(self._place.partition, self.known, end, "end")
         if first > self.known:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -42,12 +43,14 @@ class KafkaAppender:
 
     async def append(self, message: Message) -> int:
         """See `log.Log.append`."""
+        sent: list[asyncio.Future[Any]] = []
         try:
             async with asyncio.timeout(APPEND_TIMEOUT_S):
                 producer = await self._current()
-                return await self._send(producer, message)
+                return await self._send(producer, message, sent)
         except TimeoutError as error:
-            raise LogUnavailable(f"the broker did not acknowledge a record for {message.topic} in time") from error
+            late = _offset_of(sent[0]) if sent else None
+            raise LogUnavailable(f"the broker did not acknowledge a record for {message.topic} in time", late) from error
 
     async def partitions(self, topic: str) -> int:
         """The broker's partition count, asked for anew: counts grow."""
@@ -66,7 +69,7 @@ class KafkaAppender:
             self._leave(self._producer)
         await asyncio.gather(*self._leaving, return_exceptions=True)
 
-    async def _send(self, producer: AIOKafkaProducer, message: Message) -> int:
+    async def _send(self, producer: AIOKafkaProducer, message: Message, sent: list[asyncio.Future[Any]]) -> int:
         sent_us = self._clock.now_us()
         try:
             future = await producer.send(
@@ -74,6 +77,7 @@ class KafkaAppender:
             )
             # the record stays in its batch when the caller gives up, and so must its future, which nobody awaits then
             future.add_done_callback(_observe)
+            sent.append(future)
             done = await asyncio.shield(future)
             if done.timestamp_type == LOG_APPEND_TIME:
                 self._clocks.answered(sent_us, self._clock.now_us(), done.timestamp)
@@ -129,6 +133,20 @@ class KafkaAppender:
         task = asyncio.create_task(_stop(producer), name="stop Kafka producer")
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
+
+
+def _offset_of(record: asyncio.Future[Any]) -> asyncio.Future[int]:
+    """Where a record comes to stand that nobody waits for any more."""
+    offset: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def tell(done: asyncio.Future[Any]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            offset.cancel()
+        elif not offset.done():
+            offset.set_result(int(done.result().offset))
+
+    record.add_done_callback(tell)
+    return offset
 
 
 def _observe(future: asyncio.Future[object]) -> None:

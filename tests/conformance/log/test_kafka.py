@@ -90,13 +90,18 @@ async def test_a_broker_that_stops_answering_is_unavailable_and_is_back_after(
     with frozen(own_broker):
         with monkeypatch.context() as shipped:
             shipped.setattr(kafka_producer, "APPEND_TIMEOUT_S", 1.0)  # of the producer's own patience of 2 s
-            with pytest.raises(LogUnavailable, match="in time"):
+            with pytest.raises(LogUnavailable, match="in time") as away:
                 await fragile.append(replace(message, value=b"lost or late"))
         await asyncio.sleep(1.5)
         assert member.membership.heartbeat_age() > 1.5
         assert tail.fetched_age() > 1.0
     await append_until_taken(fragile, replace(message, value=b"after"))
     await until(lambda: any(record.value == b"after" for record in seen))
+    late = away.value.late
+    assert late is not None
+    await until(late.done)
+    stands = {record.offset for record in seen if record.value == b"lost or late"}
+    assert late.cancelled() or late.result() in stands, "where it stands is told, if it does"
     await until(lambda: b"after" in member.values)
     await until(lambda: tail.fetched_age() < 1.0 and member.membership is not None and member.membership.heartbeat_age() < 1.5)
     assert member.membership.failure is None

@@ -18,7 +18,7 @@ from shared.contracts.steps import StepReplied
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import new_session_id
 from shared.messaging.embedded.log import EmbeddedLog
-from shared.messaging.log import Message, TopicPartition
+from shared.messaging.log import LogUnavailable, Message, TopicPartition
 from tests.unit.executor.test_one_history import at_the_password
 from tests.unit.executor.test_steps import log_in
 from tests.unit.executor.test_trouble import until
@@ -207,6 +207,62 @@ async def test_how_far_a_partition_reached_is_remembered_where_nothing_else_is()
         await world.add_worker()
         await until(lambda: 3 in world.set_aside.asides)
         assert world.set_aside.asides[3].reason == "end"
+
+
+class Late:
+    """A log that acknowledges one transition only after it was given up."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self.held: list[tuple[Message, asyncio.Future[int]]] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def append(self, message: Message) -> int:
+        if self.held is None or message.topic != topics.SESSIONS or self.held:
+            return int(await self._log.append(message))
+        self.held.append((message, asyncio.get_running_loop().create_future()))
+        raise LogUnavailable("not acknowledged", self.held[0][1])
+
+    async def comes(self) -> None:
+        assert self.held
+        message, late = self.held[0]
+        late.set_result(await self._log.append(message))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+async def test_a_record_that_comes_late_and_stands_where_another_one_was_tells_of_the_loss(count: int) -> None:
+    async with World(look_s=0.02, workers=0) as world:
+        logs: list[Late] = []
+
+        def late(log: Any) -> Late:
+            logs.append(Late(log))
+            return logs[-1]
+
+        await world.add_worker(late)
+        await log_in(world.browser())
+        browser = await at_the_password(world)
+        await written(world, 3)
+        logs[0].held = []
+        reply = await browser.post({"password": "secret"})
+        assert reply.outcome == "unavailable"
+        there = partition(world)
+        if count:
+            del there.records[-count:]
+            there.next -= count
+        await logs[0].comes()
+        if count > 1:
+            await world.log.append(none_of_ours("03.x"))  # it has grown to where it was: by its length nothing is to be seen
+        await asyncio.sleep(0.1)
+        if count:
+            await until(lambda: 3 in world.set_aside.asides)
+            assert world.set_aside.asides[3].reason == "acknowledged"
+        else:
+            assert not world.set_aside.asides
+            await until(lambda: len(world.directory.performed) == 2)  # it is read, and its order done, though nobody waited
+            rule, history = AcceptedTransitions(), await world.history(browser.session)
+            assert all(rule.accepts(received.envelope) for received in history)
 
 
 async def test_postgres_that_is_away_delays_the_row_and_nothing_else() -> None:
