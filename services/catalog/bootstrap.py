@@ -59,6 +59,7 @@ class Catalog:
         ends: LogEnds,
         tokens: TokenProjection,
         probe: WriteProbe,
+        dead_letters: DeadLetters,
     ) -> None:
         self._database = database
         self._probe = probe
@@ -69,6 +70,7 @@ class Catalog:
         self._repeating = repeating
         self._ends = ends
         self._tokens = tokens
+        self._dead_letters = dead_letters
         self._routes = routes(editing, tokens)
         self._shipped = False
         self._told = False
@@ -102,6 +104,7 @@ class Catalog:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._tokens.stop()
+        await self._dead_letters.close()
         await self._database.close()
 
     def routes(self) -> Iterable[Any]:
@@ -170,7 +173,9 @@ async def build(settings: Settings, log: Log, clock: Clock) -> Catalog:
     places = [TopicPartition(DEFINITIONS, 0), TopicPartition(CATALOG_EVENTS, 0)]
     ends = LogEnds(database, watched, lambda: places, {DEFINITIONS: lambda _: store.tell_again()}, count_log_lost)
     repeating = Repeating(database, log, DEFINITIONS, version_of, store.tell_again, dead_letters, clock)
-    return Catalog(database, log, store, Applying(store, new_pk), Editing(store, new_pk), relay, repeating, ends, tokens, probe)
+    return Catalog(
+        database, log, store, Applying(store, new_pk), Editing(store, new_pk), relay, repeating, ends, tokens, probe, dead_letters
+    )
 
 
 async def apply_files(dsn: str, paths: Sequence[Path], actor: str, *, end_runs: bool = False, force: bool = False) -> list[str]:

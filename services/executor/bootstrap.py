@@ -78,7 +78,7 @@ async def build(settings: Settings, log: Log, clock: Clock) -> "Executor":
     users = Users(database, hashes, clock, at_once(log))
     worker = WorkerRole(settings, log, clock, database, hashes, secret, dead_letters) if settings.role != "edge" else None
     edge = EdgeRole(settings, log, clock, database, users, secret, dead_letters) if settings.role != "worker" else None
-    return Executor(settings, database, hashes, users, clock, worker, edge)
+    return Executor(settings, database, hashes, users, clock, worker, edge, dead_letters)
 
 
 class WorkerRole:
@@ -229,7 +229,7 @@ class Executor:
 
     def __init__(
         self, settings: Settings, database: Database, hashes: HashPool, users: Users, clock: Clock,
-        worker: WorkerRole | None, edge: EdgeRole | None,
+        worker: WorkerRole | None, edge: EdgeRole | None, dead_letters: DeadLetters,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._database = database
@@ -238,6 +238,7 @@ class Executor:
         self._clock = clock
         self._worker = worker
         self._edge = edge
+        self._dead_letters = dead_letters
         self._chores: list[asyncio.Task[None]] = []
         self._probe = WriteProbe(database, clock)
         self._has_one_secret = False
@@ -268,6 +269,7 @@ class Executor:
         for task in self._chores:
             task.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
+        await self._dead_letters.close()
         self._hashes.close()
         await self._database.close()
 

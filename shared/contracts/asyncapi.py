@@ -37,7 +37,7 @@ READERS: Final[Mapping[str, tuple[str, ...]]] = {
     topics.REVOCATIONS: ("executor edge",),
     topics.TOKENS: ("catalog", "executor edge"),
     topics.DIRECTORY_EVENTS: ("executor edge",),
-    topics.DEAD_LETTERS: (),
+    topics.DEAD_LETTERS: ("catalog", "planner", "policy", "executor"),
 }
 """Who reads a topic in this release; anybody may read them with a Kafka client."""
 REPLIES: Final[Mapping[str, str]] = {
@@ -57,6 +57,17 @@ id of the last one that counted; anything else is to be skipped.
 _PROOFS: Final[Mapping[Proof, str]] = {
     "mac": "Proved by a MAC among executors.",
     "signature": "Signed by the service that writes.",
+}
+_AGAIN: Final = (
+    "After an outage of the broker a record may come twice, with the same `ce_id`: it was appended, and its acknowledgement got lost. "
+    "The second one says nothing new."
+)
+_REPEATING: Final[Mapping[str, str]] = {
+    **dict.fromkeys((topics.DEFINITIONS, topics.CATALOG_EVENTS, topics.TOKENS, topics.REVOCATIONS, topics.DIRECTORY_EVENTS), _AGAIN),
+    topics.DEAD_LETTERS: (
+        "Each service may tell of a record that it met, under an id made of the record's place and the service: several processes of "
+        "one, or one that could not look up what it told, say the same twice under the same `ce_id`."
+    ),
 }
 _SCHEMAS: Final = "#/components/schemas/"
 
@@ -106,12 +117,17 @@ def _channel(topic: Topic) -> dict[str, Any]:
         "address": topic.name,
         "title": topic.name,
         "summary": f"{topic.carries[0].upper()}{topic.carries[1:]}.",
-        "description": f"Keyed by {topic.key}. Written by {topic.writer}. {_PROOFS[WRITERS[topic.name].proof]}",
+        "description": _told(topic),
         "messages": {message.wire_type: {"$ref": f"#/components/messages/{message.wire_type}"} for message in MESSAGES[topic.name]},
         "bindings": {
             "kafka": {"topic": topic.name, "partitions": topic.partitions, "topicConfiguration": configuration, "bindingVersion": BINDING}
         },
     }
+
+
+def _told(topic: Topic) -> str:
+    again = _REPEATING.get(topic.name)
+    return f"Keyed by {topic.key}. Written by {topic.writer}. {_PROOFS[WRITERS[topic.name].proof]}{f' {again}' if again else ''}"
 
 
 def _operations() -> Iterator[tuple[str, dict[str, Any]]]:

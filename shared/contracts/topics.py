@@ -116,7 +116,6 @@ _ALL = (
         partitions=1,
         retention_s=30 * DAY,
         segment_s=DAY,
-        max_bytes=1024 * KIB,
     ),
 )
 

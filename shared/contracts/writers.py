@@ -39,7 +39,7 @@ WRITERS: Final[Mapping[str, Writers]] = {
     topics.REVOCATIONS: Writers("mac", ("executor",), ("executor",)),
     topics.TOKENS: Writers("signature", ("executor",), ("catalog", "executor")),
     topics.DIRECTORY_EVENTS: Writers("signature", ("executor",), ("executor",)),
-    topics.DEAD_LETTERS: Writers("signature", SERVICES),
+    topics.DEAD_LETTERS: Writers("signature", SERVICES, SERVICES),
 }
 
 GROUPS: Final[Mapping[Service, tuple[str, ...]]] = {"planner": ("planner",), "policy": ("policy",), "executor": ("executor",)}

@@ -29,3 +29,10 @@ class Unavailable(SluiceError):
     """Something that we depend on did not answer in time; nothing was decided and the same call may succeed later."""
 
     code = "E_UNAVAILABLE"
+
+
+def why(error: Exception) -> tuple[str, str, Exception | None]:
+    """What to say of what this was raised over: code, detail, and the error itself where it is a defect of ours."""
+    if isinstance(error, SluiceError):
+        return error.code, error.detail, None
+    return UNEXPECTED, type(error).__name__, error

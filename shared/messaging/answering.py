@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, ClassVar, Final
 
 from shared.kernel.clock import Clock
-from shared.kernel.errors import UNEXPECTED, SluiceError, Unavailable
+from shared.kernel.errors import Unavailable, why
 from shared.kernel.retrying import again_and_again
 from shared.messaging.dead_letters import DeadLetters, guarded
 from shared.messaging.log import LogUnavailable, Membership, Record, TopicPartition
@@ -118,6 +118,10 @@ class AnsweringMember(ABC):
         """Up to where this partition is done, None if nothing of it came."""
         return self._offsets.mark(place)
 
+    async def close(self) -> None:
+        """Keep what dead letters are held; before the log is closed."""
+        await self._dead_letters.close()
+
     async def drain(self, timeout_s: float) -> None:
         """Wait for what is in hand, but not longer."""
         if self._tasks:
@@ -145,11 +149,4 @@ class AnsweringMember(ABC):
             # Whoever asked stops waiting by itself and says so to the visitor (architecture §4.14).
             _log.warning("%s %d stays without an answer: %s", record.place, record.offset, error)
         except Exception as error:  # noqa: BLE001 - kept with its traceback; a record must not stop its partition
-            await self._refuse(record, error)
-
-    async def _refuse(self, record: Record, error: Exception) -> None:
-        try:
-            code = error.code if isinstance(error, SluiceError) else UNEXPECTED
-            await self._dead_letters.put(record, code, type(error).__name__, error)
-        except LogUnavailable as away:
-            _log.warning("a dead letter of %s %d could not be kept: %s", record.place, record.offset, away)
+            await self._dead_letters.put(record, why(error)[0], type(error).__name__, error)

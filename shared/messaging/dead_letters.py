@@ -1,4 +1,4 @@
-"""Where records go that cannot be handled, with the reason and their original bytes, so that nothing waits behind them.
+"""Where records go that cannot be handled, with the reason and the beginning of their bytes, so that nothing waits behind them.
 
 A flood of them (a release that cannot read its neighbour's records) is kept up to a bound and told once: the records
 themselves are still in their topic, from the offset that the alarm names.
@@ -12,21 +12,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from shared.contracts.codec import encode
-from shared.contracts.envelope import Envelope
-from shared.contracts.failures import RecordRefused
 from shared.contracts.topics import DEAD_LETTERS
 from shared.kernel.clock import Clock
-from shared.kernel.errors import UNEXPECTED, SluiceError, Unavailable
+from shared.kernel.errors import Unavailable, why
 from shared.kernel.retrying import insist
-from shared.messaging.log import Log, Message, Record
+from shared.messaging.letter_box import Letter, LetterBox
+from shared.messaging.letters import body, id_of, place_of
+from shared.messaging.log import Log, Record
 
 FLOOD: Final = 100
 """Dead letters of one topic and reason in a minute that are kept; more are only counted."""
 WINDOW_S: Final = 60.0
 PATIENCE_S: Final = 5.0
 """How long a dependency that is away is waited for before the membership is given up, and its records with it."""
-_MAX_HEADERS: Final = 64
+LOST: Final = "E_DEAD_LETTER_LOST"
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 
@@ -40,32 +39,51 @@ class _Window:
 
 
 class DeadLetters:
-    """One service's way to the topic `dead-letters`.
+    """One service's way to the topic `dead-letters`: nothing here raises, or waits longer than a second or two.
 
-    `counts` are by source topic and reason, kept or not; `counted` is told of every one (the metric).
+    `counts` are by source topic and reason, kept or not; `counted` is told of every one (the metric), and of a letter that was
+    lost once more, as `LOST`.
     """
 
-    def __init__(self, log: Log, service: str, clock: Clock, counted: Callable[[str, str], None] | None = None) -> None:
-        self._log = log
+    def __init__(
+        self,
+        log: Log,
+        service: str,
+        clock: Clock,
+        counted: Callable[[str, str], None] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._service = service
         self._clock = clock
         self._counted = counted
+        self._box = LetterBox(log, service, self._lost, sleep)
         self._windows: dict[tuple[str, str], _Window] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
 
     async def put(self, record: Record, reason: str, detail: str = "", error: Exception | None = None) -> None:
         """Keep a record with an error code and a text for people that holds nothing a visitor sent.
 
-        `error` is logged with its traceback, for the first ones of a flood. Raises `Unavailable` when the log does. A dead letter is never dead-lettered again, only logged.
+        `error` is logged with its traceback, for the first ones of a flood. A dead letter is never dead-lettered again, only logged.
         """
+        await self._tell(record, reason, detail, error, once=False)
+
+    async def put_once(self, record: Record, reason: str, detail: str = "", error: Exception | None = None) -> None:
+        """`put`, for who reads again what was read before (a topic from its beginning): what this service has told stays told.
+
+        Does not wait for it, for that is somebody who starts or takes over; the record is met again if the process ends before.
+        """
+        await self._tell(record, reason, detail, error, once=True)
+
+    async def _tell(self, record: Record, reason: str, detail: str, error: Exception | None, *, once: bool) -> None:
         place = self._count(record, reason)
-        if _is_dead_letter(record):
-            _log.error("dead letter %s cannot be read: %s %s", place, reason, detail)
-        elif self._is_flood(record.topic, reason, place):
+        if self._is_flood(record.topic, reason, place):
             return
-        else:
-            _log.warning("dead letter: %s %s %s", place, reason, detail, exc_info=error)
-            await self._log.append(self._letter(record, reason, detail, place))
+        if record.topic == DEAD_LETTERS:
+            _log.error("dead letter %s cannot be read: %s %s", place, reason, detail)
+            return
+        _log.warning("dead letter: %s %s %s", place, reason, detail, exc_info=error)
+        told = body(record, self._service, reason, detail)
+        await self._box.keep(Letter(id_of(record, self._service), told, self._clock.now_us(), once))
 
     def skip(self, record: Record, reason: str, detail: str = "") -> None:
         """Count a record that is passed by and not kept: what a tail does, of which there are many."""
@@ -73,35 +91,21 @@ class DeadLetters:
         if not self._is_flood(record.topic, reason, place):
             _log.warning("skipped: %s %s %s", place, reason, detail)
 
+    async def close(self) -> None:
+        """Keep what is held, if that can be done within 2 s; before the log is closed."""
+        await self._box.close()
+
+    def _lost(self, letter: Letter, why: str) -> None:
+        told = letter.body
+        _log.error("%s: %s was not kept (%s): %s %s", LOST, letter.id, why, told.reason, told.detail)
+        if self._counted is not None:
+            self._counted(told.topic, LOST)
+
     def _count(self, record: Record, reason: str) -> str:
         self.counts[record.topic, reason] += 1
         if self._counted is not None:
             self._counted(record.topic, reason)
-        return f"{record.topic}/{record.partition}/{record.offset}"
-
-    def _letter(self, record: Record, reason: str, detail: str, place: str) -> Message:
-        body = RecordRefused(
-            service=self._service,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            reason=reason[:512],
-            detail=_clean(detail)[:512],
-            key=record.key,
-            value=record.value,
-            headers=tuple((_clean(name), value) for name, value in record.headers[:_MAX_HEADERS]),
-        )
-        # the same id every time: whoever meets the record again says the same thing again
-        envelope = Envelope(
-            id=f"{place}/{self._service}",
-            type=RecordRefused.wire_type,
-            version=RecordRefused.wire_version,
-            source=self._service,
-            subject=place,
-            time_us=self._clock.now_us(),
-        )
-        headers, value = encode(envelope, body)
-        return Message(DEAD_LETTERS, 0, place.encode(), value, headers)
+        return place_of(record)
 
     def _is_flood(self, topic: str, reason: str, place: str) -> bool:
         now = self._clock.monotonic()
@@ -134,10 +138,8 @@ def guarded(
             await handle(record)
         except Unavailable:
             raise
-        except SluiceError as error:
-            await dead_letters.put(record, error.code, error.detail)
         except Exception as error:  # noqa: BLE001 - kept with its traceback; a record must not stop its partition
-            await dead_letters.put(record, UNEXPECTED, type(error).__name__, error)
+            await dead_letters.put(record, *why(error))
 
     async def batch(records: Sequence[Record]) -> None:
         for record in records:
@@ -148,12 +150,3 @@ def guarded(
             )  # fmt: skip
 
     return batch
-
-
-def _is_dead_letter(record: Record) -> bool:
-    return record.topic == DEAD_LETTERS or ("ce_type", RecordRefused.wire_type.encode()) in record.headers
-
-
-def _clean(text: str) -> str:
-    # what the codec refuses in text would make the letter itself unreadable
-    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
-from shared.contracts.errors import BadProof, BadRecord
+from shared.contracts.errors import BadProof
 from shared.kernel.clock import Clock
-from shared.kernel.errors import UNEXPECTED, Unavailable
+from shared.kernel.errors import Unavailable, why
 from shared.kernel.tasks import failure_of
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import LogClosed, LogUnavailable, ReadableLog, Record, Tail, TopicPartition
@@ -94,18 +94,9 @@ class Projection:
             self._apply(record)
         except BadProof as error:
             self._dead_letters.skip(record, error.code, error.detail)
-        except BadRecord as error:
-            await self._refuse(record, error.code, error.detail)
-        except Exception as error:  # noqa: BLE001 - kept with its traceback; a record must not end a projection
-            await self._refuse(record, UNEXPECTED, type(error).__name__, error)
+        except Exception as error:  # noqa: BLE001 - kept, with its traceback if it is ours; a record must not end a projection
+            await self._dead_letters.put_once(record, *why(error))
         self._positions[record.partition] = record.offset + 1
-
-    async def _refuse(self, record: Record, code: str, detail: str, error: Exception | None = None) -> None:
-        try:
-            await self._dead_letters.put(record, code, detail, error)
-        except LogUnavailable:
-            # the record stays in its compacted topic, where the next start meets it again
-            _log.exception("a dead letter of %s %d could not be kept", record.place, record.offset)
 
 
 class Followed:

@@ -50,6 +50,7 @@ class AnsweringService:
         await asyncio.gather(*self._chores, return_exceptions=True)
         self._chores = ()
         await self._definitions.stop()
+        await self._member.close()
 
     def routes(self) -> Iterable[Any]:
         """None: nobody talks to it over HTTP."""

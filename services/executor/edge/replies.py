@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.contracts.envelope import causation_of
-from shared.contracts.errors import BadRecord
 from shared.contracts.steps import CODEC, StepReplied
 from shared.contracts.topics import REPLIES
-from shared.kernel.errors import SluiceError, Unavailable
+from shared.kernel.errors import SluiceError, Unavailable, why
 from shared.kernel.tasks import failure_of
 from shared.messaging.log import Log, Record, Tail, TopicPartition
 from shared.telemetry.metrics import count_dead_letter
@@ -128,9 +127,8 @@ class Replies:
             return
         try:
             body = CODEC.decode(record).body
-        except BadRecord as bad:
-            count_dead_letter(record.topic, bad.code)
-            _log.warning("a reply that is none", extra={"reason": bad.code, "offset": record.offset})
+        except Exception as error:  # noqa: BLE001 - a record must not end the listening; what comes by here is anybody's, so it is only counted
+            count_dead_letter(record.topic, why(error)[0])
             return
         if isinstance(body, StepReplied) and body.edge == self._edge:
             for waiting in self._waiting.get(body.command, ()):

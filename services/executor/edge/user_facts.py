@@ -7,12 +7,13 @@ from typing import Final
 from cachetools import TTLCache
 
 from services.executor.common.ports import Logins
+from shared.contracts.codec import prove
 from shared.contracts.directory import EVENTS_CODEC, UserChanged
-from shared.contracts.errors import BadProof, BadRecord
+from shared.contracts.errors import BadProof
 from shared.contracts.people import UserFacts
 from shared.contracts.topics import DIRECTORY_EVENTS
 from shared.kernel.clock import Clock
-from shared.kernel.errors import SluiceError
+from shared.kernel.errors import SluiceError, why
 from shared.kernel.tasks import failure_of
 from shared.messaging.log import Log, Record, Tail, TopicPartition
 from shared.telemetry.metrics import count_dead_letter
@@ -83,10 +84,12 @@ class UserFactsCache:
 
     def _changed(self, record: Record) -> None:
         try:
+            prove(record)  # or a stranger could have everything looked up anew
             body = EVENTS_CODEC.decode(record).body
         except BadProof as forged:
             return count_dead_letter(record.topic, forged.code)
-        except BadRecord:
+        except Exception as error:  # noqa: BLE001 - whatever it was, somebody may have changed; a record must not end the listening
+            count_dead_letter(record.topic, why(error)[0])
             self._changes += 1
             return self._known.clear()
         self._changes += 1

@@ -136,6 +136,8 @@ class Journal:
         except BadRecord:
             if waiting and not waiting.settled.done():
                 waiting.settled.set_result((False, record.offset))  # nobody believes it
+            self._marks.begin(record)
+            self._marks.done(record)  # nor reads it again
             raise
         finally:
             self._unread.discard(ident)

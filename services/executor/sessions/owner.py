@@ -207,7 +207,7 @@ class Owner:
         except LogDiverged:
             raise  # whoever sets the partition aside answers it
         except Exception as defect:  # noqa: BLE001 - kept with its traceback; a step must not stop its session
-            await self._keep(record, defect)
+            await self._unreadable.put(record, UNEXPECTED, type(defect).__name__, defect)
             reply = replying.stopped(step, "unavailable", UNEXPECTED, retry_after_s=1)
         self._parts.watch().step(met, reply.outcome, self._parts.clock.monotonic() - began)
         await self._send(step, reply)
@@ -352,12 +352,6 @@ class Owner:
             await self._finish(*left[0])
             left.popleft()
         self._unfinished.pop(session, None)
-
-    async def _keep(self, record: Record, defect: Exception) -> None:
-        try:
-            await self._unreadable.put(record, UNEXPECTED, type(defect).__name__, defect)
-        except Unavailable:
-            logger.error("a step that cannot be decided is not kept either", exc_info=defect)  # noqa: TRY400 - the defect is what is told, not the log that is away
 
     async def _catch_up(self) -> None:
         try:

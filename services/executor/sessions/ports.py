@@ -52,7 +52,11 @@ class Unreadable(Protocol):
     """Where records go that cannot be handled, so that nothing waits behind them."""
 
     async def put(self, record: Record, reason: str, detail: str = "", error: Exception | None = None) -> None:
-        """Keep it with an error code and a text that holds nothing a visitor sent; `Unavailable` when the log is away."""
+        """Keep it with an error code and a text that holds nothing a visitor sent; raises nothing."""
+        ...
+
+    async def put_once(self, record: Record, reason: str, detail: str = "", error: Exception | None = None) -> None:
+        """The same, for who reads again what was read before: what was told of a record stays told."""
         ...
 
 

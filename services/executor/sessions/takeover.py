@@ -11,6 +11,7 @@ from services.executor.sessions.states import SessionStates
 from shared.contracts import topics
 from shared.contracts.errors import BadRecord
 from shared.contracts.states import CODEC, SessionState, writer_of
+from shared.kernel.errors import why
 from shared.messaging.log import Log, Record, TopicPartition
 
 _STATE_LIMIT = 1024 * 1024
@@ -47,7 +48,7 @@ async def take_over(
             try:
                 journal.read(record)
             except BadRecord as bad:
-                await unreadable.put(record, bad.code, bad.detail)
+                await unreadable.put_once(record, *why(bad))
     journal.known = max(journal.known, end)
 
 
@@ -64,8 +65,8 @@ async def _load_states(log: Log, place: TopicPartition, states: SessionStates, u
                 continue
             try:
                 _load(record, states)
-            except BadRecord as bad:
-                await unreadable.put(record, bad.code, bad.detail)
+            except Exception as error:  # noqa: BLE001 - kept, with its traceback if it is ours; a record must not stop its partition
+                await unreadable.put_once(record, *why(error))
     return end
 
 

@@ -17,9 +17,9 @@ from services.executor.sessions.session import expired
 from services.executor.sessions.set_aside import PartitionsAside, Refusing
 from services.executor.sessions.takeover import take_over
 from shared.contracts import topics
-from shared.contracts.errors import BadKey, BadRecord
+from shared.contracts.errors import BadKey
 from shared.contracts.steps import CODEC, StepRequested
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import Unavailable, why
 from shared.kernel.ids import partition_of
 from shared.kernel.retrying import again_and_again
 from shared.kernel.tasks import all_of, failure_of
@@ -160,10 +160,14 @@ class Worker:
     async def handle(self, records: Sequence[Record]) -> None:
         """Hand records over to owners and open questions; nothing here waits for a session."""
         for record in records:
+            if record.topic != topics.SESSIONS:
+                self._marks.begin(record)
             try:
                 self._dispatch(record)
-            except BadRecord as bad:
-                await self._dead_letters.put(record, bad.code, bad.detail)
+            except (Unavailable, LogDiverged):
+                raise
+            except Exception as error:  # noqa: BLE001 - kept, with its traceback if it is ours; a record must not stop its partition
+                await self._dead_letters.put(record, *why(error))
                 self._marks.done(record)
 
     def _dispatch(self, record: Record) -> None:
@@ -172,7 +176,6 @@ class Worker:
             if owner:
                 owner.journal.read(record)
             return None
-        self._marks.begin(record)
         if record.topic != topics.STEPS:
             self._asking.settle(record)
             return self._marks.done(record)

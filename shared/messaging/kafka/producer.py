@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, TopicAuthorizationFailedError
 
 from shared.kernel.clock import Clock
 from shared.messaging.kafka.brokers import Brokers
@@ -83,7 +83,10 @@ class KafkaAppender:
                 self._clocks.answered(sent_us, self._clock.now_us(), done.timestamp)
             return int(done.offset)
         except MessageSizeTooLargeError as error:
+            self._replace(producer, error)  # the brokers' word, whose limit is lower than ours, leaves a gap too
             raise Refused(f"a record too large for {message.topic}") from error
+        except TopicAuthorizationFailedError as error:
+            raise LogUnavailable(f"the broker lets us write nothing to {message.topic}") from error
         except KafkaError as error:
             if not error.retriable:
                 self._replace(producer, error)

@@ -89,6 +89,7 @@ async def test_bad_records_are_dead_lettered_and_passed(log: EmbeddedLog, seen: 
     await projection.start()
     await asyncio.wait_for(projection.ready.wait(), PATIENT_S)
     assert seen.values == [b"a", b"b"]
+    await projection._dead_letters.close()
     assert await log.bounds(TopicPartition(DEAD_LETTERS, 0)) == (0, 2)
     assert projection.failure is None
 
