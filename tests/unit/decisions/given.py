@@ -4,11 +4,10 @@ There is no worker, no log and no loop here: what a decision asks of the world i
 anything would fail. Each transition that comes of it is decided once more from its own record, which has to give the same bytes.
 """
 
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from services.executor.common.ports import SealOpener
 from services.executor.sessions.closing import close
 from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.deciding import handle, precheck
@@ -17,48 +16,19 @@ from services.executor.sessions.effects import LiveEffects, Opened, opened
 from services.executor.sessions.repeats import repeated
 from services.executor.sessions.replay import decided_again
 from services.executor.sessions.session import evolve, new_session, run_of
+from services.executor.sessions.settling import denial, over
 from shared.contracts import sessions as s
 from shared.contracts import wire
 from shared.contracts.asks import Ask
 from shared.contracts.envelope import Envelope
-from shared.contracts.planner import PlannedStage
+from shared.contracts.orders import OrderResult
 from shared.contracts.states import Answered, RunState, SessionState
 from shared.contracts.steps import StepRequested, View
 from shared.flows.fields import Cleaned, Field, Problems, clean
-from shared.flows.registry import Registry, registry
 from shared.kernel.ids import derived_id
-from tests.unit.decisions.words import NOW_US, SESSION, Expected, Step
-from tests.unit.executor.world import SECRET, FakeDirectory, FixedPlanner, FixedPolicy, FixedRetirements, PlainOpener
-
-OPENER = PlainOpener()
-T = TypeVar("T")
-
-
-def at_once(doing: Coroutine[Any, Any, T]) -> T:
-    """What comes of it, without a loop: what decides waits for nothing."""
-    try:
-        doing.send(None)
-    except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
-    finally:
-        doing.close()
-    raise AssertionError("a decision waited for something")
-
-
-@dataclass
-class Around:
-    """What is around a session: who there is, which flows, what policy says, what was taken back."""
-
-    flows: Mapping[str, Sequence[PlannedStage]] = field(default_factory=dict)
-    directory: FakeDirectory = field(default_factory=FakeDirectory)
-    policy: FixedPolicy = field(default_factory=FixedPolicy)
-    retirements: FixedRetirements = field(default_factory=FixedRetirements)
-    opener: SealOpener = OPENER
-    types: Registry = field(default_factory=registry)
-    planner: FixedPlanner = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.planner = FixedPlanner(self.flows)
+from tests.unit.decisions.around import OPENER, Around, at_once
+from tests.unit.decisions.words import NOW_US, SECOND, SESSION, Expected, Step
+from tests.unit.executor.world import SECRET
 
 
 @dataclass(frozen=True)
@@ -67,6 +37,7 @@ class Session:
 
     state: SessionState
     around: Around
+    last: s.SessionAdvanced | None = None
 
     @property
     def run(self) -> RunState:
@@ -80,6 +51,16 @@ class Session:
         before = len(self.around.directory.asked)
         handled = at_once(self._handled(asked, now_us))
         return Came(self, asked, handled, [ask for _, ask in self.around.directory.asked[before:]])
+
+    def when_an_order_is_refused(self, reason: str) -> "Followed":
+        """What follows if what the last transition ordered is not done."""
+        assert self.last
+        refused = [OrderResult(n=1, done=False, reason=reason)]
+        return Followed(self, denial(self.state, self.last, refused, self.state.last_us))
+
+    def when_it_is_ended(self, reason: str) -> "Followed":
+        """What ends a session that nobody ends."""
+        return Followed(self, over(self.state, reason, self.state.last_us + SECOND))
 
     async def _handled(self, step: StepRequested, now_us: int) -> Handled:
         given, opener = await opened(OPENER, step), self.around.opener
@@ -109,6 +90,24 @@ class Session:
 
 
 @dataclass(frozen=True)
+class Followed:
+    """A transition that comes upon a session."""
+
+    before: Session
+    body: s.SessionAdvanced
+
+    def then(self, *expected: str | Expected, orders: Sequence[str | Expected] = ()) -> Session:
+        """These are its events and orders; the session after it, to which whoever reads the record comes as its owner does."""
+        _compare([(one.event, one.model_dump()) for one in self.body.events], expected)
+        _compare([(one.kind, one.model_dump()) for one in self.body.orders], orders)
+        state, envelope = self.before.state, _envelope(self.before.state, self.body)
+        own = evolve(state, envelope, self.body)
+        read = s.SessionAdvanced.model_validate(wire.unpack(wire.pack(self.body.model_dump()), 2**20))
+        assert wire.pack(evolve(state, envelope, read).model_dump()) == wire.pack(own.model_dump())
+        return Session(own, self.before.around, self.body)
+
+
+@dataclass(frozen=True)
 class Came:
     """What a step came to, to be told by `then` and its like."""
 
@@ -121,11 +120,9 @@ class Came:
         """These events were decided, no others, and these orders; the session after them."""
         assert isinstance(self.handled, Decided), self.handled
         body = self.handled.decision.transition()
-        _compare([(one.event, one.model_dump()) for one in body.events], expected)
-        _compare([(one.kind, one.model_dump()) for one in body.orders], orders)
         again = at_once(decided_again(self.before.state, body, self.before.around.types, SECRET))
         assert wire.pack(again.model_dump()) == wire.pack(body.model_dump())
-        return Session(evolve(self.before.state, _envelope(self.before.state, body), body), self.before.around)
+        return Followed(self.before, body).then(*expected, orders=orders)
 
     def offers(self, *expected: str | Expected) -> View:
         """These events would come, and nothing of them is written; what is shown."""

@@ -7,7 +7,8 @@ import pytest
 from services.executor.sessions.session import SAME_REPLY
 from shared.contracts.errors import BadSeal
 from shared.contracts.steps import StepRequested
-from tests.unit.decisions.given import Around, Session, given
+from tests.unit.decisions.around import Around
+from tests.unit.decisions.given import Session, given
 from tests.unit.decisions.words import NOW_US, SECOND, Step, answer, cancel, run_at, start
 from tests.unit.executor.world import ALICE, LOGIN_STAGES, PlainOpener, stage
 

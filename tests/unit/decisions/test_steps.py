@@ -12,7 +12,8 @@ from shared.contracts.planner import PlanRefused
 from shared.contracts.steps import Page, Shown, challenge_digest
 from shared.flows.stage import Denied, StageFailed
 from shared.flows.stage_types.password import PasswordStage
-from tests.unit.decisions.given import Around, Came, Session, given
+from tests.unit.decisions.around import Around
+from tests.unit.decisions.given import Came, Session, given
 from tests.unit.decisions.words import (
     LOGIN,
     NOW_US,
@@ -342,6 +343,40 @@ def test_a_log_out_ends_all_other_runs_at_once() -> None:
         "stage.passed", "stage.passed", "session.logged_out", "run.finished", "session.rotated", event("run.cancelled", run="run-0", reason="logged_out"),
         "session.ended", orders=["directory.login.end"],
     )  # fmt: skip
+
+
+def logging_in(**config: Any) -> Session:
+    """A session whose last transition ordered a log-in."""
+    proved, login = passed(PASSWORD, "password", pending_user=ALICE), stage("user_login", config)
+    return given(*run_at(DUMMY, proved, more=(login,))).when(answer()).then(
+        "stage.passed", "stage.passed", "session.logged_in", "run.finished", "session.rotated", orders=["directory.login.start"]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", ["user_gone", "user_disabled", "epoch_over", "failed"])
+def test_a_log_in_that_was_refused_denies_and_ends_the_session(reason: str) -> None:
+    then = logging_in().when_an_order_is_refused(reason).then(
+        "session.logged_out", event("session.rotated", why="logout"), event("run.denied", reason=reason, view={"message": "Unknown error"}),
+        event("session.ended", reason="order_refused"),
+    )  # fmt: skip
+    assert then.state.login is None
+    then.when(start()).stops("refused", "session_over", session_over=True)
+
+
+def test_a_log_out_that_was_refused_denies_too() -> None:
+    after = given(*run_before(stage("user_logout"), user=ALICE, more=(DUMMY,))).when(answer()).then(
+        "stage.passed", "stage.passed", "session.logged_out", "stage.challenged", "session.rotated", orders=["directory.login.end"]
+    )  # fmt: skip
+    after.when_an_order_is_refused("failed").then("run.denied", event("session.ended", reason="order_refused"))
+
+
+@pytest.mark.parametrize("reason", ["expired", "too_many"])
+def test_a_session_that_nobody_ends_ends_with_all_its_runs(reason: str) -> None:
+    runs = (*run_at(DUMMY), run_started(DUMMY, slug="other", run="run-2"))
+    then = given(*runs).when_it_is_ended(reason).then(
+        event("run.cancelled", run=RUN, reason=reason), event("run.cancelled", run="run-2"), event("session.ended", reason=reason)
+    )  # fmt: skip
+    then.when(start()).stops("refused", "session_over", session_over=True)
 
 
 # --- not to be taken ---

@@ -7,7 +7,8 @@ import pytest
 from shared.contracts.asks import Device, DevicesListed, ListDevices
 from shared.contracts.people import UserFacts
 from shared.contracts.planner import PlannedStage
-from tests.unit.decisions.given import Around, given
+from tests.unit.decisions.around import Around
+from tests.unit.decisions.given import given
 from tests.unit.decisions.words import answer, event, run_at, run_before
 from tests.unit.executor.world import ALICE, stage
 

@@ -8,7 +8,8 @@ from shared.contracts.asks import FindUser, UserFound, VerifyPassword
 from shared.contracts.planner import PlannedStage
 from shared.contracts.states import RunState
 from shared.flows.shown import person_of
-from tests.unit.decisions.given import Around, given
+from tests.unit.decisions.around import Around
+from tests.unit.decisions.given import given
 from tests.unit.decisions.words import answer, event, run_at, run_before
 from tests.unit.executor.world import ALICE, PASSWORD, stage
 

@@ -5,7 +5,8 @@ import pytest
 from shared.contracts.asks import PasswordVerified, VerifyPassword
 from shared.contracts.people import UserFacts
 from shared.flows.stage_types.password import ADDRESS_LIMITED, LOCKED, TOO_MANY
-from tests.unit.decisions.given import Around, given
+from tests.unit.decisions.around import Around
+from tests.unit.decisions.given import given
 from tests.unit.decisions.words import answer, event, run_at, run_before
 from tests.unit.executor.world import ALICE, BRAND, PASSWORD, stage
 
