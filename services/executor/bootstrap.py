@@ -109,7 +109,9 @@ class WorkerRole:
             REVOCATIONS: lambda _: revocations_again(database, clock),
             TOKENS: lambda _: tell_again(database, clock),
         }
-        self._ends = LogEnds(database, watched, self._places, remedies, count_log_lost, settings.set_aside_look_seconds)
+        self._ends = LogEnds(
+            database, watched, self._places, remedies, count_log_lost, settings.set_aside_look_seconds, wary=(REVOCATIONS,)
+        )
 
     def _places(self) -> list[TopicPartition]:
         """All that executors write or are answered in; of sessions the worker itself keeps account, of states whoever holds them."""

@@ -7,12 +7,14 @@ from shared.messaging.log import GroupMember, Log, LogUnavailable, Membership, M
 
 class WatchedLog:
     """See `log.Log`: the same, and `lost` has the partitions in which a record was put where another one had been: what was known, and
-    what is there. Give it to whoever appends and lives long; what else is known of ends comes by `seen`, or by `fell`."""
+    what is there. `doubted` has those that did not acknowledge a record: whether they lost some, and grew over that, only who wrote them all
+    could tell. Give it to whoever appends and lives long; what else is known of ends comes by `seen`, or by `fell`."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
         self._ends: dict[TopicPartition, int] = {}
         self.lost: dict[TopicPartition, tuple[int, int]] = {}
+        self.doubted: set[TopicPartition] = set()
 
     def known(self, place: TopicPartition) -> int:
         """How far the partition has reached, as far as this process knows."""
@@ -33,6 +35,7 @@ class WatchedLog:
         try:
             offset = await self._log.append(message)
         except LogUnavailable as away:
+            self.doubted.add(place)
             if away.late is not None:
                 away.late.add_done_callback(lambda late: None if late.cancelled() else self._came(place, before, late.result()))
             raise

@@ -28,12 +28,14 @@ Remedy = Callable[[int], Awaitable[object]]
 
 class LogEnds:
     """Run `run` in a task for as long as the service lives; any number of processes may. `places` are the partitions to look at now,
-    `remedies` by topic what to do, for others nothing can be done; `told` is the metric."""
+    `remedies` by topic what to do, for others nothing can be done; `told` is the metric. For `wary` topics it is done
+    after each outage: several processes write them, and none knows all."""
 
     def __init__(
         self, database: Database, log: WatchedLog, places: Callable[[], Collection[TopicPartition]], remedies: Mapping[str, Remedy],
-        told: Callable[[str, int], None], look_s: float = LOOK_S,
+        told: Callable[[str, int], None], look_s: float = LOOK_S, wary: Collection[str] = (),
     ) -> None:  # fmt: skip
+        self._wary = frozenset(wary)
         self._database = database
         self._log = log
         self._places = places
@@ -59,6 +61,10 @@ class LogEnds:
                 self._log.lost.pop(place, None)
                 self._log.fell(place, ends[place])
             self._log.seen(place, ends[place])
+        for place in self._log.doubted & knowns.keys():
+            if place.topic in self._wary:
+                await self._remedies[place.topic](place.partition)
+            self._log.doubted.discard(place)
         await self._keep({place: ends[place] for place in places if ends[place] != remembered.get(place)})
 
     async def _lost(self, place: TopicPartition, known: int, end: int) -> None:

@@ -241,8 +241,9 @@ def test_the_tails_of_all_topics_are_cut_while_the_services_run(two: Cluster) ->
         }
     sessions = {number for topic, number in lost if topic == SESSIONS}
     eventually(lambda: set(rows(two)), lambda found: found == sessions)
-    told = {(topic, number) for topic, number in lost if topic in (KEYS, REVOCATIONS, DEFINITIONS, CATALOG_EVENTS, DIRECTORY_EVENTS)}
-    assert {topic for topic, _ in told} >= {KEYS, REVOCATIONS, DEFINITIONS, DIRECTORY_EVENTS}
+    assert {topic for topic, _ in lost} >= {KEYS, REVOCATIONS, DEFINITIONS, DIRECTORY_EVENTS}
+    # What one process alone writes; others may have grown over the gap through another process, before anybody looked.
+    told = {(topic, number) for topic, number in lost if topic in (DEFINITIONS, CATALOG_EVENTS)}
     for topic, number in told:
         eventually(lambda: logs(two), lambda text, line=f"LOG_DIVERGED: {topic} {number} has lost records": line in text)  # type: ignore[misc]
     repaired(two, sessions)

@@ -68,7 +68,7 @@ def process(log: Log, database: Database) -> Callable[[], Process]:
 
         watched = WatchedLog(log.log)
         remedies = {topic: remedy(topic) for topic in NAMES if topic != DIRECTORY_EVENTS}
-        ends = LogEnds(database, watched, lambda: PLACES, remedies, lambda *place: told.append(place))  # type: ignore[arg-type]
+        ends = LogEnds(database, watched, lambda: PLACES, remedies, lambda *place: told.append(place), wary=(REVOCATIONS,))  # type: ignore[arg-type]
         return Process(ends, watched, again, told)
 
     return begun
@@ -140,6 +140,15 @@ async def test_what_cannot_be_said_again_now_is_found_lost_again(log: Log, proce
     log.away = False
     await looking.ends.look()
     assert looking.again == [(TOKENS, 0)] and looking.told == [(TOKENS, 0)]
+
+
+async def test_after_an_outage_what_it_may_have_hidden_is_said_again_of_wary_topics_alone(log: Log, process: Callable[[], Process]) -> None:
+    looking = process()
+    for topic in (REVOCATIONS, TOKENS):
+        looking.log.doubted.add(TopicPartition(topic, 0))
+    await looking.ends.look()
+    await looking.ends.look()
+    assert looking.again == [(REVOCATIONS, 0)] and looking.told == []
 
 
 async def test_topics_that_are_kept_an_hour_begin_anew_with_the_embedded_log(log: Log, process: Callable[[], Process]) -> None:
