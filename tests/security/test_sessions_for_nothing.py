@@ -96,7 +96,7 @@ async def settle(whole: Whole) -> None:
     import asyncio
 
     for owner in whole.world.workers[0]._owners.values():
-        await asyncio.gather(*owner._tasks)
+        await asyncio.gather(*owner.queues.tasks)
 
 
 async def ends(whole: Whole) -> list[str]:

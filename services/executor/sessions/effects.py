@@ -133,3 +133,18 @@ async def mark_of(opener: SealOpener, epoch: str, session: str, flow: str, shown
     """
     place = (shown.run, shown.transition) if shown else ("", "")
     return await opener.mark(epoch, *(text.encode() for text in (session, flow, *place)), raw)
+
+
+class OpenedOnce:
+    """Opens a step's body when it is wanted first."""
+
+    def __init__(self, opener: SealOpener, step: StepRequested) -> None:
+        self._opener = opener
+        self._step = step
+        self._opened: Opened | None = None
+
+    async def __call__(self) -> Opened:
+        """What the visitor sent; `BadSeal` if it cannot be opened."""
+        if self._opened is None:
+            self._opened = await opened(self._opener, self._step)
+        return self._opened

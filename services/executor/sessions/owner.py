@@ -7,7 +7,7 @@ with its consequences in the log, and one that has its transition already gets t
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,10 +18,11 @@ from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.cursor import Cursor, UnknownFlow
 from services.executor.sessions.deciding import handle, precheck
 from services.executor.sessions.decision import Again, Decided, Decision, Handled, StateBehind, Unwritten
-from services.executor.sessions.effects import LiveEffects, Opened, opened
+from services.executor.sessions.effects import LiveEffects, Opened, OpenedOnce
 from services.executor.sessions.journal import Journal, Transition, written
 from services.executor.sessions.ownership import Ownership
 from services.executor.sessions.ports import Marks, Planner, Unreadable, Watching
+from services.executor.sessions.queues import SessionQueues
 from services.executor.sessions.repeats import Body, repeated
 from services.executor.sessions.session import is_unproven, packed, run_of, stage_met
 from services.executor.sessions.settling import Settler, over
@@ -55,7 +56,6 @@ IN_HAND_OF_SESSION: Final = 32
 """As many of one session, a browser's tabs: they go one after the other, so one visitor could keep all others waiting."""
 WRONG_STATE: Final = "state_wrong"
 """Why a session ends whose owner decided on another state than its history has."""
-Job = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,37 +79,21 @@ class Parts:
     failed: Callable[[int, Exception], None]
 
 
-class _Once:
-    """Opens a step's body when it is wanted first."""
-
-    def __init__(self, opener: SealOpener, step: StepRequested) -> None:
-        self._opener = opener
-        self._step = step
-        self._opened: Opened | None = None
-
-    async def __call__(self) -> Opened:
-        """What the visitor sent; `BadSeal` if it cannot be opened."""
-        if self._opened is None:
-            self._opened = await opened(self._opener, self._step)
-        return self._opened
-
-
 class Owner:
     """Owns one partition from `take_over` to `stop`."""
 
     def __init__(self, partition: int, parts: Parts, marks: Marks, unreadable: Unreadable) -> None:
         self.partition = partition
+        self.queues = SessionQueues(self._failed)
         self._parts = parts
         self._marks = marks
         self._unreadable = unreadable
         self.states = SessionStates(parts.crowd, self._give_up, parts.watch)
         self.journal = Journal(parts.ownership, TopicPartition(topics.SESSIONS, partition), self.states, self._unawaited, marks)
         self._settler = Settler(parts.ownership, parts.directory, self.states, partition, self.journal.done, self._failed)
-        self._queues: dict[str, deque[Job]] = {}
         self._unfinished: dict[str, deque[tuple[Envelope, SessionAdvanced, int]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._in_hand: dict[int, tuple[Record, StepRequested]] = {}
         self._stopped = False
+        self._in_hand: dict[int, tuple[Record, StepRequested]] = {}
         self.diverged: LogDiverged | None = None
 
     # --- taking work ---
@@ -119,10 +103,10 @@ class Owner:
         step = received.body
         if self._stopped:
             return None
-        if len(self._in_hand) >= IN_HAND or len(self._queues.get(step.session, ())) >= IN_HAND_OF_SESSION:
+        if len(self._in_hand) >= IN_HAND or self.queues.length(step.session) >= IN_HAND_OF_SESSION:
             reply = replying.stopped(step, "busy", "worker_full", retry_after_s=1)
             self._parts.watch().step("", reply.outcome, 0.0)
-            self._spawn(self._send(step.model_copy(update={"sealed": None}), reply))
+            self.queues.spawn(self._send(step.model_copy(update={"sealed": None}), reply))
             return self._marks.done(record)
 
         async def work() -> None:
@@ -132,7 +116,7 @@ class Owner:
             self._marks.done(record)
 
         self._in_hand[record.offset] = record, step
-        return self.submit(step.session, work)
+        return self.queues.submit(step.session, work)
 
     def unanswered(self) -> list[tuple[Record, StepRequested]]:
         """The steps that were taken and have no reply yet; once it has stopped, they are somebody else's to answer."""
@@ -141,41 +125,13 @@ class Owner:
     async def stop(self) -> None:
         """Drop what is held, take nothing more: unfinished steps are somebody else's now."""
         self._stopped = True
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.queues.stop()
         await self._settler.stop()
         self.states.close()
 
     def write_states(self) -> None:
         """Have the states written that are newer than what the log has of them: from what is not written, a new owner folds them anew."""
         self._settler.write()
-
-    def submit(self, session: str, job: Job) -> None:
-        """Queue work of a session behind what it is doing."""
-        if self._stopped:
-            return
-        queue = self._queues.get(session)
-        if queue is not None:
-            queue.append(job)
-            return
-        self._queues[session] = deque((job,))
-        self._spawn(self._drain(session))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _drain(self, session: str) -> None:
-        queue = self._queues[session]
-        try:
-            while queue:
-                await queue.popleft()()
-        except Exception as error:  # noqa: BLE001 - told to the worker, which ends with it: what is queued comes again
-            self._failed(error)
-        finally:
-            del self._queues[session]
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, LogDiverged):
@@ -215,7 +171,7 @@ class Owner:
     async def _reply_to(self, step: StepRequested) -> StepReplied:
         if step.kind == "locate":
             return await self._locate(step)
-        caught_up, given = False, _Once(self._parts.opener, step)
+        caught_up, given = False, OpenedOnce(self._parts.opener, step)
         for _ in range(ATTEMPTS):
             await self._parts.ownership.assured()
             await self._finish_all(step.session)
@@ -244,7 +200,7 @@ class Owner:
         raise Unavailable("others write this session")
 
     def _give_up(self, session: str) -> None:
-        self.submit(session, lambda: self.end(session, "too_many"))
+        self.queues.submit(session, lambda: self.end(session, "too_many"))
 
     async def end(self, session: str, reason: str) -> None:
         """End a session that nobody ends by themselves: a transition under a derived id, like any other (architecture §4.7)."""
@@ -343,7 +299,7 @@ class Owner:
 
     def _unawaited(self, envelope: Envelope, body: SessionAdvanced, offset: int) -> None:
         self._unfinished.setdefault(body.session, deque()).append((envelope, body, offset))
-        self.submit(body.session, lambda: self._finish_all(body.session))
+        self.queues.submit(body.session, lambda: self._finish_all(body.session))
 
     async def _finish_all(self, session: str) -> None:
         """Have done what accepted transitions order that nobody waited for: no step is answered on top of them before."""

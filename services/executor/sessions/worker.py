@@ -362,7 +362,7 @@ async def sweep(owner: Owner, now_us: int) -> None:
     after a night without visitors many are due at once, and steps and heartbeats must not wait for them all.
     """
     for session in owner.states.due(now_us):
-        owner.submit(session, lambda session=session: _let_go(owner, session, now_us))  # type: ignore[misc]
+        owner.queues.submit(session, lambda session=session: _let_go(owner, session, now_us))  # type: ignore[misc]
         await asyncio.sleep(0)
 
 

@@ -72,7 +72,7 @@ async def left_alone(world: World, browser: Browser) -> None:
     world.clock.advance(1801)
     [owner] = [one for worker in world.workers for one in worker._owners.values() if one.states.get(browser.session).version]
     await sweep(owner, world.clock.now_us())
-    for task in list(owner._tasks):
+    for task in list(owner.queues.tasks):
         await task
 
 

@@ -26,7 +26,7 @@ async def swept(world: World, owner: Owner, session: str) -> SessionState:
     """The session after a sweep; without a version: it is not held any more."""
     await sweep(owner, world.clock.now_us())
     async with asyncio.timeout(60):
-        await asyncio.gather(*owner._tasks)  # what the sweep has queued
+        await asyncio.gather(*owner.queues.tasks)  # what the sweep has queued
     return owner.states.get(session)
 
 
@@ -91,7 +91,7 @@ async def test_a_session_is_not_forgotten_before_its_orders_are_done() -> None:
             assert owner.states.get(session).ended
             world.directory.away_for_orders = 0
             assert (await leaving).logged_out
-            await asyncio.gather(*owner._tasks)
+            await asyncio.gather(*owner.queues.tasks)
             place = TopicPartition(topics.SESSIONS, owner.partition)
             while world.workers[0].mark(place) != (await world.log.bounds(place))[1]:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
@@ -114,7 +114,7 @@ async def test_a_sweep_opens_no_session_that_is_not_due(monkeypatch: pytest.Monk
 
         monkeypatch.setattr(SessionStates, "get", noted)
         await sweep(owner, world.clock.now_us())
-        await asyncio.gather(*owner._tasks)
+        await asyncio.gather(*owner.queues.tasks)
         assert set(opened) == {early.session}
 
 

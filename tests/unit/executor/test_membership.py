@@ -75,7 +75,7 @@ async def test_nothing_goes_on_after_a_membership_that_failed() -> None:
         worker._membership._fail(LogUnavailable("lost"))  # type: ignore[union-attr]
         await worker.stop()
         assert worker.failure
-        assert not owner._tasks
+        assert not owner.queues.tasks
         assert not worker.held()
 
 
@@ -89,7 +89,7 @@ async def test_nothing_is_taken_on_by_an_owner_that_has_stopped() -> None:
         async def job() -> None:
             ran.append(1)
 
-        owner.submit("03.x", job)
+        owner.queues.submit("03.x", job)
         await asyncio.sleep(0.01)
         assert not ran
 
