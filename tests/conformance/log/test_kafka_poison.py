@@ -1,6 +1,7 @@
 """No record that a broker takes keeps a reader from those behind it, whoever wrote it."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from shared.contracts.envelope import UNREADABLE
 from shared.contracts.topics import Topic
 from shared.messaging.kafka.admin import create_topics
 from shared.messaging.kafka.brokers import Brokers
-from shared.messaging.log import Message, Record, TopicPartition
+from shared.messaging.log import Message, Record, Refused, TopicPartition
 from tests.conformance.log import poison
 from tests.conformance.log.batches import one, send, transaction
 from tests.conformance.log.batches_cases import HOSTILE
@@ -123,3 +124,20 @@ async def test_a_header_name_that_is_no_text_stops_nobody(bench: Bench, kafka_br
         ]  # fmt: skip
         assert records[1].headers == (("\\xff\\xfe", b"v"), ("none", b""))
         assert all(record.timestamp_ms for record in records)
+
+
+@on_kafka
+async def test_a_record_that_the_brokers_find_too_large_costs_nobody_elses_append(bench: Bench, kafka_broker: str) -> None:
+    """Their limit is lower than ours, as an operator may have it; a producer whose batch was refused for good can be left with a gap."""
+    narrow = Topic(bench.name("plain") + "-narrow", "k", "test", "records", partitions=1, retention_s=86_400, max_bytes=2_000)
+    await create_topics(Brokers(kafka_broker), [narrow])
+    bench.log._topics[narrow.name] = replace(narrow, max_bytes=256 * 1024)  # type: ignore[attr-defined]
+    for turn in range(5):
+        refused, *taken = await asyncio.gather(
+            bench.log.append(Message(narrow.name, 0, b"k", b"x" * 10_000)),
+            *(bench.log.append(bench.message("plain", b"%d" % turn, partition)) for partition in (0, 1, 2)),
+            return_exceptions=True,
+        )
+        assert isinstance(refused, Refused)
+        assert taken == [turn] * 3
+        assert await bench.log.append(Message(narrow.name, 0, b"k", b"small")) == turn
