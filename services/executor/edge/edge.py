@@ -86,9 +86,10 @@ class Edge:
         return [*(route for part in self._parts for route in part.routes()), *files.routes()]
 
     def readiness(self) -> Mapping[str, bool]:
-        """Replies arrive, there is a key to seal to, and the revocations are known up to a moment ago."""
+        """Replies arrive, there is a key to seal to, and revocations arrive. Whether some are missing (nobody leads the relays) keeps
+        nobody from being served: PostgreSQL is asked, of which readiness speaks by itself."""
         return {
             "replies": self._replies.listening,
             "sealing_key": self._keys.current() is not None,
-            "revocations": self._revocations.age() <= TAIL_AGE_S,
+            "revocations": self._revocations.fetched_age() <= TAIL_AGE_S,
         }

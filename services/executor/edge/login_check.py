@@ -26,7 +26,11 @@ class Revocations(Protocol):
         ...
 
     def age(self) -> float:
-        """Seconds since nothing was missing here."""
+        """Seconds since it was last known that nothing is missing here."""
+        ...
+
+    def fetched_age(self) -> float:
+        """Seconds since the log last answered."""
         ...
 
 

@@ -33,6 +33,10 @@ class RevocationTail(Followed):
             return True
         return claims.epoch < self._users.get(claims.user, 0)
 
+    def fetched_age(self) -> float:
+        """Seconds since the log last answered."""
+        return self._projection.fetched_age()
+
     def age(self) -> float:
         """Seconds since it was last known that nothing is missing here: the log answered, and the relays' leader said so, or we began
         (no login was trusted before)."""

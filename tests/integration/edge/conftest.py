@@ -70,6 +70,9 @@ class FakeRevocations:
     def age(self) -> float:
         return self.silent_s
 
+    def fetched_age(self) -> float:
+        return 0.0
+
 
 @dataclass
 class Records:

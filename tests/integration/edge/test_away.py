@@ -65,6 +65,11 @@ async def test_a_login_that_nobody_can_check_is_a_503_not_a_log_out(rig: Rig, br
     assert (await browser.get("/api/v3/core/users/me/")).status == 200
 
 
+async def test_while_nobody_says_that_no_revocation_is_missing_the_edge_stays_ready(rig: Rig, browser: Browser) -> None:
+    rig.revocations.silent_s = 6.0  # then PostgreSQL is asked: `test_logins`
+    assert (await browser.get("/-/health/ready/")).status == 200
+
+
 async def test_who_am_i_asks_no_database_once_it_is_warm(rig: Rig, browser: Browser) -> None:
     await log_in(browser)
     for _ in range(5):

@@ -49,6 +49,9 @@ class World:
     def age(self) -> float:
         return self.silent_s
 
+    def fetched_age(self) -> float:
+        return 0.0
+
 
 @pytest.fixture
 def world() -> World:
