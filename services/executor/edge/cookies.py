@@ -43,7 +43,8 @@ PAGE_AGE_US: Final = 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class SessionCookie:
-    """A session cookie that we made. `value` is what the browser sent, to be sent back unchanged. `made_us`: when the session's
+    """A session cookie that we made. `value` is what the browser sent, to be sent back unchanged; under an older secret key, the same
+    under the newest, or the older one could never be dropped. `made_us`: when the session's
     first cookie was made; an edge makes one before there is a session to it."""
 
     session: str
@@ -214,7 +215,7 @@ class Cookies:
             body: dict[str, Any] = wire.unpack(text, _MAX_VALUE)
             login = None if body["login"] is None else LoginClaims.model_validate(body["login"])
             partition_of(body["session"])
-            return SessionCookie(body["session"], body["rotation"], login, value, body["made_us"])
+            return SessionCookie(body["session"], body["rotation"], login, _text(self._sessions.sealed(text)), body["made_us"])
         except (BadRecord, KeyError, ValidationError, ValueError):
             raise _NotOurs from None  # of another release: its claims mean nothing to us
 

@@ -67,6 +67,18 @@ def test_an_older_key_still_proves_and_an_unknown_one_does_not(cookies: Cookies)
     assert opened(cookies, Cookies(EdgeSettings(secrets=(b"x" * 32,))).session(SESSION, 1, None, 5)) is None
 
 
+@pytest.mark.parametrize("login", [None, LOGIN])
+@pytest.mark.parametrize("rotation", [0, 7])
+def test_what_an_older_key_made_is_sent_back_under_the_newest(cookies: Cookies, rotation: int, login: LoginClaims | None) -> None:
+    older = Cookies(EdgeSettings(secrets=(OLD,))).session(SESSION, rotation, login, 5)
+    found = opened(cookies, older)
+    assert found is not None
+    assert found.value == cookies.session(SESSION, rotation, login, 5)
+    again = opened(Cookies(EdgeSettings(secrets=(NEW,))), found.value)
+    assert again is not None, "the older key cannot be dropped"
+    assert (again.session, again.rotation, again.login) == (SESSION, rotation, login)
+
+
 def test_a_step_is_good_in_its_session_and_flow_only(cookies: Cookies) -> None:
     value = cookies.step(SESSION, "flow", SHOWN)
     assert cookies.shown(value, SESSION, "flow") == SHOWN
