@@ -54,6 +54,7 @@ class Relay:
         self._holder = random_id()
         self._awake = asyncio.Event()
         self._ended = asyncio.Event()
+        self._ended.set()  # what never ran need not be waited for
         self._stopping = False
         self._barred_until = self._spoke_at = float("-inf")
         self._waited_s, self._looked_at = 0.0, clock.monotonic()
@@ -74,6 +75,7 @@ class Relay:
         would be to lose what a transaction promised to say.
         """
         told = False
+        self._ended.clear()
         try:
             while not self._stopping:
                 try:

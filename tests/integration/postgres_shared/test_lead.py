@@ -174,6 +174,10 @@ async def test_what_is_committed_is_published_before_a_relay_stops(database: Dat
     assert (await log.bounds(PLACE))[1] == 1200
 
 
+async def test_a_relay_that_never_ran_is_stopped_at_once(database: Database, log: FailingLog) -> None:
+    await relay_of(database, log).stop(within_s=1e9)
+
+
 async def test_a_relay_that_can_publish_nothing_stops_all_the_same(database: Database, log: FailingLog) -> None:
     deaf = await Stuck.open(TOPICS, None)
     assert isinstance(deaf, Stuck)
