@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import unescape
+from http.client import HTTPConnection
 from http.cookiejar import CookieJar
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -53,6 +54,15 @@ class Visitor:
         except urllib.error.HTTPError as refused:
             with refused:
                 return Answer(refused.code, refused.read().decode(), dict(refused.headers))
+
+    def hang_up(self, component: str, flow: str = AUTHENTICATION, **fields: Any) -> None:
+        """Send an answer, and be gone before the reply comes: nothing of it is seen, no cookie taken."""
+        request = urllib.request.Request(self.base_url + _path(flow))  # noqa: S310 -- base_url is ours
+        self.jar.add_cookie_header(request)
+        headers = {"Accept": "application/json", "Content-Type": "application/json", "Cookie": request.get_header("Cookie") or ""}
+        connection = HTTPConnection(self.base_url.removeprefix("http://"), timeout=TIMEOUT_S)
+        connection.request("POST", _path(flow), json.dumps({"component": component, **fields}), headers)
+        connection.close()
 
     def send_form(self, path: str, **fields: str) -> str:
         """Fill in the form that a page shows and send it, as a browser does; where that leads, with the query."""
