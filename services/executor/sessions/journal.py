@@ -150,12 +150,12 @@ class Journal:
         if ident in self._unread and 0 <= offset < self.known:
             self._replaced = LogDiverged(self._place.partition, self.known, offset, "acknowledged")
 
-    def check(self, first: int, end: int) -> None:
-        """`LogDiverged` if the log, which has these bounds, does not have what is known of it."""
+    def check(self, known: int, first: int, end: int) -> None:
+        """`LogDiverged` if the log, which has these bounds, does not have what was `known` of it before it was asked for them."""
         if self._replaced is not None:
             raise self._replaced
-        if end < self.known:
-            raise LogDiverged(self._place.partition, self.known, end, "end")
+        if end < known:
+            raise LogDiverged(self._place.partition, known, end, "end")
         if first > self.known:
             raise LogDiverged(self._place.partition, self.known, first, "below_start")
 

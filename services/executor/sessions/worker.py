@@ -305,7 +305,8 @@ class Worker:
         await self._ownership.assured()  # one that slept knows of a log that may have been repaired since
         for number, owner in list(self._owners.items()):
             try:
-                owner.journal.check(*await self._parts.log.bounds(TopicPartition(topics.SESSIONS, number)))
+                known = owner.journal.known  # an answer that was long under way does not know what was written meanwhile
+                owner.journal.check(known, *await self._parts.log.bounds(TopicPartition(topics.SESSIONS, number)))
             except LogDiverged as error:
                 if self._owners.get(number) is owner:
                     self._stop_at(number, error)

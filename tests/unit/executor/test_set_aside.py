@@ -92,6 +92,49 @@ async def test_a_lost_tail_sets_its_partition_aside_and_no_other(count: int, whi
         assert list(world.set_aside.asides) == [3]
 
 
+class AnswersLate:
+    """A log that says where a partition of sessions ends, and is heard when more has been written behind that."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self.asked, self.heard = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def bounds(self, place: TopicPartition) -> tuple[int, int]:
+        told: tuple[int, int] = await self._log.bounds(place)
+        if place == SESSIONS:
+            self.asked.set()
+            await self.heard.wait()
+        return told
+
+
+@pytest.mark.parametrize("bodies", [1, 2, 3])
+async def test_an_end_that_is_told_late_is_no_loss(bodies: int) -> None:
+    async with World(workers=0, look_s=0.02) as world:
+        logs: list[AnswersLate] = []
+
+        def late(log: Any) -> AnswersLate:
+            logs.append(AnswersLate(log))
+            logs[0].heard.set()
+            return logs[0]
+
+        worker = await world.add_worker(late)
+        await until(lambda: worker.caught_up)
+        logs[0].heard.clear()
+        logs[0].asked.clear()
+        await logs[0].asked.wait()  # the look at the log is under way
+        browser = world.browser()
+        for body in ({"uid_field": "alice"}, {"password": "wrong"}, {"password": "secret"})[:bodies]:
+            await browser.post(body)
+        logs[0].heard.set()
+        logs[0].asked.clear()
+        await logs[0].asked.wait()  # and the next one
+        assert worker.set_aside() == []
+        assert world.set_aside.asides == {}
+
+
 async def test_a_partition_that_was_made_anew_is_set_aside_at_the_first_append_at_the_latest() -> None:
     async with World(look_s=3600.0) as world:
         await log_in(world.browser())
