@@ -13,7 +13,7 @@ from services.executor.directory.directory import open_directory
 from services.executor.directory.hashing import HashPool
 from services.executor.directory.importing import Imported, import_users, read_table
 from services.executor.directory.naming import NewUser, UserRefused
-from services.executor.directory.secret_check import accept_secret, refuse_another_secret
+from services.executor.directory.secret_key_check import accept_secret, refuse_another_secret
 from services.executor.directory.stored import StoredUser
 from services.executor.directory.tokens import create_token, revoke_token
 from services.executor.directory.unlocking import Unlocked, Unlocking

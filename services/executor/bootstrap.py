@@ -17,7 +17,7 @@ from services.executor.directory.events import revocations_told
 from services.executor.directory.hashing import HashPool
 from services.executor.directory.logins import PostgresLogins
 from services.executor.directory.rest import UsersApi
-from services.executor.directory.secret_check import keep_to_one_secret
+from services.executor.directory.secret_key_check import keep_to_one_secret
 from services.executor.directory.set_aside import PostgresSetAside
 from services.executor.directory.telling import at_once
 from services.executor.directory.tokens import tell_again, version_of

@@ -7,8 +7,8 @@ CREATE TABLE revoked_tokens (
     version bigint NOT NULL,
     expires_us bigint -- NULL: never forgotten
 );
--- Which SLUICE_SECRET_KEY this installation has, as an HMAC under it (services/executor/directory/secret_check.py).
-CREATE TABLE secret_check (
+-- Which SLUICE_SECRET_KEY this installation has, as an HMAC under it (services/executor/directory/secret_key_check.py).
+CREATE TABLE secret_key_check (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     fingerprint bytea NOT NULL
 );

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.child import ChildFailed
 from deploy.cluster import Cluster
-from services.executor.directory.secret_check import SecretKeyDiffers
+from services.executor.directory.secret_key_check import SecretKeyDiffers
 from shared.contracts import topics
 from shared.contracts.directory import KEYS_CODEC
 from tests.e2e.cluster import faults

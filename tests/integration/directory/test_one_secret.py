@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.executor.directory.epoch_keys import EpochKeys
-from services.executor.directory.secret_check import SecretKeyDiffers, accept_secret, keep_to_one_secret, refuse_another_secret
+from services.executor.directory.secret_key_check import SecretKeyDiffers, accept_secret, keep_to_one_secret, refuse_another_secret
 from shared.contracts.directory import KEY_SKEW_US, KeyPublished
 from shared.contracts.errors import BadSeal
 from shared.kernel.variables import Misconfigured
