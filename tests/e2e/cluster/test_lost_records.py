@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -78,8 +79,12 @@ def somebody(cluster: Cluster) -> tuple[Visitor, Record]:
 
 def told(member: Member) -> tuple[bool, list[dict[str, Any]]]:
     """Whether it is ready, and what it says is set aside."""
-    with urllib.request.urlopen(member.url + "/-/health/ready/", timeout=10) as answer:  # noqa: S310 -- ours
-        body = json.load(answer)
+    try:
+        with urllib.request.urlopen(member.url + "/-/health/ready/", timeout=10) as answer:  # noqa: S310 -- ours
+            body = json.load(answer)
+    except urllib.error.HTTPError as refused:  # the broker has only just come back
+        with refused:
+            return False, []
     return body["status"] == "ok", body.get("details", {}).get("executor.set_aside", [])
 
 
