@@ -8,7 +8,7 @@ CREATE TABLE revoked_tokens (
     expires_us bigint -- NULL: never forgotten
 );
 -- Which SLUICE_SECRET_KEY this installation has, as an HMAC under it (services/executor/directory/secret_key_check.py).
-CREATE TABLE secret_key_check (
+CREATE TABLE secret_check (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     fingerprint bytea NOT NULL
 );
