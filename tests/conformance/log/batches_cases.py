@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from shared.contracts.envelope import UNREADABLE
+from shared.contracts.topics import TOPICS
 from shared.messaging.log import Record
 from tests.conformance.log.batches import GZIP, LZ4, SNAPPY, ZSTD, Batch, Made, misplaced, one
 
 Told = Callable[[list[Record]], bool]
 MANY: Final = 3_000_000
+LARGEST: Final = max(topic.max_bytes for topic in TOPICS.values())
 CODECS: Final = {"gzip": GZIP, "snappy": SNAPPY, "lz4": LZ4, "zstd": ZSTD}
 
 
@@ -55,5 +57,5 @@ HOSTILE: Final[Mapping[str, tuple[Batch, Told]]] = {
     **{f"many zeros in {name}": (one(bytes(MANY), codec=codec), unread("TooLarge")) for name, codec in CODECS.items()},
     "very many zeros in zstd": (one(bytes(100 * MANY), codec=ZSTD), unread("TooLarge")),
     "a million headers in gzip": (one(b"v", headers=((b"", None),) * 1_000_000, codec=GZIP), unread("TooLarge")),
-    "as many zeros as one may": (one(bytes(1_000_000), codec=GZIP), values(bytes(1_000_000))),
+    "as many zeros as one may": (one(bytes(LARGEST), codec=GZIP), values(bytes(LARGEST))),
 }

@@ -12,7 +12,7 @@ from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.log import Message, Record, Refused, TopicPartition
 from tests.conformance.log import poison
 from tests.conformance.log.batches import one, send, transaction
-from tests.conformance.log.batches_cases import HOSTILE
+from tests.conformance.log.batches_cases import HOSTILE, LARGEST
 from tests.conformance.log.support import Bench, joined, until
 
 on_kafka = pytest.mark.parametrize("bench", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
@@ -105,12 +105,12 @@ async def test_a_batch_that_is_larger_than_a_fetch_comes_whole(bench: Bench, kaf
 
 @on_kafka
 async def test_what_is_small_on_the_wire_is_not_held_all_at_once(bench: Bench, kafka_broker: str) -> None:
-    bomb = one(bytes(900_000), codec=1)
+    bomb = one(bytes(LARGEST), codec=1)
     await send(kafka_broker, bench.name("plain"), 0, *[bomb] * 50)
     await bench.write("plain", b"after")
     batches = bench.log.read(bench.place("plain"), *await bench.log.bounds(bench.place("plain")))
     together = [sum(len(record.value or b"") for record in batch) async for batch in batches]
-    assert sum(together) == 50 * 900_000 + 5
+    assert sum(together) == 50 * LARGEST + len(b"after")
     assert max(together) <= 2 * 1024 * 1024
 
 
