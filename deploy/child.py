@@ -85,9 +85,11 @@ class Child:
             time.sleep(poll)
 
     def signal(self, number: int) -> None:
-        """Send it a signal, such as SIGSTOP and SIGCONT."""
+        """Send it a signal; one to which SIGSTOP is sent stands still, with all its threads, when this returns."""
         if self._process is not None:
             self._process.send_signal(number)
+            if number == signal.SIGSTOP:
+                os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def stop(self, timeout: float = 10.0) -> None:
         """Ask it to end (SIGTERM), after `timeout` seconds kill it; returns when it has ended."""

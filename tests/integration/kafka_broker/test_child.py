@@ -51,6 +51,21 @@ def test_a_stopped_one_still_ends_in_good_order(tmp_path: Path) -> None:
     assert child.tail(1) == "bye"
 
 
+def test_a_stopped_one_stands_still_with_all_its_threads(tmp_path: Path) -> None:
+    threads = "import hashlib, threading\ndef spin():\n  while True: hashlib.sha256(bytes(10**6))\n"
+    threads += "for _ in range(20): threading.Thread(target=spin).start()"
+    child = Child("busy", [sys.executable, "-c", threads], tmp_path / "log")
+    child.start()
+    try:
+        child.wait_until(lambda: len(psutil.Process(child.pid).threads()) == 21, timeout=60)
+        for _ in range(5):
+            child.signal(signal.SIGSTOP)
+            assert {psutil.Process(one.id).status() for one in psutil.Process(child.pid).threads()} == {psutil.STATUS_STOPPED}
+            child.signal(signal.SIGCONT)
+    finally:
+        child.kill()
+
+
 def test_one_that_ignores_us_is_killed(tmp_path: Path) -> None:
     child = Child("deaf", ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"], tmp_path / "log")
     child.start()
