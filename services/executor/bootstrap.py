@@ -33,8 +33,9 @@ from services.executor.edge.settings import EdgeSettings
 from services.executor.sessions.asking import Asking
 from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.cursor import Cursor
-from services.executor.sessions.owner import GROUP, Parts
+from services.executor.sessions.owner import GROUP
 from services.executor.sessions.ownership import Ownership
+from services.executor.sessions.parts import Parts
 from services.executor.sessions.retirements import Retirements
 from services.executor.sessions.starts import Starts
 from services.executor.sessions.staying import StayingWorker

@@ -7,7 +7,8 @@ from services.executor.sessions.differing import LOG_LOST, Differing, survey
 from services.executor.sessions.journal import written
 from services.executor.sessions.ownership import Appending
 from services.executor.sessions.session import REACH, packed
-from services.executor.sessions.settling import over, state_message
+from services.executor.sessions.settling import over
+from services.executor.sessions.written_states import state_message
 from shared.contracts import topics
 from shared.contracts.envelope import to_headers
 from shared.contracts.states import SessionState

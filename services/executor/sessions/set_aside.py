@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from services.executor.common.ports import Aside, LogDiverged, Remembered
 from services.executor.sessions import replying
-from services.executor.sessions.owner import Parts
+from services.executor.sessions.parts import Parts
 from services.executor.sessions.ports import Marks
 from shared.contracts import topics
 from shared.contracts.steps import StepRequested

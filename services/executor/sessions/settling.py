@@ -1,26 +1,30 @@
-"""What follows an accepted transition: its orders are done, then the session's state is written (architecture §4.4, §4.6)."""
+"""What follows an accepted transition: its orders are done, and only then is the session's state written (architecture §4.4, §4.6)."""
 
-import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
-from services.executor.common.ports import AnotherTransition, Directory, OrderKey
-from services.executor.sessions.ownership import Appending
-from services.executor.sessions.session import run_of
+from services.executor.common.ports import AnotherTransition, Directory, LogDiverged, Noted, OrderKey
+from services.executor.sessions import history
+from services.executor.sessions.journal import Journal, Transition, written
+from services.executor.sessions.ownership import Ownership
+from services.executor.sessions.session import packed, run_of
 from services.executor.sessions.states import SessionStates
 from services.executor.sessions.views import denied_view
+from services.executor.sessions.written_states import WrittenStates
 from shared.contracts import sessions as s
-from shared.contracts import topics
-from shared.contracts.envelope import Envelope, to_headers
+from shared.contracts.envelope import Envelope
 from shared.contracts.orders import OrderResult
-from shared.contracts.states import SessionState, key_of
-from shared.kernel.ids import random_id
+from shared.contracts.states import SessionState
+from shared.kernel.clock import Clock
 from shared.kernel.retrying import insist
-from shared.messaging.log import LogUnavailable, Message
+from shared.messaging.log import Log, TopicPartition
 
 logger = logging.getLogger(__name__)
+RETRY_S: Final = 0.2
+WRONG_STATE: Final = "state_wrong"
+"""Why a session ends whose owner decided on another state than its history has."""
 _FIRST_WAIT_S: Final = 0.05
 _LONGEST_WAIT_S: Final = 2.0
 
@@ -51,56 +55,66 @@ def over(state: SessionState, reason: str, now_us: int) -> s.SessionAdvanced:
     )  # fmt: skip
 
 
-def state_message(partition: int, state: SessionState, packed: bytes, owner: str) -> Message:
-    """The record of a written state, by this owner."""
-    key = key_of(state.session, owner)
-    envelope = Envelope(
-        id=f"{state.head}.{state.version}", type=state.wire_type, version=state.wire_version, source="executor", subject=key,
-        time_us=state.last_us, subject_version=state.version, causation=state.head, correlation=state.session,
-    )  # fmt: skip
-    return Message(topics.STATE, partition, key.encode(), packed, to_headers(envelope))
-
-
-@dataclass(slots=True)
-class _Unwritten:
-    """The newest state of a session all of whose orders are done, its bytes (none: they are written, or being written), and the
-    transitions (version, offset) that wait for it."""
-
-    state: SessionState
-    packed: bytes
-    waiting: list[tuple[int, int]] = field(default_factory=list)
-    writing: bool = False
-
-
 class Settler:
-    """Has orders done and states written, for one partition. `failed` is told of a state that the log will never take.
-
-    States are written under an id of this takeover, and under another one after each that was not acknowledged: no record that comes
-    to stand in the log late, ours or anybody's, takes the place of a newer one (architecture §4.6).
-    """
+    """Has done what the accepted transitions of one partition order, and what follows from that."""
 
     def __init__(
-        self, log: Appending, directory: Directory, states: SessionStates, partition: int, done: Callable[[int], None],
-        failed: Callable[[Exception], None],
+        self, place: TopicPartition, log: Log, ownership: Ownership, directory: Directory, clock: Clock, secret_key: bytes,
+        states: SessionStates, journal: Journal, written_states: WrittenStates,
     ) -> None:  # fmt: skip
+        self._place = place
         self._log = log
+        self._ownership = ownership
         self._directory = directory
+        self._clock = clock
+        self._secret_key = secret_key
         self._states = states
-        self._partition = partition
-        self._done = done
-        self._failed = failed
-        self._owner = random_id()
-        self._unwritten: dict[str, _Unwritten] = {}
-        self._writing: set[asyncio.Task[None]] = set()
+        self._journal = journal
+        self._written = written_states
+        self._owed: dict[str, deque[tuple[Envelope, s.SessionAdvanced, int]]] = {}
 
-    async def orders(self, envelope: Envelope, body: s.SessionAdvanced, offset: int) -> Sequence[OrderResult]:
+    async def write(self, transition: Transition) -> bool:
+        """Write a transition, and have done what it orders; false if it was not accepted.
+
+        The session may have gone on meanwhile: the parent says so, and another one stands in its place.
+        """
+        await self._ownership.assured()
+        accepted, offset = await self._journal.append(transition)
+        if accepted:
+            await self._settle(transition.envelope, transition.body, offset)
+        return accepted
+
+    def owe(self, envelope: Envelope, body: s.SessionAdvanced, offset: int) -> None:
+        """Note an accepted transition that nobody waits for."""
+        self._owed.setdefault(body.session, deque()).append((envelope, body, offset))
+
+    async def settle_owed(self, session: str) -> None:
+        """Have done what accepted transitions order that nobody waited for: no step is answered on top of them before."""
+        left = self._owed.get(session, ())
+        while left:
+            await self._settle(*left[0])
+            left.popleft()
+        self._owed.pop(session, None)
+
+    async def _settle(self, envelope: Envelope, body: s.SessionAdvanced, offset: int) -> None:
+        try:
+            refused = await self._orders(envelope, body, offset)
+        except AnotherTransition as another:
+            refused = ()
+            await self._end_wrong(body.session, another.noted)
+        while refused and self._states.get(body.session).head == envelope.id:
+            state = self._states.get(body.session)
+            await self._insisted(written(self._secret_key, state, denial(state, body, refused, self._clock.now_us())))
+        self._written.publish(envelope, offset)
+
+    async def _orders(self, envelope: Envelope, body: s.SessionAdvanced, offset: int) -> Sequence[OrderResult]:
         """Have the orders of the transition at this offset done; those that were refused. Tries until PostgreSQL answers: the session waits.
 
         Orders that cannot be carried out at all count as refused: what a session says must be true. `AnotherTransition`: see there.
         """
         if not body.orders:
             return ()
-        key = OrderKey(body.session, envelope.subject_version or 0, envelope.id, self._partition, offset)
+        key = OrderKey(body.session, envelope.subject_version or 0, envelope.id, self._place.partition, offset)
         try:
             results = await insist(
                 lambda: self._directory.perform(key, body.orders), _FIRST_WAIT_S, _LONGEST_WAIT_S,
@@ -113,68 +127,28 @@ class Settler:
             return [OrderResult(n=n, done=False, reason="failed") for n, _ in enumerate(body.orders, 1)]
         return [result for result in results if not result.done]
 
-    def publish(self, envelope: Envelope, offset: int) -> None:
-        """Have the session's state after this transition, whose orders are done, written with the next `write`; it is done once that is acknowledged.
-
-        If the session has gone on already, the orders of what it went on with are not done yet and its state would hide
-        them from the next owner: then that one's state, written in its turn, does for both.
+    async def _end_wrong(self, session: str, noted: Noted) -> None:
+        """Another transition had its orders carried out where ours stands. If the history has it, our own state was wrong, as after a former
+        owner that wrote late: the session ends, behind what the history really says. Else the log lost it (architecture §4.4).
         """
-        state = self._states.get(envelope.subject)
-        unwritten = self._unwritten.setdefault(envelope.subject, _Unwritten(state, b""))
-        unwritten.waiting.append((envelope.subject_version or 0, offset))
-        if state.head != envelope.id:
-            return
-        unwritten.state, unwritten.packed = state, self._states.packed(state.session)
+        head = await history.head_after(self._log, self._place, session, noted)
+        if head is None:
+            raise LogDiverged(self._place.partition, noted.offset, self._journal.known, "order")
+        logger.error("a session whose state was wrong ends: its history has another transition", extra={"transition": noted.transition})
+        state = self._states.get(session).model_copy(update={"version": head.version, "head": head.id})
+        self._states.put(state, packed(state))
+        await self._insisted(written(self._secret_key, state, over(state, WRONG_STATE, self._clock.now_us())))
 
-    def write(self) -> None:
-        """Begin to write the newest state of each session that has gone on since, one of a session at a time. A session that goes on several
-        times between two calls is written once, for all of them."""
-        for session, unwritten in self._unwritten.items():
-            if unwritten.packed and not unwritten.writing:
-                unwritten.writing = True
-                task = asyncio.create_task(self._write(session, unwritten))
-                self._writing.add(task)
-                task.add_done_callback(self._writing.discard)
+    async def _insisted(self, transition: Transition) -> None:
+        """Write what has to follow, however long the log is away: a refused login may not stand in a session. It orders nothing."""
+        session, version = transition.body.session, transition.envelope.subject_version or 0
 
-    async def _write(self, session: str, unwritten: _Unwritten) -> None:
-        state, packed, unwritten.packed = unwritten.state, unwritten.packed, b""
-        try:
-            owner = await self._insisted(state, packed)
-            for done in [one for one in unwritten.waiting if one[0] <= state.version]:
-                unwritten.waiting.remove(done)
-                self._done(done[1])
-            await self._remove_superseded(session, owner)
-        except Exception as error:  # noqa: BLE001 - told to the worker, which ends with it: the next owner folds it anew
-            return self._failed(error)
-        unwritten.writing = False
-        if not unwritten.waiting:
-            del self._unwritten[session]
-        return None
+        async def append() -> tuple[bool, int]:
+            await self._ownership.assured()
+            if self._states.get(session).version >= version:
+                return False, 0  # read back since, or another stands there
+            return await self._journal.append(transition)
 
-    async def _insisted(self, state: SessionState, packed: bytes) -> str:
-        """Write a state, however long the log is away; the owner that it is written by."""
-        owner = self._owner
-        message = state_message(self._partition, state, packed, owner)
-        self._states.written_by(state.session, owner)
-
-        def not_acknowledged(_: Exception) -> None:
-            if self._owner == owner:  # this one may come to stand in the log at any later time
-                self._owner = random_id()
-
-        await insist(lambda: self._log.append(message), _FIRST_WAIT_S, _LONGEST_WAIT_S, on=LogUnavailable, told=not_acknowledged)
-        return owner
-
-    async def _remove_superseded(self, session: str, owner: str) -> None:
-        """What others wrote of a session is older than what this owner has written, and would stay for as long as the topic keeps records."""
-        for other in self._states.superseded(session, owner):
-            try:
-                await self._log.append(Message(topics.STATE, self._partition, key_of(session, other).encode(), None))
-            except LogUnavailable:
-                return  # after its next state, then
-            self._states.removed(session, other)
-
-    async def stop(self) -> None:
-        """Stop writing; what is not acknowledged, the next owner folds anew."""
-        for task in list(self._writing):
-            task.cancel()
-        await asyncio.gather(*self._writing, return_exceptions=True)
+        accepted, offset = await insist(append, RETRY_S)
+        if accepted:
+            self._written.publish(transition.envelope, offset)

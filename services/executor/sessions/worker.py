@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from services.executor.common.ports import Aside, LogDiverged
 from services.executor.sessions.asking import Asking
-from services.executor.sessions.owner import GROUP, Owner, Parts
+from services.executor.sessions.owner import GROUP, Owner
 from services.executor.sessions.ownership import Ownership
+from services.executor.sessions.parts import Parts
 from services.executor.sessions.repair import repair
 from services.executor.sessions.session import expired
 from services.executor.sessions.set_aside import PartitionsAside, Refusing
@@ -280,7 +281,7 @@ class Worker:
 
     def _write_states(self) -> None:
         for owner in self._owners.values():
-            owner.write_states()
+            owner.written_states.write()
 
     async def _commit(self) -> None:
         self._uncommitted = self._uncommitted | self._marks.take()

@@ -134,9 +134,9 @@ async def test_a_session_that_goes_on_several_times_between_two_ticks_is_written
         owner = world.workers[0]._owners[3]
         assert owner.journal.known == 3
         for _ in range(2):
-            owner.write_states()
+            owner.written_states.write()
             async with asyncio.timeout(60):
-                await asyncio.gather(*owner._settler._writing)
+                await owner.written_states.written()
             assert (await world.log.bounds(place))[1] == 1
         (record,) = [record async for batch in world.log.read(place, 0, 1) for record in batch]
         assert record.value == owner.states.packed(browser.session)

@@ -14,8 +14,8 @@ from typing import Any, Self
 from services.executor.common.ports import AnotherTransition, Aside, AskKey, Noted, OrderKey, Remembered, SealOpener
 from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.cursor import Cursor
-from services.executor.sessions.owner import Parts
 from services.executor.sessions.ownership import Ownership
+from services.executor.sessions.parts import Parts
 from services.executor.sessions.ports import Watching
 from services.executor.sessions.starts import Starts
 from services.executor.sessions.worker import Worker
