@@ -96,9 +96,8 @@ class AnsweringMember(ABC):
 
     async def commit(self) -> None:
         """Commit how far everything is answered."""
-        marks = self._offsets.take()
-        if marks and self.membership is not None:
-            await self.membership.commit(marks)
+        if self.membership is not None:
+            await self._offsets.commit(self.membership)
 
     async def committing(self) -> None:
         """Commit every half a second, for ever."""

@@ -1,10 +1,17 @@
 """How far a partition is handled when its records are handled out of order: the mark that may be committed."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from shared.messaging.log import Record, TopicPartition
+
+
+class Committing(Protocol):
+    """Who is told: `log.Membership`."""
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None: ...  # noqa: D102
 
 
 @dataclass(slots=True)
@@ -12,7 +19,7 @@ class _Place:
     begun: deque[int] = field(default_factory=deque)
     undone: set[int] = field(default_factory=set)
     mark: int = 0
-    taken: int = 0
+    committed: int = 0
     seen: int = 0
 
 
@@ -32,7 +39,7 @@ class LowWater:
         place = self._places.get(record.place)
         if place is None or record.offset < place.seen:
             # Read anew, from where the log still has it: what was begun before is begun again, or is gone.
-            place = self._places[record.place] = _Place(mark=record.offset, taken=record.offset)
+            place = self._places[record.place] = _Place(mark=record.offset, committed=record.offset)
         if not place.begun:
             place.mark = record.offset
         place.begun.append(record.offset)
@@ -54,13 +61,14 @@ class LowWater:
         found = self._places.get(place)
         return None if found is None else found.mark
 
-    def take(self) -> dict[TopicPartition, int]:
-        """The marks that moved since the last call: what to commit now."""
-        moved = {}
-        for where, place in self._places.items():
-            if place.mark > place.taken:
-                moved[where] = place.taken = place.mark
-        return moved
+    async def commit(self, membership: Committing) -> None:
+        """Have the group note the marks that have moved; one that it did not acknowledge is told again with the next call."""
+        moved = {where: (place, place.mark) for where, place in self._places.items() if place.mark > place.committed}
+        if not moved:
+            return
+        await membership.commit({where: mark for where, (_, mark) in moved.items()})
+        for place, mark in moved.values():
+            place.committed = max(place.committed, mark)
 
     def forget_place(self, place: TopicPartition) -> None:
         """Drop what is held of one partition of one topic."""

@@ -52,7 +52,6 @@ class Worker:
         self._coming: dict[int, asyncio.Task[None]] = {}
         self._marks = LowWater()
         self._aside = PartitionsAside(self._parts, self._marks)
-        self._uncommitted: dict[TopicPartition, int] = {}
         self._membership: Membership | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._retiring: set[asyncio.Task[None]] = set()
@@ -124,7 +123,6 @@ class Worker:
         await asyncio.gather(*(self._owners.pop(number).stop() for number in gone & self._owners.keys()))
         await self._aside.drop(gone)
         self._marks.forget(gone)
-        self._uncommitted = {place: mark for place, mark in self._uncommitted.items() if place.partition not in gone}
         self._parts.watch().forget_lag(GROUP, gone)
         self._caught_up = self._caught_up and not (gone and not partitions)
         self._ownership.go_on()
@@ -264,9 +262,7 @@ class Worker:
 
     async def _let_go(self, owner: Owner) -> None:
         await owner.stop()
-        place = TopicPartition(topics.SESSIONS, owner.partition)
-        self._marks.forget_place(place)
-        self._uncommitted.pop(place, None)
+        self._marks.forget_place(TopicPartition(topics.SESSIONS, owner.partition))
 
     # --- now and then ---
 
@@ -284,11 +280,8 @@ class Worker:
             owner.written_states.write()
 
     async def _commit(self) -> None:
-        self._uncommitted = self._uncommitted | self._marks.take()
-        if self._uncommitted and self._membership:
-            moved = self._uncommitted
-            await self._membership.commit(moved)
-            self._uncommitted = {place: mark for place, mark in self._uncommitted.items() if moved.get(place) != mark}
+        if self._membership:
+            await self._marks.commit(self._membership)
 
     async def _look_now_and_then(self) -> None:
         while True:
