@@ -133,7 +133,7 @@ async def test_it_changes_once_where_a_transition_proves_and_logs_in() -> None:
         browser = whole.browser()
         page = await followed(browser, await send(browser, await browser.get(PAGE), uid_field="alice"))
         await send(browser, page, password="secret")
-        [state] = [owner.states.get(one) for owner in whole.world.workers[0]._owners.values() for one in owner.states._packed]
+        [state] = [owner.states.get(one) for owner in whole.world.workers[0].partitions.owners.values() for one in owner.states._packed]
         assert (state.rotation, state.login is not None) == (1, True)
 
 

@@ -33,7 +33,7 @@ async def test_pages_that_nobody_answers_are_in_no_session(target: str) -> None:
             await whole.browser().get(target)
         assert await kept(whole.world, topics.SESSIONS, topics.STATE) == (0, 0)
         assert whole.world.directory.asked == [] and whole.world.directory.performed == {}
-        assert all(not owner.states._packed for owner in whole.world.workers[0]._owners.values())
+        assert all(not owner.states._packed for owner in whole.world.workers[0].partitions.owners.values())
         count, size = await kept(whole.world, topics.STEPS, topics.REPLIES)
         assert count == 2 * MANY and size <= 2048 * MANY
 
@@ -66,7 +66,7 @@ async def test_nobody_is_turned_away_for_a_flood_of_pages() -> None:
 
 
 async def unproven(whole: Whole) -> list[Any]:
-    owners = whole.world.workers[0]._owners.values()
+    owners = whole.world.workers[0].partitions.owners.values()
     states = [owner.states.get(session) for owner in owners for session in list(owner.states._packed)]
     return [state for state in states if not state.ended and not state.rotation]
 
@@ -95,7 +95,7 @@ async def test_sessions_in_which_nobody_proved_anything_have_an_end_oldest_first
 async def settle(whole: Whole) -> None:
     import asyncio
 
-    for owner in whole.world.workers[0]._owners.values():
+    for owner in whole.world.workers[0].partitions.owners.values():
         await asyncio.gather(*owner.queues.tasks)
 
 

@@ -102,7 +102,7 @@ async def test_the_worker_answers_all_of_them_with_a_challenge_and_counts_attemp
                 assert reply.view is not None
                 assert reply.view.errors or reply.advanced, (name, label)
                 if counts(kind, name, field, value):
-                    state = world.workers[0]._owners[3].states.get(browser.session)
+                    state = world.workers[0].partitions.owners[3].states.get(browser.session)
                     assert state.counters.get(FAILURES) == 1, (name, label)
                     attempts += 1
         places = await world.log.bounds(DEAD)
@@ -122,7 +122,7 @@ async def test_a_body_that_is_no_object_is_an_attempt_too() -> None:
             reply = await world.ask(step.model_copy(update={"sealed": step.sealed.model_copy(update={"box": sealed})}))
             browser.take(step, reply)
             assert reply.view and reply.view.errors["non_field_errors"]
-            assert world.workers[0]._owners[3].states.get(browser.session).counters[FAILURES] == n
+            assert world.workers[0].partitions.owners[3].states.get(browser.session).counters[FAILURES] == n
 
 
 async def test_guesses_of_another_type_end_the_run_like_any_others() -> None:

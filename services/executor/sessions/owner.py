@@ -4,7 +4,9 @@ Sessions run concurrently, the steps of one session in order. Everything here ma
 with its consequences in the log (architecture §4).
 """
 
+import asyncio
 import logging
+from functools import partial
 from typing import Any, Final
 
 from services.executor.common.ports import LogDiverged
@@ -12,7 +14,7 @@ from services.executor.sessions.journal import Journal, written
 from services.executor.sessions.parts import Parts
 from services.executor.sessions.ports import Marks, Unreadable
 from services.executor.sessions.queues import SessionQueues
-from services.executor.sessions.session import is_unproven
+from services.executor.sessions.session import expired, is_unproven
 from services.executor.sessions.settling import Settler, over
 from services.executor.sessions.states import SessionStates
 from services.executor.sessions.step import Steps
@@ -95,6 +97,26 @@ class Owner:
         except Unavailable as away:
             self.states.put(state, self.states.packed(session))  # it counts again
             logger.warning("the end of a session is put off: %s", away.code)
+
+    async def sweep(self, now_us: int) -> None:
+        """Queue the end of every session that is over by age (a transition under a derived id, like any other: architecture §3, §4.7), and
+        the forgetting of those that have ended.
+
+        Behind what the session is doing: orders may wait for PostgreSQL longer than an ended session is held. One at a time:
+        after a night without visitors many are due at once, and steps and heartbeats must not wait for them all.
+        """
+        for session in self.states.due(now_us):
+            self.queues.submit(session, partial(self._end_or_forget, session, now_us))
+            await asyncio.sleep(0)
+
+    async def _end_or_forget(self, session: str, now_us: int) -> None:
+        state = self.states.get(session)
+        if state.ended:
+            self.states.let_go(state, now_us)
+        elif expired(state, now_us):
+            await self.end(session, "expired")
+        else:
+            self.states.look_again(state)
 
     def _give_up(self, session: str) -> None:
         self.queues.submit(session, lambda: self.end(session, "too_many"))

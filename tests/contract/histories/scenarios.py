@@ -6,7 +6,6 @@ Each scenario is one browser's. To add one: write it here, `python -m tests.cont
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from services.executor.sessions.worker import sweep
 from tests.unit.executor.world import Browser, World
 
 LOGIN, LOGOUT = "default-authentication-flow", "default-invalidation-flow"
@@ -70,8 +69,8 @@ async def given_up_and_begun_again(world: World, browser: Browser) -> None:
 async def left_alone(world: World, browser: Browser) -> None:
     await _named(browser)
     world.clock.advance(1801)
-    [owner] = [one for worker in world.workers for one in worker._owners.values() if one.states.get(browser.session).version]
-    await sweep(owner, world.clock.now_us())
+    [owner] = [one for worker in world.workers for one in worker.partitions.owners.values() if one.states.get(browser.session).version]
+    await owner.sweep(world.clock.now_us())
     for task in list(owner.queues.tasks):
         await task
 

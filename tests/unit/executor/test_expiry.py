@@ -8,7 +8,6 @@ from services.executor.sessions import states as states_module
 from services.executor.sessions.owner import Owner
 from services.executor.sessions.session import DAY, HOUR, SECOND, expired, new_session, packed
 from services.executor.sessions.states import SessionStates
-from services.executor.sessions.worker import sweep
 from shared.contracts import topics
 from shared.contracts.people import Visitor
 from shared.contracts.states import RunState, SessionState
@@ -18,13 +17,13 @@ from tests.unit.executor.world import LOGIN_STAGES, Browser, World, stage
 
 
 def owner_of(world: World, browser: Browser) -> Owner:
-    owners = world.workers[0]._owners.values()
+    owners = world.workers[0].partitions.owners.values()
     return next(owner for owner in owners if owner.states.get(browser.session).version)
 
 
 async def swept(world: World, owner: Owner, session: str) -> SessionState:
     """The session after a sweep; without a version: it is not held any more."""
-    await sweep(owner, world.clock.now_us())
+    await owner.sweep(world.clock.now_us())
     async with asyncio.timeout(60):
         await asyncio.gather(*owner.queues.tasks)  # what the sweep has queued
     return owner.states.get(session)
@@ -86,7 +85,7 @@ async def test_a_session_is_not_forgotten_before_its_orders_are_done() -> None:
             while not owner.states.get(session).ended:  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.01)
             world.clock.advance(3901)
-            await sweep(owner, world.clock.now_us())
+            await owner.sweep(world.clock.now_us())
             await asyncio.sleep(0)
             assert owner.states.get(session).ended
             world.directory.away_for_orders = 0
@@ -113,7 +112,7 @@ async def test_a_sweep_opens_no_session_that_is_not_due(monkeypatch: pytest.Monk
             return get(states, session)
 
         monkeypatch.setattr(SessionStates, "get", noted)
-        await sweep(owner, world.clock.now_us())
+        await owner.sweep(world.clock.now_us())
         await asyncio.gather(*owner.queues.tasks)
         assert set(opened) == {early.session}
 

@@ -71,7 +71,7 @@ async def test_nothing_goes_on_after_a_membership_that_failed() -> None:
         await world.send(browser.compose("answer", "login", {"password": "secret"}))
         await until(lambda: world.directory.away_for_orders < 10_000)
         worker = world.workers.pop()
-        owner = worker._owners[3]
+        owner = worker.partitions.owners[3]
         worker._membership._fail(LogUnavailable("lost"))  # type: ignore[union-attr]
         await worker.stop()
         assert worker.failure
@@ -82,7 +82,7 @@ async def test_nothing_goes_on_after_a_membership_that_failed() -> None:
 async def test_nothing_is_taken_on_by_an_owner_that_has_stopped() -> None:
     async with World() as world:
         await log_in(world.browser())
-        owner = world.workers[0]._owners[3]
+        owner = world.workers[0].partitions.owners[3]
         await owner.stop()
         ran: list[int] = []
 
@@ -105,8 +105,8 @@ async def test_a_log_that_ends_before_what_was_committed_has_lost_its_tail() -> 
             return 1000
 
         membership.committed = beyond  # type: ignore[method-assign]
-        worker._owners.pop(3)
-        await worker._take_over(3)
+        worker.partitions.owners.pop(3)
+        await worker.partitions.take_over(3)
         (aside,) = worker.set_aside()
         assert (aside.partition, aside.offset, aside.reason) == (3, 1000, "committed")
         assert worker.failure is None

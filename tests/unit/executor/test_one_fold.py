@@ -65,7 +65,7 @@ async def folds(world: World, known: str) -> tuple[bytes, bytes]:
     for received in await world.history(known):
         if accepted.accepts(received.envelope):
             state = evolve(state, received.envelope, received.body)
-    owner = world.workers[0]._owners[partition_of(known)]
+    owner = world.workers[0].partitions.owners[partition_of(known)]
     return packed(state), owner.states.packed(known)
 
 
@@ -131,7 +131,7 @@ async def test_a_session_that_goes_on_several_times_between_two_ticks_is_written
             await browser.post(body)
         assert browser.login is not None
         assert await world.log.bounds(place) == (0, 0)
-        owner = world.workers[0]._owners[3]
+        owner = world.workers[0].partitions.owners[3]
         assert owner.journal.known == 3
         for _ in range(2):
             owner.written_states.write()
@@ -150,7 +150,7 @@ async def test_what_is_not_written_when_its_owner_goes_the_next_one_folds(monkey
         await browser.get()
         await browser.post({"uid_field": "alice"})
         (old,) = world.workers
-        held = old._owners[3].states.packed(browser.session)
+        held = old.partitions.owners[3].states.packed(browser.session)
         monkeypatch.setattr(old, "_write_states", lambda: None)  # as one that is killed
         await old.stop()
         world.workers.clear()

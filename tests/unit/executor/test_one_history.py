@@ -28,7 +28,7 @@ class Interrupted(FakeDirectory):
 
 async def folded(world: World, session: str, version: int) -> None:
     async with asyncio.timeout(PATIENT_S):
-        while not any(o.states.get(session).version >= version for w in world.workers for o in w._owners.values()):  # noqa: ASYNC110
+        while not any(o.states.get(session).version >= version for w in world.workers for o in w.partitions.owners.values()):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
@@ -65,7 +65,7 @@ async def test_a_decision_on_an_older_state_passes_no_stage_twice() -> None:
         directory.meanwhile = another_passes_the_password
         reply = await browser.post({"password": "secret"})
         assert reply.view and reply.view.component == "ak-stage-dummy"
-        state = world.workers[0]._owners[3].states.get(session)
+        state = world.workers[0].partitions.owners[3].states.get(session)
         assert state.version == 2 and [s.binding for s in state.runs[-1].stages] == ["b-dummy", "b-user_login"]
 
 

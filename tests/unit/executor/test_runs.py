@@ -18,7 +18,7 @@ async def test_a_command_is_remembered_for_30_s_however_many_follow() -> None:
         assert len(await world.history(browser.session)) == count == 13
         world.clock.advance(31)
         await browser.step("cancel", "login", None)
-        assert len(world.workers[0]._owners[3].states.get(browser.session).answered) == 1
+        assert len(world.workers[0].partitions.owners[3].states.get(browser.session).answered) == 1
 
 
 async def test_a_refused_login_that_led_nowhere_is_shown_as_denied() -> None:

@@ -204,7 +204,7 @@ async def test_a_repair_ends_what_differs_keeps_the_rest_and_needs_no_rebalance(
         await refused(other)
         world.set_aside.asides[3] = replace(world.set_aside.asides[3], repair=True)
         worker = world.workers[0]
-        await until(lambda: 3 in worker._owners)
+        await until(lambda: 3 in worker.partitions.owners)
         assert not world.set_aside.asides and worker.failure is None and len(world.workers) == 1
         assert (await other.post({"password": "secret"})).login, "nothing of this session was lost"
         reply = await world.ask(browser.compose("start", "login", None))
@@ -230,7 +230,7 @@ async def test_a_partition_that_is_repaired_again_ends_no_session_twice() -> Non
             cut(world, 1)
             await until(lambda: 3 in world.set_aside.asides)
             world.set_aside.asides[3] = replace(world.set_aside.asides[3], repair=True)
-            await until(lambda: 3 in world.workers[0]._owners)
+            await until(lambda: 3 in world.workers[0].partitions.owners)
         for browser in browsers:
             rule, history = AcceptedTransitions(), await world.history(browser.session)
             ends = [event for one in history if rule.accepts(one.envelope) for event in one.body.events if event.event == "session.ended"]
@@ -387,11 +387,11 @@ async def test_states_that_are_lost_under_their_owner_are_written_again_and_no_s
 async def test_a_session_decided_on_a_wrong_state_ends_and_nothing_else() -> None:
     async with World(look_s=0.02) as world:
         browser = await at_the_password(world)
-        older = world.workers[0]._owners[3].states.get(browser.session)
+        older = world.workers[0].partitions.owners[3].states.get(browser.session)
         assert (await browser.twin().post({"password": "secret"})).login
         await written(world, 2)
         # As after a former owner whose late write was taken for the newest.
-        world.workers[0]._owners[3].states.put(older, packed(older))
+        world.workers[0].partitions.owners[3].states.put(older, packed(older))
         reply = await browser.post({"password": "secret"})
         assert (reply.outcome, reply.session_over) == ("refused", True)
         assert not world.set_aside.asides and not world.workers[0].set_aside()

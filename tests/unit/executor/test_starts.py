@@ -300,7 +300,7 @@ async def test_the_ninth_open_run_ends_the_one_that_was_left_alone_longest_and_t
         await pages[0].post({"password": "wrong"})  # so it is the second that was left alone longest
         before = events(await world.history(pages[0].session)).count("run.cancelled")
         await pages[-1].post({"uid_field": "alice"})
-        state = world.workers[0]._owners[3].states.get(pages[0].session)
+        state = world.workers[0].partitions.owners[3].states.get(pages[0].session)
         gone = [run.run for run in state.runs if run.over == "cancelled"]
         assert (before, gone) == (0, [pages[1].shown["login"].run])
         assert sum(not run.over for run in state.runs) == OPEN_RUNS
