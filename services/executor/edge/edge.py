@@ -1,4 +1,4 @@
-"""The edge, put together: everything that it needs comes in as constructor arguments (`services/executor/bootstrap.py`)."""
+"""The edge, put together: everything that it needs comes in as constructor arguments (`services/executor/bootstrap/edge_role.py`)."""
 
 import secrets
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What deciding and keeping sessions need from around them, as ports; `worker.py`, `asking.py` and `bootstrap.py` fill them, and tests."""
+"""What deciding and keeping sessions need from around them, as ports; `worker.py`, `asking.py` and `bootstrap/` fill them, and tests."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol
