@@ -1,97 +1,27 @@
-"""A pool of connections that opens when it is needed: PostgreSQL may come later than we, and go and come again.
-
-What can only mean "PostgreSQL is away, or too slow" becomes `Unavailable` here and nowhere else; every other error of
-PostgreSQL is a mistake of ours and stays what it is.
-"""
+"""A pool of connections that opens when it is needed: PostgreSQL may come later than we, and go and come again."""
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from types import MappingProxyType
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from shared.kernel.errors import SluiceError, Unavailable
-from shared.kernel.variables import variable
+from shared.postgres import connecting
+from shared.postgres.connecting import milliseconds, session_settings
+from shared.postgres.failures import refused, unavailable, unavailable_for
 from shared.postgres.migrations import MigrationSet, migrate
-from shared.postgres.uri import place_of, unreadable_file
+from shared.postgres.uri import place_of
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 Row: TypeAlias = asyncpg.Record
 
 TIMEOUT: Final = 1.0  # s, for all that one caller does with a connection (architecture §4.14)
-CONNECT_TIMEOUT: Final = 10.0  # s, outside the pool: who waits for it has a limit of their own, or nobody waits
 MIGRATION_TIMEOUT: Final = 60.0  # s; a start is no request, and another process may be migrating
 KEEP_IDLE: Final = 300.0  # s
-IDLE_IN_TRANSACTION_S: Final = 10.0
 AHEAD_US: Final = 60_000_000
 _BOUNDED: Final = "SELECT least($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $2::bigint)"
-
-_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,  # shutting down, starting up, statement time-out
-    asyncpg.InsufficientResourcesError,  # too many connections, disk full
-    asyncpg.LockNotAvailableError,
-    asyncpg.TransactionRollbackError,  # deadlock: the same call may succeed later
-    asyncpg.ReadOnlySQLTransactionError,  # a standby that has not been promoted yet
-    asyncpg.InvalidCatalogNameError,  # the server is there, the database is not yet
-)
-
-
-class PostgresUnavailable(Unavailable):
-    """PostgreSQL did not answer within the time, or is not there; what was asked is not done, or not known to be."""
-
-    code = "E_POSTGRES_UNAVAILABLE"
-
-
-class PostgresReadOnly(PostgresUnavailable):
-    """PostgreSQL answers questions and takes no write: a standby that was not promoted, or somebody has set it so."""
-
-    code = "E_POSTGRES_READ_ONLY"
-
-
-class PostgresRefused(SluiceError):
-    """PostgreSQL is there and will not have us, or we cannot trust it; the text names the setting and the reason."""
-
-    code = "E_POSTGRES_REFUSED"
-
-
-@contextmanager
-def refused() -> Iterator[None]:
-    """Turn what waiting does not mend into `PostgresRefused`; for a start, when nothing but settings and roles can be wrong."""
-    try:
-        yield
-    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as failure:
-        raise PostgresRefused(f"{variable('database')}: {failure}; roles and schemas are made by shared/postgres/roles.sql") from failure
-    except ssl.SSLCertVerificationError as failure:
-        raise PostgresRefused(f"{variable('database')}: the server's certificate is not trusted: {failure.verify_message}") from failure
-
-
-def _unavailable(failure: Exception, place: str) -> PostgresUnavailable:
-    if isinstance(failure, asyncpg.ReadOnlySQLTransactionError):
-        return PostgresReadOnly(f"PostgreSQL{place and f' at {place}'} takes no writes")
-    # Of what the driver and the server say, only what the network says: the rest may quote a visitor, or the URI.
-    why = f": {failure}" if isinstance(failure, OSError) and str(failure) else ""
-    return PostgresUnavailable(f"PostgreSQL{place and f' at {place}'} is away or too slow ({type(failure).__name__}{why})")
-
-
-@contextmanager
-def unavailable(place: str) -> Iterator[None]:
-    """Turn what means that PostgreSQL, which is `place_of` its URI, is away into `PostgresUnavailable`."""
-    try:
-        yield
-    except _AWAY as failure:
-        raise _unavailable(failure, place) from failure
-    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as failure:
-        # The driver says so too when a connection breaks under a query; a wrong argument is a DataError, and ours.
-        if isinstance(failure, asyncpg.DataError | asyncpg.exceptions.ClientConfigurationError):
-            raise
-        raise _unavailable(failure, place) from failure
 
 
 class Database:
@@ -132,7 +62,7 @@ class Database:
             except AttributeError as failure:
                 # Cut between two round trips of a statement, the driver goes on with a protocol that it has let go of.
                 if connection.is_closed():
-                    raise _unavailable(TimeoutError(), self.place) from failure
+                    raise unavailable_for(TimeoutError(), self.place) from failure
                 raise
             finally:
                 cut.cancel()
@@ -199,9 +129,9 @@ class Database:
     async def connect(self, *, limit_s: float, silent_s: float) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection of one's own, outside the pool, to listen on: `limit_s` for a statement. The server ends it when it hears nothing
         of us, or cannot reach us, for `silent_s`: nothing may be kept for a process that stands still."""
-        silent = _milliseconds(silent_s)
+        silent = milliseconds(silent_s)
         with unavailable(self.place):
-            return await _connect(self._dsn, self.schema, limit_s, {"idle_session_timeout": silent, "tcp_user_timeout": silent})
+            return await connecting.connect(self._dsn, self.schema, limit_s, {"idle_session_timeout": silent, "tcp_user_timeout": silent})
 
     async def close(self) -> None:
         """Let go of all connections, of those in use at the latest when their time is over."""
@@ -218,7 +148,7 @@ class Database:
         if not self._migrations:
             return
         with unavailable(self.place), refused():
-            connection = await _connect(self._dsn, self.schema, statement_timeout_s=MIGRATION_TIMEOUT)
+            connection = await connecting.connect(self._dsn, self.schema, statement_timeout_s=MIGRATION_TIMEOUT)
             try:
                 await migrate(connection, self.schema, self._migrations)
             finally:
@@ -239,48 +169,9 @@ async def open_pool(dsn: str, *, schema: str, size: int = 8, migrations: Sequenc
         timeout=limit_s,
         command_timeout=2 * limit_s,  # never the first to end a statement; it bounds what the driver does about a cancelled one
         reset=leave_as_it_is,
-        server_settings=_session(schema, limit_s),
+        server_settings=session_settings(schema, limit_s),
     )
     return Database(pool, dsn, schema, migrations, limit_s)
-
-
-async def _connect(
-    dsn: str, schema: str, statement_timeout_s: float, settings: Mapping[str, str] = MappingProxyType({})
-) -> "asyncpg.Connection[asyncpg.Record]":
-    given = {**_session(schema, statement_timeout_s), **settings}
-    try:
-        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-            dsn, timeout=CONNECT_TIMEOUT, command_timeout=2 * statement_timeout_s, server_settings=given
-        )
-    except ssl.SSLCertVerificationError:  # a ValueError too
-        raise
-    except (FileNotFoundError, PermissionError):  # of a socket, which may come, or of a file that the URI names
-        if name := unreadable_file(dsn):
-            raise PostgresRefused(f"{variable('database')}: {name}: the file cannot be read") from None
-        raise
-    except ValueError as failure:  # the driver's word for a URI that it cannot read; what it misread may be the password
-        unread = "not a URI; in a password, / ? # @ : are written %2F %3F %23 %40 %3A"
-        reason = str(failure).partition(":")[0] if isinstance(failure, asyncpg.InterfaceError) else unread
-        raise PostgresRefused(f"{variable('database')}: {reason}") from None
-    return connection
-
-
-def _session(schema: str, statement_timeout_s: float) -> dict[str, str]:
-    limit = _milliseconds(statement_timeout_s)
-    return {
-        "application_name": f"sluice {schema}",
-        "search_path": schema,
-        "statement_timeout": limit,
-        "lock_timeout": limit,
-        # Ours are look-ups by key: planning one again for its values costs more than running it.
-        "plan_cache_mode": "force_generic_plan",
-        # The locks of a client that stopped in the middle must not outlive everybody's patience; its own ends before this.
-        "idle_in_transaction_session_timeout": _milliseconds(min(IDLE_IN_TRANSACTION_S, 2 * statement_timeout_s)),
-    }
-
-
-def _milliseconds(seconds: float) -> str:
-    return str(max(1, round(seconds * 1000)))
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:

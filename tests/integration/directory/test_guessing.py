@@ -17,7 +17,8 @@ from services.executor.rules.limits import GuessLimits
 from services.executor.rules.passwords import TEST_TARGET, Cost, PasswordHash, parse_hash
 from shared.contracts.directory import UserChanged
 from shared.kernel.clock import FixedClock
-from shared.postgres.pool import Database, PostgresUnavailable, open_pool
+from shared.postgres.failures import PostgresUnavailable
+from shared.postgres.pool import Database, open_pool
 from sluice.embedded_postgres.server import Role
 from tests.fixtures_patience import PATIENT_S
 from tests.integration.directory.conftest import INBUILT, SECRET, People

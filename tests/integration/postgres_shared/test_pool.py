@@ -12,9 +12,10 @@ import asyncpg
 import psutil
 import pytest
 
+from shared.postgres.failures import PostgresRefused, PostgresUnavailable
 from shared.postgres.migrations import Migration, MigrationRefused, MigrationSet
 from shared.postgres.outbox import OUTBOX
-from shared.postgres.pool import Database, PostgresRefused, PostgresUnavailable, open_pool
+from shared.postgres.pool import Database, open_pool
 from shared.postgres.uri import place_of
 from sluice.embedded_postgres.server import EmbeddedPostgres, Role
 from tests.certificates import Authority

@@ -7,8 +7,9 @@ import asyncpg
 import pytest
 
 from shared.kernel.clock import FixedClock, SystemClock
+from shared.postgres.failures import PostgresReadOnly, PostgresUnavailable
 from shared.postgres.outbox import OUTBOX
-from shared.postgres.pool import Database, PostgresReadOnly, PostgresUnavailable, open_pool
+from shared.postgres.pool import Database, open_pool
 from shared.postgres.probe import KEPT_S, WriteProbe
 from sluice.embedded_postgres.server import EmbeddedPostgres
 
