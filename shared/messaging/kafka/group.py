@@ -16,28 +16,15 @@ from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStat
 
 from shared.kernel.clock import Clock
 from shared.messaging.kafka.brokers import Brokers
-from shared.messaging.kafka.client import (
-    BATCH,
-    HEARTBEAT_MS,
-    SESSION_TIMEOUT_MS,
-    Heard,
-    know_topics,
-    membership_of,
-    new_consumer,
-    stop,
-    to_records,
-)
+from shared.messaging.kafka.client import know_topics, membership_of, new_consumer, stop, to_records
+from shared.messaging.kafka.delivery import Batch, Delivery
 from shared.messaging.kafka.share import Share
-from shared.messaging.log import GroupMember, LogUnavailable, Mismatched, Record
+from shared.messaging.log import GroupMember, LogUnavailable, Mismatched
 from shared.messaging.log import TopicPartition as Place
 
-POLL_MS = 1_000
 ANSWER_S = 1.0
 START_S = 10.0
 STOP_S = 5.0
-STALE_S = SESSION_TIMEOUT_MS / 2_000
-# five session time-outs: longer than any rebalance, in which heartbeats are answered too
-FORGOTTEN_S = SESSION_TIMEOUT_MS / 200
 # a member's join request waits for the others' revoking
 REQUEST_TIMEOUT_MS = 12_000
 
@@ -51,16 +38,12 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         self._group = group
         self._member = member
         self._consumer = new_consumer(brokers, group, REQUEST_TIMEOUT_MS)
-        self._heard = Heard(clock)
-        self._heard.watch(self._consumer)
         self._share = Share(topics)
+        self._delivery = Delivery(self._consumer, clock, self._share, group)
         self._calls = asyncio.Lock()
-        self._flowing = False
-        self._epoch = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._pump_task: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
-        self._alone_since = asyncio.get_running_loop().time()
         self.ended = False
 
     async def start(self) -> None:
@@ -81,8 +64,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """The group rebalances: the member writes nothing before it knows what it keeps."""
-        self._flowing = False
-        self._epoch += 1
+        self._delivery.halt()
         async with self._calls:
             if self._share.held and not self.ended:
                 await self._told(self._member.halted())
@@ -100,12 +82,9 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
                 return
             member, generation = membership_of(self._consumer)
             kept, new = self._share.shared_anew(numbers, member, generation)
-            if not await self._told(self._member.kept(kept)):
+            if not await self._told(self._member.kept(kept)) or self.ended:
                 return
-        for place, offset in self._share.positions().items():
-            self._consumer.seek(place, offset)
-        self._flowing = True
-        self._let_flow(kept)
+            self._delivery.go_on(kept)
         self._spawn(self._prepare(new, generation))
 
     # --- the member's calls
@@ -121,21 +100,15 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
 
     async def _prepare(self, new: frozenset[int], generation: int) -> None:
         if not self.ended and await self._told(self._member.assigned(new)):
-            self._let_flow(self._share.prepared(new, generation))
-
-    def _let_flow(self, numbers: frozenset[int]) -> None:
-        if self._flowing and not self.ended:
-            self._consumer.resume(*self._share.places((numbers & self._share.ready) - self._share.paused))
+            self._delivery.let_flow(self._share.prepared(new, generation))
 
     async def _pump(self) -> None:
         try:
             while not self.ended:
-                fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
-                # read in the turn in which the records were drained: later they may be somebody else's
-                epoch = self._epoch
-                self._refuse_forgotten()
-                if deliverable := self._deliverable(fetched):
-                    await self._deliver(deliverable, epoch)
+                batch = await self._delivery.fetch()
+                if batch.fetched:
+                    await self._delivery.assured(batch)
+                    await self._deliver(batch)
         except ConsumerStoppedError:
             return
         except KafkaError as error:
@@ -145,32 +118,11 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(error)
 
-    async def _deliver(self, fetched: dict[TopicPartition, list[Record]], epoch: int) -> None:
-        # a process that was stopped for a while holds records that may be somebody else's by now: first the group's word
-        while self._heard.heartbeat_age() > STALE_S and epoch == self._epoch and not self.ended:
-            self._refuse_forgotten()
-            await asyncio.sleep(HEARTBEAT_MS / 10_000)
+    async def _deliver(self, batch: Batch) -> None:
         async with self._calls:
-            if epoch == self._epoch and not self.ended:
-                self._share.handed_out(fetched)
-                await self._member.handle(to_records(fetched))
-
-    def _refuse_forgotten(self) -> None:
-        """Seen once after a broker that died thrice in a minute: aiokafka's coordination stood still for ever, its fetching went on."""
-        now = asyncio.get_running_loop().time()
-        if self._heard.heartbeat_age() <= FORGOTTEN_S or self._heard.fetched_age() > STALE_S:
-            self._alone_since = now
-        elif now - self._alone_since > FORGOTTEN_S:
-            raise LogUnavailable(f"group {self._group} has not answered for {FORGOTTEN_S:.0f} s, though its broker does")
-
-    def _deliverable(self, fetched: dict[TopicPartition, list[Record]]) -> dict[TopicPartition, list[Record]]:
-        """What was fetched before a pause goes back: `getmany` hands it out in spite of it."""
-        flows = self._share.ready - self._share.paused if self._flowing else frozenset()
-        for place in [one for one in fetched if one.partition not in flows]:
-            batch = fetched.pop(place)
-            with contextlib.suppress(IllegalStateError):  # it is not ours any more
-                self._consumer.seek(place, batch[0].offset)
-        return fetched
+            if self._delivery.is_of_now(batch) and not self.ended:
+                self._share.handed_out(batch.fetched)
+                await self._member.handle(to_records(batch.fetched))
 
     # --- the membership
 
@@ -208,11 +160,11 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
     def resume(self, partitions: frozenset[int]) -> None:
         """See `log.Membership.resume`."""
         self._share.paused -= partitions
-        self._let_flow(partitions & self._share.held)
+        self._delivery.let_flow(partitions & self._share.held)
 
     def heartbeat_age(self) -> float:
         """See `log.Membership.heartbeat_age`."""
-        return self._heard.heartbeat_age()
+        return self._delivery.heard.heartbeat_age()
 
     @property
     def failure(self) -> BaseException | None:
@@ -223,8 +175,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         """See `log.Membership.leave`."""
         if self.ended:
             return
-        self._flowing = False
-        self._epoch += 1
+        self._delivery.halt()
         async with self._calls:
             held = bool(self._share.held)
             if held and await self._told(self._member.halted()):
@@ -238,6 +189,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         if not self.ended:
             self._failure = failure
             self.ended = True
+            self._delivery.halt()
         await self._stop()
 
     # --- ends
@@ -247,7 +199,8 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
             return
         _log.error("a member of group %s failed", self._group, exc_info=error)
         self._failure = error
-        self.ended, self._flowing = True, False
+        self.ended = True
+        self._delivery.halt()
         self._share.let_go()
         self._spawn(self._stop())
 

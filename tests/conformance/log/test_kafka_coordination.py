@@ -13,7 +13,7 @@ import pytest
 from deploy.child import free_port
 from deploy.kafka.broker import Broker, missing
 from shared.messaging.joining import stay_joined
-from shared.messaging.kafka import group
+from shared.messaging.kafka import delivery
 from shared.messaging.kafka.admin import create_topics
 from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.kafka.log import KafkaLog
@@ -52,7 +52,7 @@ async def proxy(proxied: tuple[Broker, int]) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def log(proxied: tuple[Broker, int], proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KafkaLog]:
-    monkeypatch.setattr(group, "FORGOTTEN_S", SOON_S)
+    monkeypatch.setattr(delivery, "FORGOTTEN_S", SOON_S)
     log = await KafkaLog.open(Brokers(f"127.0.0.1:{proxied[1]}"), topics())
     yield log
     proxy.fault = ""
@@ -91,13 +91,13 @@ async def test_a_membership_whose_coordination_stands_still_ends_and_is_joined_a
 
 @pytest.mark.parametrize("fault", ["swallow", "refuse"])
 async def test_nothing_is_handed_out_meanwhile(log: KafkaLog, proxy: Proxy, fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group, "FORGOTTEN_S", 600.0)
+    monkeypatch.setattr(delivery, "FORGOTTEN_S", 600.0)
     member = await joined(log, f"quiet-{fault}", ["plain"])
     await until(lambda: len(member.held) == 3)
     membership = member.membership
     assert membership is not None
     proxy.fault = fault
-    await until(lambda: membership.heartbeat_age() > group.STALE_S)
+    await until(lambda: membership.heartbeat_age() > delivery.STALE_S)
     count = len(member.records)
     await log.append(Message("plain", 1, b"k", b"meanwhile"))
     await asyncio.sleep(1.0)
