@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 
 from services.executor.common.ports import AskKey, Directory, SealOpener
-from services.executor.sessions.session import answers
+from services.executor.sessions.answered import answers
 from shared.contracts.asks import Ask, Asked, asked
 from shared.contracts.errors import BadSeal
 from shared.contracts.model import Value

@@ -8,8 +8,9 @@ import hmac
 from collections.abc import Awaitable, Callable
 
 from services.executor.common.ports import SealOpener
+from services.executor.sessions.answered import SAME_REPLY, answered, answers
 from services.executor.sessions.effects import Opened, mark_of
-from services.executor.sessions.session import SAME_REPLY, answered, answers, run_of
+from services.executor.sessions.session import run_of
 from shared.contracts.errors import BadSeal
 from shared.contracts.states import Answered, SessionState
 from shared.contracts.steps import StepRequested

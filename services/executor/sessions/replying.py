@@ -2,9 +2,10 @@
 
 import logging
 
+from services.executor.sessions.answered import answered
 from services.executor.sessions.decision import Again, Current, Decision, Stopped, Unwritten
 from services.executor.sessions.ownership import Appending
-from services.executor.sessions.session import answered, run_of
+from services.executor.sessions.session import run_of
 from shared.contracts import topics
 from shared.contracts.codec import encode
 from shared.contracts.envelope import Envelope

@@ -7,33 +7,22 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar, assert_never
 
+from services.executor.sessions.ages import ends_us, held_until_us, is_unproven
+from services.executor.sessions.answered import answer_of, remembered
 from services.executor.sessions.run import RunEvent, begin, evolve_run, left
 from shared.contracts import sessions as s
 from shared.contracts import wire
 from shared.contracts.envelope import Envelope
-from shared.contracts.states import SESSION_BYTES, Answered, RunState, SessionState
-from shared.contracts.steps import Shown, StepRequested
+from shared.contracts.states import SESSION_BYTES, RunState, SessionState
+from shared.contracts.steps import StepRequested
 
 MAX_TRANSITIONS: Final = 200
 MAX_BYTES: Final = SESSION_BYTES
-REMEMBERED_COMMANDS: Final = 64
 REMEMBERED_ENDS: Final = 4
 REMEMBERED_RUNS: Final = 200
 REMEMBERED_ROTATIONS: Final = 8
 OPEN_RUNS: Final = 8
 """Of one session: a browser's tabs. One more, and the one that was left alone longest is given up."""
-SECOND: Final = 1_000_000
-HOUR: Final = 3600 * SECOND
-DAY: Final = 24 * HOUR
-REACH: Final = DAY + HOUR
-"""No session lives longer, and its written state no longer than that: what is older is nobody's any more."""
-BEGINS_FOR: Final = HOUR
-"""How long after its first cookie was made a session may begin."""
-HELD_SINCE_START: Final = BEGINS_FOR + 300 * SECOND
-HELD_SINCE_END: Final = 600 * SECOND
-UNPROVEN: Final = HOUR // 2
-"""How long a session in which nobody has proved anything may be left alone."""
-SAME_REPLY: Final = 30 * SECOND
 S = TypeVar("S", SessionState, RunState)
 
 
@@ -56,7 +45,7 @@ def concluded(applied: SessionState, envelope: Envelope, body: s.SessionAdvanced
     runs = tuple(_with(r, **at.get(r.run, {}), **logins.get(r.run, {})) if r.run in at else r for r in applied.runs)
     after = _with(
         applied, version=version, head=envelope.id, transitions=applied.transitions + 1, last_us=max(applied.last_us, body.at_us),
-        answered=(*_recent(applied.answered, body.at_us), _answered(envelope, body, applied.rotation))[-REMEMBERED_COMMANDS:],
+        answered=remembered(applied.answered, answer_of(envelope, body, applied.rotation)),
         runs=_forget_old_ends(runs),
     )  # fmt: skip
     return _with(after, **_marks(after))
@@ -89,11 +78,6 @@ def _marks(state: SessionState) -> dict[str, Any]:
 def packed(state: SessionState) -> bytes:
     """The bytes of a session: for its size, to hold and to write."""
     return wire.pack(state.model_dump())
-
-
-def held_until_us(state: SessionState) -> int:
-    """How long an ended session is held: beyond a step's deadline, and until none of its cookies could begin it anew."""
-    return max(state.started_us + HELD_SINCE_START, state.last_us + HELD_SINCE_END)
 
 
 def apply(state: SessionState, event: s.Event, at_us: int) -> SessionState:
@@ -171,26 +155,9 @@ def surplus_runs(state: SessionState) -> list[RunState]:
     return open_[: max(0, len(open_) - OPEN_RUNS)]
 
 
-def is_unproven(state: SessionState) -> bool:
-    """Whether nobody has proved anything in it: its rotation has never risen, and no run of it is somebody's."""
-    return not state.rotation and not any(run.login for run in state.runs)
-
-
 def run_of(state: SessionState, run: str) -> RunState | None:
     """The run with this id, open or recently over."""
     return next((r for r in state.runs if r.run == run), None)
-
-
-def ends_us(state: SessionState) -> int:
-    """When it is over by age: an hour after its last step, a day with an open run, half an hour if nobody has proved anything
-    in it, 24 h in any case (architecture §3)."""
-    idle = UNPROVEN if is_unproven(state) else DAY if any(not r.over for r in state.runs) else HOUR
-    return min(state.last_us + idle, state.started_us + DAY)
-
-
-def expired(state: SessionState, now_us: int) -> bool:
-    """Whether it is over by age."""
-    return bool(state.version) and now_us > ends_us(state)
 
 
 def too_large(state: SessionState, size: int) -> bool:
@@ -211,44 +178,6 @@ def superseded_us(state: SessionState, rotation: int) -> int:
     """
     behind = max(1, state.rotation - rotation)
     return state.rotated_us[-behind] if behind <= len(state.rotated_us) else 0
-
-
-def answered(state: SessionState, command: str, now_us: int) -> Answered | None:
-    """How this very command was answered, if that was within 30 s."""
-    found = next((a for a in reversed(state.answered) if a.command == command), None)
-    return found if found and now_us - found.at_us <= SAME_REPLY else None
-
-
-def _answered(envelope: Envelope, body: s.SessionAdvanced, rotation: int) -> Answered:
-    changed = next((e for e in reversed(body.events) if isinstance(e, s.LoggedIn | s.LoggedOut)), None)
-    # Runs that were given up on the side are not what the command was about.
-    runs = sorted((e for e in body.events if isinstance(e, RunEvent)), key=lambda e: not isinstance(e, s.RunCancelled))
-    went_on = s.StagePassed | s.StageSkipped | s.RunReplanned
-    return Answered(
-        command=body.command,
-        transition=envelope.id,
-        run=runs[-1].run if runs else None,
-        at_us=body.at_us,
-        advanced=any(isinstance(e, went_on) for e in body.events),
-        login=changed.login if isinstance(changed, s.LoggedIn) else None,
-        logged_out=isinstance(changed, s.LoggedOut),
-        rotation=rotation,
-        rotated=any(isinstance(e, s.SessionRotated) for e in body.events),
-        flow=body.given.flow,
-        shown=answers(body.given),
-        epoch=body.given.epoch,
-        mark=body.given.mark,
-        secret=bool(body.given.accepted),
-    )
-
-
-def answers(step: StepRequested | s.Given) -> Shown | None:
-    """The place that an answer is for: a transition that was shown, or the page of a run that it begins."""
-    return Shown(run=step.page.run, transition="", version=0) if step.page else step.shown
-
-
-def _recent(commands: tuple[Answered, ...], now_us: int) -> tuple[Answered, ...]:
-    return tuple(one for one in commands if now_us - one.at_us <= SAME_REPLY)
 
 
 def _forget_old_ends(runs: tuple[RunState, ...]) -> tuple[RunState, ...]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.executor.sessions.session import SAME_REPLY
+from services.executor.sessions.answered import SAME_REPLY
 from shared.contracts.errors import BadSeal
 from shared.contracts.steps import StepRequested
 from tests.unit.decisions.around import Around

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from services.executor.sessions import states as states_module
+from services.executor.sessions.ages import DAY, HOUR, SECOND, expired
 from services.executor.sessions.owner import Owner
-from services.executor.sessions.session import DAY, HOUR, SECOND, expired, new_session, packed
+from services.executor.sessions.session import new_session, packed
 from services.executor.sessions.states import SessionStates
 from shared.contracts import topics
 from shared.contracts.people import Visitor
