@@ -5,32 +5,26 @@ transition.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
 from services.executor.sessions import views
 from services.executor.sessions.decision import Decision
 from services.executor.sessions.ends import AUTHENTICATION, finish, person_shown, refuse
-from services.executor.sessions.obligations import held_for, is_founded, kept_for, oblige_planned, oblige_reached
-from services.executor.sessions.outcomes import came_of, evidence_of
+from services.executor.sessions.obligations import held_for, oblige_planned, oblige_reached
+from services.executor.sessions.outcomes import came_of, came_to_more, count, passed
 from services.executor.sessions.ports import Planner, Policy, Retirements
-from services.executor.sessions.questions import PlanningFailed, plan_question, reach_question
+from services.executor.sessions.questions import PlanningFailed, Questions
 from services.executor.sessions.session import obligation
 from shared.contracts import sessions as s
-from shared.contracts.people import UserFacts, Visitor
+from shared.contracts.people import Visitor
 from shared.contracts.planner import PlanMade, PlanRefused
-from shared.contracts.policy import VerdictReached, VerdictRequested
 from shared.contracts.states import RunState
 from shared.flows.effects import Answer
 from shared.flows.fields import Cleaned, Field, Problem
 from shared.flows.registry import Registry
 from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage, StageConfig, StageFailed, configured
 
-SECOND: Final = 1_000_000
 Reading = Callable[[Mapping[str, Field]], Cleaned | dict[str, tuple[Problem, ...]]]
-
-
-class UnknownFlow(Exception):
-    """There is no flow of this slug."""
 
 
 class Cursor:
@@ -39,8 +33,7 @@ class Cursor:
     def __init__(self, registry: Registry, planner: Planner, policy: Policy, retirements: Retirements) -> None:
         self._types = registry.stages
         self._retirements = retirements
-        self._planner = planner
-        self._policy = policy
+        self._questions = Questions(planner, policy)
 
     def is_retired(self, run: RunState) -> bool:
         """Whether the definitions that the run is pinned to were taken back (architecture §4.11)."""
@@ -52,10 +45,10 @@ class Cursor:
         `arrives`: the page was drawn for nobody, and its visitor is somebody by now. What would log them in is at its end.
         """
         decision.run, decision.beginning = run, True
-        made = await self._plan(decision, run, visitor)
+        made = await self._questions.plan(decision, run, visitor)
         if isinstance(made, PlanMade) and self._retirements.is_retired(made.plan.flow.pk, made.plan.version):
             decision.replies.clear()  # taken back since it was asked for
-            made = await self._plan(decision, run, visitor)
+            made = await self._questions.plan(decision, run, visitor)
         if isinstance(made, PlanRefused):
             refuse(decision, run, made, visitor.user.username if visitor.user else "", arrives=arrives)
         else:
@@ -90,7 +83,7 @@ class Cursor:
                 case Challenge():
                     return self._challenged(decision, views.challenge_view(run, came, errors or {}))
                 case Passed():
-                    self._pass(decision, came)
+                    passed(decision, came)
                 case Denied():
                     return await self._deny(decision, came)
                 case _:
@@ -110,12 +103,12 @@ class Cursor:
                     decision.accepted = tuple(sorted(given.taken))
             else:
                 came = type_.missing(run, config, cleaned)
-                decision.taken = _counts(came, run)
+                decision.taken = came_to_more(came, run)
         except StageFailed as failure:
             return self._challenged(decision, views.error_view(run.plan.flow, str(failure)))
         match came:
             case Passed():
-                self._pass(decision, came)
+                passed(decision, came)
                 await self.reach(decision)
             case Refused():
                 await self._retry(decision, came)
@@ -141,8 +134,7 @@ class Cursor:
             oblige_reached(decision, stage)
             return True
         subject = held_for(run)
-        deadline = decision.at_us + 2 * SECOND
-        verdict = await self._verdict(decision, reach_question(decision.question("verdict"), decision.state.session, run, stage, deadline))
+        verdict = await self._questions.reach(decision, stage)
         bound = obligation(stage.binding, subject) in decision.state.obligations
         if verdict.outcome == "fail" and not bound:
             decision.record(s.StageSkipped(run=run.run, binding=stage.binding, verdict=verdict))
@@ -150,39 +142,14 @@ class Cursor:
         decision.record(s.StageGuarded(run=run.run, binding=stage.binding, subject=subject, verdict=verdict))
         return True
 
-    async def _verdict(self, decision: Decision, question: VerdictRequested) -> VerdictReached:
-        known = decision.replies.get(question.digest) if decision.beginning else None
-        reached = known if isinstance(known, VerdictReached) else await self._policy.decide(question)
-        if decision.beginning:
-            decision.replies[question.digest] = reached
-        return reached
-
     @staticmethod
     def _challenged(decision: Decision, view: Any) -> None:
         run = decision.current
         decision.record(s.StageChallenged(run=run.run, binding=run.stages[0].binding, view=view))
 
-    @staticmethod
-    def _pass(decision: Decision, passed: Passed) -> None:
-        run = decision.current
-        binding = run.stages[0].binding
-        evidence = evidence_of(decision, binding, passed)
-        _count(decision, passed.counters)
-        decision.record(
-            s.StagePassed(
-                run=run.run, binding=binding, evidence=evidence, context=dict(passed.context), pending_user=passed.pending_user,
-                inserted=passed.inserted,
-            )
-        )  # fmt: skip
-        had = decision.login.login if decision.login else None
-        if passed.login:
-            decision.record(s.LoggedIn(login=passed.login, replaced=had))
-        if passed.logged_out and had:
-            decision.record(s.LoggedOut(login=had, run=run.run))
-
     async def _retry(self, decision: Decision, refused: Refused) -> None:
         run, stage = decision.current, decision.current.stages[0]
-        _count(decision, refused.counters)
+        count(decision, refused.counters)
         problems = {name: tuple(found) for name, found in refused.problems.items()}
         decision.record(
             s.AnswerRefused(
@@ -208,7 +175,7 @@ class Cursor:
 
     async def _deny(self, decision: Decision, denied: Denied) -> None:
         run = decision.current
-        _count(decision, denied.counters)
+        count(decision, denied.counters)
         again = run.stages and run.stages[0].invalid_response_action != "retry"
         # One restart a step: a deny stage that restarts would go round for ever, as it does in authentik.
         if again and not denied.final and not decision.restarted:
@@ -224,44 +191,9 @@ class Cursor:
         decision.restarted = True
         kept = run.stages[0].invalid_response_action == "restart_with_context"
         context, pending = (run.context, run.pending_user) if kept else ({}, None)
-        made = await self._plan(decision, run.run, run.visitor, context, pending, run.pending_user)
+        made = await self._questions.plan(decision, run.run, run.visitor, context, pending, run.pending_user)
         if isinstance(made, PlanRefused):
             return refuse(decision, run.run, made, person_shown(run))
         decision.record(s.RunReplanned(run=run.run, plan=made.plan, context=context, pending_user=pending, verdicts=made.verdicts))
         oblige_planned(decision, made)
         return await self.reach(decision)
-
-    # --- plans and ends ---
-
-    async def _plan(
-        self, decision: Decision, run: str, visitor: Visitor, context: dict[str, Any] | None = None, pending: UserFacts | None = None,
-        before: UserFacts | None = None,
-    ) -> PlanMade | PlanRefused:  # fmt: skip
-        """`before` is whom the run was about until now, if it starts over."""
-        kept = kept_for(decision.state, visitor, pending, before)
-        question = plan_question(
-            decision.question("plan"), decision.state.session, run, decision.step.flow, visitor, pending, context or {}, kept,
-            decision.at_us + 2 * SECOND,
-        )  # fmt: skip
-        known = decision.replies.get(question.digest) if decision.beginning else None
-        made = known if isinstance(known, PlanMade | PlanRefused) else await self._planner.plan(question)
-        if decision.beginning:
-            decision.replies[question.digest] = made
-        if isinstance(made, PlanRefused) and made.reason == "unknown_flow":
-            raise UnknownFlow(decision.step.flow)
-        if isinstance(made, PlanRefused) and made.reason == "error":
-            raise PlanningFailed("the planner could not decide")
-        if isinstance(made, PlanMade) and not is_founded(made, kept):
-            raise PlanningFailed("a plan without the verdicts that it goes by")
-        return made
-
-
-def _counts(came: Refused | Denied, run: Run) -> bool:
-    """Whether an answer whose fields were not in order came to more than being asked again."""
-    return (
-        isinstance(came, Denied) or bool(came.counters or came.context or came.pending_user) or run.stage.invalid_response_action != "retry"
-    )
-
-
-def _count(decision: Decision, counters: Mapping[str, int]) -> None:
-    decision.record(*(s.CounterSet(name=name, value=value) for name, value in counters.items()))

@@ -1,16 +1,26 @@
-"""How the worker's questions to planner and policy are worded.
+"""What planner and policy are asked about a run: how it is worded, when it need not be asked again, and what an answer is worth.
 
 A question's id is derived from the step, so that a step that runs again asks the same question (architecture §4.4);
 its answer counts for that id and that digest only.
 """
 
-from typing import Any
+from typing import Any, Final
 
+from services.executor.sessions.ages import SECOND
+from services.executor.sessions.decision import Decision
+from services.executor.sessions.obligations import is_founded, kept_for
+from services.executor.sessions.ports import Planner, Policy
 from shared.contracts.people import UserFacts, Visitor
-from shared.contracts.planner import PlannedStage, PlanRequested, plan_digest
-from shared.contracts.policy import Facts, VerdictRequested, facts_digest
-from shared.contracts.states import RunState
+from shared.contracts.planner import PlanMade, PlannedStage, PlanRefused, PlanRequested, plan_digest
+from shared.contracts.policy import Facts, VerdictReached, VerdictRequested, facts_digest
 from shared.kernel.errors import Unavailable
+
+WANTED_FOR: Final = 2 * SECOND
+"""Nobody has to answer later."""
+
+
+class UnknownFlow(Exception):
+    """There is no flow of this slug."""
 
 
 class PlanningFailed(Unavailable):
@@ -19,28 +29,48 @@ class PlanningFailed(Unavailable):
     code = "E_PLANNING_FAILED"
 
 
-def plan_question(
-    request: str,
-    session: str,
-    run: str,
-    flow: str,
-    visitor: Visitor,
-    pending_user: UserFacts | None,
-    context: dict[str, Any],
-    obligations: tuple[str, ...],
-    deadline_us: int,
-) -> PlanRequested:
-    """Which stages does this flow have for this visitor, with this context, about this user?"""
-    return PlanRequested(
-        request=request, session=session, run=run, flow=flow, visitor=visitor, pending_user=pending_user, context=context, obligations=obligations,
-        digest=plan_digest(flow, visitor, pending_user, context, obligations), deadline_us=deadline_us,
-    )  # fmt: skip
+class Questions:
+    """Asks for one cursor. What a run that begins was told is kept in the decision, for the page's answer (architecture §3)."""
 
+    def __init__(self, planner: Planner, policy: Policy) -> None:
+        self._planner = planner
+        self._policy = policy
 
-def reach_question(request: str, session: str, run: RunState, stage: PlannedStage, deadline_us: int) -> VerdictRequested:
-    """Should this stage run, now that it is reached? About the pending user, else the visitor (docs/compat.md, Plans)."""
-    facts = Facts(visitor=run.visitor, pending_user=run.pending_user, context=run.context, planned=True)
-    return VerdictRequested(
-        request=request, session=session, run=run.run, purpose="reach", guard=stage.guard, facts=facts,
-        digest=facts_digest(stage.guard, facts), deadline_us=deadline_us,
-    )  # fmt: skip
+    async def plan(
+        self, decision: Decision, run: str, visitor: Visitor, context: dict[str, Any] | None = None, pending: UserFacts | None = None,
+        before: UserFacts | None = None,
+    ) -> PlanMade | PlanRefused:  # fmt: skip
+        """Which stages has this flow for this visitor, with this context, about this user? `UnknownFlow`; `PlanningFailed` if that
+        cannot be said. `before` is whom the run was about until now, if it starts over."""
+        obligations = kept_for(decision.state, visitor, pending, before)
+        flow, known = decision.step.flow, context or {}
+        question = PlanRequested(
+            request=decision.question("plan"), session=decision.state.session, run=run, flow=flow, visitor=visitor, pending_user=pending,
+            context=known, obligations=obligations, digest=plan_digest(flow, visitor, pending, known, obligations),
+            deadline_us=decision.at_us + WANTED_FOR,
+        )  # fmt: skip
+        told = decision.replies.get(question.digest) if decision.beginning else None
+        made = told if isinstance(told, PlanMade | PlanRefused) else await self._planner.plan(question)
+        if decision.beginning:
+            decision.replies[question.digest] = made
+        if isinstance(made, PlanRefused) and made.reason == "unknown_flow":
+            raise UnknownFlow(flow)
+        if isinstance(made, PlanRefused) and made.reason == "error":
+            raise PlanningFailed("the planner could not decide")
+        if isinstance(made, PlanMade) and not is_founded(made, obligations):
+            raise PlanningFailed("a plan without the verdicts that it goes by")
+        return made
+
+    async def reach(self, decision: Decision, stage: PlannedStage) -> VerdictReached:
+        """Should this stage run, now that it is reached? About the pending user, else the visitor (docs/compat.md, Plans)."""
+        run = decision.current
+        facts = Facts(visitor=run.visitor, pending_user=run.pending_user, context=run.context, planned=True)
+        question = VerdictRequested(
+            request=decision.question("verdict"), session=decision.state.session, run=run.run, purpose="reach", guard=stage.guard, facts=facts,
+            digest=facts_digest(stage.guard, facts), deadline_us=decision.at_us + WANTED_FOR,
+        )  # fmt: skip
+        told = decision.replies.get(question.digest) if decision.beginning else None
+        reached = told if isinstance(told, VerdictReached) else await self._policy.decide(question)
+        if decision.beginning:
+            decision.replies[question.digest] = reached
+        return reached

@@ -11,13 +11,13 @@ from typing import Final
 from services.executor.common.ports import Busy, LogDiverged
 from services.executor.sessions import replying
 from services.executor.sessions.closing import close
-from services.executor.sessions.cursor import UnknownFlow
 from services.executor.sessions.deciding import handle, precheck
 from services.executor.sessions.decision import Again, Decided, Decision, Handled, StateBehind, Unwritten
 from services.executor.sessions.effects import LiveEffects, Opened, OpenedOnce
 from services.executor.sessions.journal import Journal, Transition, written
 from services.executor.sessions.parts import Parts
 from services.executor.sessions.ports import Unreadable
+from services.executor.sessions.questions import UnknownFlow
 from services.executor.sessions.repeats import Body, repeated
 from services.executor.sessions.session import run_of, stage_met
 from services.executor.sessions.settling import WRONG_STATE, Settler
