@@ -7,7 +7,7 @@ from pydantic import Field
 
 from shared.contracts import wire
 from shared.contracts.codec import Codec
-from shared.contracts.definitions import Designation, FlowFacts, Guard, InvalidResponseAction
+from shared.contracts.definitions import Designation, FlowFacts, Guard, InvalidResponseAction, StageBody
 from shared.contracts.model import Contract, Count, Micros, Plain, ShortText, Text, Value
 from shared.contracts.people import UserFacts, Visitor
 from shared.contracts.policy import VerdictReached
@@ -19,8 +19,8 @@ Refusal = Literal["unknown_flow", "not_applicable", "empty", "error", "too_long"
 class PlannedStage(Value):
     """One stage of a plan with its configuration. `guard` is asked again when the stage is reached, if `re_evaluate`.
 
-    `references` are the stages that the configuration refers to, by pk: `{pk, name, type, config}` each
-    (`shared.flows.references`), so that a run needs no definitions beside its plan.
+    `references` are the stages that the configuration refers to, by pk (`shared.flows.references`), so that a run needs no
+    definitions beside its plan.
     `verdict` is the request of the verdict, among those that come with the plan, by which this stage is in it; "" if its
     guard was not asked while planning.
     """
@@ -33,7 +33,7 @@ class PlannedStage(Value):
     re_evaluate: bool = True
     invalid_response_action: InvalidResponseAction = "retry"
     guard: Guard
-    references: dict[str, Plain] = {}
+    references: dict[str, StageBody] = {}
     verdict: ShortText = ""
 
 

@@ -16,7 +16,7 @@ from shared.contracts.orders import Order
 from shared.contracts.people import LoginClaims, UserFacts, Visitor
 from shared.contracts.planner import Plan, PlannedStage, PlanRefused
 from shared.contracts.policy import VerdictReached
-from shared.contracts.steps import Page, Shown, View
+from shared.contracts.steps import Page, Problems, Shown, View
 
 
 class SessionStarted(Value):
@@ -96,13 +96,13 @@ class StageChallenged(Value):
 
 
 class AnswerRefused(Value):
-    """The answer was not good enough; `errors` are by field. `context` is merged into the run's: what was typed may matter
+    """The answer was not good enough; `context` is merged into the run's: what was typed may matter
     to a restart that keeps it. `pending_user`: the run is about them from now on, None: about whom it was."""
 
     event: Literal["answer.refused"] = "answer.refused"
     run: ShortText
     binding: ShortText
-    errors: dict[str, tuple[Plain, ...]]
+    errors: Problems
     context: Plain = {}
     pending_user: UserFacts | None = None
 
@@ -217,7 +217,7 @@ class Given(Value):
     accepted: tuple[ShortText, ...] = ()
     epoch: ShortText = ""
     mark: ShortText = ""
-    problems: dict[str, tuple[Plain, ...]] = {}
+    problems: Problems = {}
 
 
 class SessionAdvanced(Contract):

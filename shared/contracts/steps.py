@@ -92,13 +92,23 @@ class StepRequested(Contract):
     edge: ShortText
 
 
+class Problem(Value):
+    """One thing that is wrong with an answer, as the protocol shows it (docs/compat.md, Answers)."""
+
+    string: Text
+    code: ShortText
+
+
+Problems = dict[str, tuple[Problem, ...]]
+"""What is wrong with an answer, by field; `non_field_errors` for the whole of it."""
 ViewKind = Literal["challenge", "denied", "redirect", "error"]
 
 
 class View(Value):
     """What the visitor sees of a run: a challenge of its current stage, or how it ended.
 
-    `challenge`: `component` and `fields` are the stage's, `errors` maps fields to `{string, code}` of the answer before.
+    `challenge`: `component` and `fields` are the stage's, `errors` are of the answer before.
+    What `fields` there are, the component says: they go to the browser as they are.
     `denied`: `message`. `redirect`: `to`. `error`: `message` is for administrators only.
     `person` is the displayed user's name ("" for nobody), None where the challenge shows no user. `told` is a sentence for the
     page alone, beside a challenge or instead of a denial's `message`.
@@ -109,7 +119,7 @@ class View(Value):
     title: Text
     component: ShortText
     fields: Plain = {}
-    errors: dict[str, tuple[Plain, ...]] = {}
+    errors: Problems = {}
     person: ShortText | None = None
     message: Text = ""
     told: Text = ""

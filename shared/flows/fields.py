@@ -10,15 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-Problem = dict[str, str]
-Problems = dict[str, tuple[Problem, ...]]
-"""What is wrong with an answer, by field."""
+from shared.contracts.steps import Problem, Problems
+
 NON_FIELD: Final = "non_field_errors"
 
 
 def problem(text: str, code: str = "invalid") -> Problem:
     """One thing that is wrong with an answer, as the protocol shows it."""
-    return {"string": text, "code": code}
+    return Problem(string=text, code=code)
 
 
 class Invalid(Exception):

@@ -14,13 +14,15 @@ from typing import Any, ClassVar, Final, Generic, TypeVar, cast
 from pydantic import BaseModel, ConfigDict
 
 from shared.contracts import wire
+from shared.contracts.definitions import StageBody
 from shared.contracts.evidence import Evidence, Grounds
 from shared.contracts.model import Plain
 from shared.contracts.people import LoginClaims, UserFacts, Visitor
 from shared.contracts.planner import Plan, PlannedStage
+from shared.contracts.steps import Problems
 from shared.flows.effects import Answer, Effects
 from shared.flows.evidence import ANONYMOUS, Account, Lack, Moment, Need, Proof, ProofKind, counting, lacking
-from shared.flows.fields import Field, Problem
+from shared.flows.fields import Field
 from shared.flows.shown import person_of
 
 
@@ -143,7 +145,7 @@ class Refused:
     """The answer was not good enough. Problems are by field, `non_field_errors` for the whole; `told` is for the page alone.
     `context` and `pending_user` are as in `Passed`."""
 
-    problems: Mapping[str, tuple[Problem, ...]]
+    problems: Problems
     counters: Mapping[str, int] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     pending_user: UserFacts | None = None
@@ -203,7 +205,7 @@ class Stage(ABC, Generic[C]):
     needs: ClassVar[Need] = Need.NOTHING
     renames: ClassVar[bool] = False
 
-    def can_prove(self, config: C, references: Mapping[str, Plain]) -> bool:
+    def can_prove(self, config: C, references: Mapping[str, StageBody]) -> bool:
         """Whether a stage of this configuration can pass with a proof at all; `references` are as in `PlannedStage`."""
         return bool(self.proves)
 
@@ -220,6 +222,6 @@ class Stage(ABC, Generic[C]):
         """What comes of an answer whose fields are in order."""
         raise StageFailed(f"{self.name} asks nothing")
 
-    def missing(self, run: Run, config: C, problems: Mapping[str, tuple[Problem, ...]]) -> Refused | Denied:
+    def missing(self, run: Run, config: C, problems: Problems) -> Refused | Denied:
         """What comes of an answer whose fields are not in order; a type that counts attempts counts here."""
         return Refused(problems)

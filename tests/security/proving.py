@@ -7,6 +7,7 @@ from typing import Any
 from services.executor.common.ports import AskKey, OrderKey
 from shared.contracts import asks
 from shared.contracts.asks import Ask
+from shared.contracts.definitions import StageBody
 from shared.contracts.model import Value
 from shared.contracts.orders import LogIn, Order, OrderResult
 from shared.contracts.people import UserFacts
@@ -66,7 +67,7 @@ def named(config: dict[str, Any] | None = None) -> PlannedStage:
 
 def named_with_password() -> PlannedStage:
     """An identification stage that asks for the password on its page."""
-    inside = {"pk": "p", "name": "p", "type": "password", "config": PASSWORD}
+    inside = StageBody(pk="p", name="p", type="password", config=PASSWORD)
     return named({"password_stage": "p"}).model_copy(update={"references": {"p": inside}})
 
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 
+from shared.contracts.definitions import StageBody
 from shared.contracts.planner import PlannedStage
 from shared.flows.effects import Answer, Effects
 from shared.flows.fields import Field, TextField
@@ -42,7 +43,7 @@ class NewAccount(Stage[NewAccountConfig]):
 
 IDENTIFICATION, VERIFICATION, _ = LOGIN_STAGES
 BOTH = stage("identification", {"user_fields": ("username",), "password_stage": "pw"}).model_copy(
-    update={"references": {"pw": {"pk": "pw", "name": "pw", "type": "password", "config": PASSWORD}}}
+    update={"references": {"pw": StageBody(pk="pw", name="pw", type="password", config=PASSWORD)}}
 )
 REMEMBER = stage("user_login", {"remember_me_offset": "days=30"})
 FLOWS: dict[str, tuple[tuple[PlannedStage, ...], list[dict[str, str]], dict[str, str]]] = {

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from shared.contracts import topics, wire
+from shared.contracts.definitions import StageBody
 from shared.contracts.planner import PlannedStage
 from shared.flows.fields import Cleaned, Field, clean
 from shared.flows.registry import registry
@@ -32,8 +33,10 @@ ASKING: dict[str, dict[str, Any]] = {
     "authenticator_validate": {"not_configured_action": "configure", "configuration_stages": ("one", "two")},
 }
 REFERENCES: dict[str, dict[str, Any]] = {
-    "identification": {"s-password": {"name": "p", "type": "password", "config": PASSWORD | {"failed_attempts_before_cancel": 1000}}},
-    "authenticator_validate": {pk: {"name": pk, "type": "dummy", "config": {}} for pk in ("one", "two")},
+    "identification": {
+        "s-password": StageBody(pk="s-password", name="p", type="password", config=PASSWORD | {"failed_attempts_before_cancel": 1000})
+    },
+    "authenticator_validate": {pk: StageBody(pk=pk, name=pk, type="dummy", config={}) for pk in ("one", "two")},
 }
 # What no JSON reader of ours lets through, and a field must not rely on that.
 UNREAD: dict[str, Any] = {
@@ -79,7 +82,7 @@ def test_a_field_takes_what_the_history_can_carry_and_refuses_the_rest(kind: str
         assert all(isinstance(secret, str) for secret in cleaned.secret.values())
     else:
         assert set(cleaned) & {field}
-        assert all(problem["string"] and problem["code"] for problem in cleaned[field])
+        assert all(problem.string and problem.code for problem in cleaned[field])
 
 
 def counts(kind: str, name: str, field: Field, value: Any) -> bool:
@@ -144,7 +147,7 @@ async def test_a_number_is_the_text_that_it_spells() -> None:
         await browser.get("f")
         await browser.post({"uid_field": "alice"}, "f")
         reply = await browser.post({"password": 12345}, "f")
-        assert reply.view and [problem["string"] for problem in reply.view.errors["password"]] == ["Invalid password"]
+        assert reply.view and [problem.string for problem in reply.view.errors["password"]] == ["Invalid password"]
 
 
 # --- by HTTP ---

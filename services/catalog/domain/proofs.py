@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from pydantic import ValidationError
 
 from services.catalog.domain.objects import Catalog, Definition
+from shared.contracts.definitions import StageBody
 from shared.flows.evidence import Need
 from shared.flows.references import references
 from shared.flows.registry import registry
@@ -93,12 +94,12 @@ class Proofs:
                 self._read[stage.pk] = False, ""
         return self._read[stage.pk]
 
-    def _referred(self, stage: Definition, kind: Stage[Any]) -> Mapping[str, dict[str, Any]]:
+    def _referred(self, stage: Definition, kind: Stage[Any]) -> Mapping[str, StageBody]:
         """The stages that this one's configuration names, as `PlannedStage.references` has them."""
         marks = {name: mark for name, mark in references(kind.config).items() if mark.kind == "stage"}
         pks = [pk for name, mark in marks.items() for pk in (stage[name] if mark.many else [stage[name]]) if pk]
         found = [one for pk in pks if (one := self._catalog.get("stage", pk))]
-        return {one.pk: {"pk": one.pk, "name": one.name, "type": one.type, "config": _config(one)} for one in found}
+        return {one.pk: StageBody(pk=one.pk, name=one.name, type=one.type, config=_config(one)) for one in found}
 
 
 def _sentence(flow: Definition, step: _Step) -> str:

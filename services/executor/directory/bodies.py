@@ -99,7 +99,7 @@ class _Fields:
         try:
             return bool(BooleanField().clean(self._body.get(name, default)))
         except Invalid as refused:
-            self._wrong(name, refused.problem["string"])
+            self._wrong(name, refused.problem.string)
             return default
 
     def mapping(self, name: str) -> Mapping[str, Any]:

@@ -143,7 +143,7 @@ def _flag(request: web.Request, name: str) -> bool:
     try:
         return bool(BooleanField().clean(request.query.get(name, "false")))
     except Invalid as refused:
-        raise UserRefused({name: (refused.problem["string"],)}) from None
+        raise UserRefused({name: (refused.problem.string,)}) from None
 
 
 def _not_found() -> Answered:

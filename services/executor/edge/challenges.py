@@ -19,7 +19,9 @@ def document(view: View, request_id: str, *, explained: bool = False) -> Documen
     """The challenge object of a view; `explained`: who looks may know what is wrong with the flow."""
     match view.kind:
         case "challenge":
-            problems = {"response_errors": {name: list(some) for name, some in view.errors.items()}} if view.errors else {}
+            problems = (
+                {"response_errors": {name: [one.model_dump() for one in some] for name, some in view.errors.items()}} if view.errors else {}
+            )
             return {"flow_info": _flow_info(view), "component": view.component, **problems, **_person(view.person), **_fields(view)}
         case "denied":
             return {

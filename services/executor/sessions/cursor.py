@@ -19,12 +19,13 @@ from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
 from shared.contracts.planner import PlanMade, PlanRefused
 from shared.contracts.states import RunState
+from shared.contracts.steps import Problems
 from shared.flows.effects import Answer
-from shared.flows.fields import Cleaned, Field, Problem
+from shared.flows.fields import Cleaned, Field
 from shared.flows.registry import Registry
 from shared.flows.stage import Challenge, Denied, Passed, Refused, Run, Stage, StageConfig, StageFailed, configured
 
-Reading = Callable[[Mapping[str, Field]], Cleaned | dict[str, tuple[Problem, ...]]]
+Reading = Callable[[Mapping[str, Field]], Cleaned | Problems]
 
 
 class Cursor:
@@ -67,7 +68,7 @@ class Cursor:
                 await self.reach(decision)
         decision.beginning = False
 
-    async def reach(self, decision: Decision, errors: Mapping[str, tuple[Problem, ...]] | None = None) -> None:
+    async def reach(self, decision: Decision, errors: Problems | None = None) -> None:
         """Go on to the next challenge, or to the end."""
         while not decision.current.over:
             if not decision.current.stages:

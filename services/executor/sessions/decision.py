@@ -8,8 +8,8 @@ from services.executor.sessions.starts import Replies
 from shared.contracts import sessions as s
 from shared.contracts.people import LoginClaims, Visitor
 from shared.contracts.states import Answered, RunState, SessionState
-from shared.contracts.steps import Outcome, StepRequested
-from shared.flows.fields import Cleaned, Problem
+from shared.contracts.steps import Outcome, Problems, StepRequested
+from shared.flows.fields import Cleaned
 from shared.flows.stage import Run
 from shared.kernel.ids import derived_id
 
@@ -29,7 +29,7 @@ class Decision:
     at_us: int
     mark: str = ""
     events: list[s.Event] = field(default_factory=list)
-    answer: Cleaned | dict[str, tuple[Problem, ...]] = field(default_factory=lambda: Cleaned({}, {}))
+    answer: Cleaned | Problems = field(default_factory=lambda: Cleaned({}, {}))
     accepted: tuple[str, ...] = ()
     run: str | None = None
     restarted: bool = False

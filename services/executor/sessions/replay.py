@@ -14,8 +14,8 @@ from shared.contracts import sessions as s
 from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlanRefused, PlanRequested
 from shared.contracts.policy import VerdictReached, VerdictRequested
 from shared.contracts.states import SessionState
-from shared.contracts.steps import StepRequested
-from shared.flows.fields import Cleaned, Field, Problem
+from shared.contracts.steps import Problems, StepRequested
+from shared.flows.fields import Cleaned, Field
 from shared.flows.registry import Registry
 
 
@@ -81,7 +81,7 @@ def _step(state: SessionState, recorded: s.SessionAdvanced) -> StepRequested:
     )  # fmt: skip
 
 
-def _read(given: s.Given, fields: Mapping[str, Field]) -> Cleaned | dict[str, tuple[Problem, ...]]:
+def _read(given: s.Given, fields: Mapping[str, Field]) -> Cleaned | Problems:
     if given.problems:
         return {name: tuple(found) for name, found in given.problems.items()}
     return Cleaned(given.clear, dict.fromkeys(given.secret, ""))

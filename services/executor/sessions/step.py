@@ -27,8 +27,8 @@ from shared.contracts.errors import BadSeal
 from shared.contracts.people import Visitor
 from shared.contracts.planner import FlowRequested, location_digest
 from shared.contracts.states import SessionState
-from shared.contracts.steps import StepReplied, StepRequested
-from shared.flows.fields import Cleaned, Field, Problems, clean
+from shared.contracts.steps import Problems, StepReplied, StepRequested
+from shared.flows.fields import Cleaned, Field, clean
 from shared.kernel.errors import UNEXPECTED, Unavailable
 from shared.kernel.ids import derived_id
 from shared.messaging.log import Record, TopicPartition

@@ -1,12 +1,10 @@
 """What a visitor is shown of a run: a challenge, a denial, a redirect or an error, as contracts carry it."""
 
 import re
-from collections.abc import Mapping
 from typing import Final
 
 from shared.contracts.definitions import FlowFacts
-from shared.contracts.steps import View
-from shared.flows.fields import Problem
+from shared.contracts.steps import Problems, View
 from shared.flows.stage import Challenge, Run
 
 UNKNOWN_ERROR: Final = "Unknown error"
@@ -35,7 +33,7 @@ def title_of(flow: FlowFacts, person: str) -> str:
     return _PLACEHOLDER.sub(lambda found: values[found["name"]], flow.title).strip()[:LONGEST_TITLE]
 
 
-def challenge_view(run: Run, challenge: Challenge, errors: Mapping[str, tuple[Problem, ...]], told: str = "") -> View:
+def challenge_view(run: Run, challenge: Challenge, errors: Problems, told: str = "") -> View:
     """A stage's challenge."""
     flow = run.plan.flow
     return View(

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.contracts.definitions import BrandBody, FlowBody, StageBinding, StageBody
-from shared.contracts.model import Plain
 from shared.contracts.planner import Plan, PlannedStage
 from shared.flows.brands import facts_of
 from shared.flows.references import Reference, references
@@ -55,7 +54,7 @@ class Composer:
         body = self.definitions.stage_body(binding.stage)
         if body is None:
             raise Missing(f"stage body {binding.stage}")
-        referred: dict[str, Plain] = {}
+        referred: dict[str, StageBody] = {}
         self._collect(body, referred, found)
         return PlannedStage(
             binding=binding.pk, stage=body.pk, name=body.name, type=body.type, config=body.config,
@@ -63,7 +62,7 @@ class Composer:
             guard=binding.guard, references=referred, verdict=verdict,
         )  # fmt: skip
 
-    def _collect(self, body: StageBody, referred: dict[str, Plain], found: "_Found") -> None:
+    def _collect(self, body: StageBody, referred: dict[str, StageBody], found: "_Found") -> None:
         for mark, pk in self._referred(body):
             if mark.kind == "flow":
                 found.flows.add(pk)
@@ -71,7 +70,7 @@ class Composer:
                 other = self.definitions.stage_by_pk(pk)
                 if other is None:
                     raise Missing(f"stage {pk}, to which stage {body.pk} refers")
-                referred[pk] = other.model_dump()
+                referred[pk] = other
                 self._collect(other, referred, found)
 
     def _referred(self, body: StageBody) -> Iterator[tuple[Reference, str]]:

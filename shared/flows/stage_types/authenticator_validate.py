@@ -5,13 +5,13 @@ a device would have to be asked for, the stage fails: it never lets somebody thr
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from shared.contracts.asks import ListDevices
-from shared.contracts.definitions import Guard
+from shared.contracts.definitions import Guard, StageBody
 from shared.contracts.planner import PlannedStage
 from shared.flows.durations import Duration
 from shared.flows.effects import Answer, Effects
@@ -111,9 +111,9 @@ def _inserted(run: Run, pk: str) -> Passed:
     stage = PlannedStage(
         binding=f"{run.stage.binding}/{pk}",
         stage=pk,
-        name=found["name"],
-        type=found["type"],
-        config=found["config"],
+        name=found.name,
+        type=found.type,
+        config=found.config,
         re_evaluate=False,
         guard=Guard(target=run.stage.binding),
     )
@@ -122,13 +122,13 @@ def _inserted(run: Run, pk: str) -> Passed:
 
 def _choice(run: Run, pk: str) -> Mapping[str, str]:
     found = _referenced(run, pk)
-    kind = registry().stages[found["type"]]
-    name = found["config"].get("friendly_name") or found["name"]
+    kind = registry().stages[found.type]
+    name = found.config.get("friendly_name") or found.name
     return {"pk": pk, "name": name, "verbose_name": kind.verbose_name, "meta_model_name": f"{kind.app}.{kind.model}"}
 
 
-def _referenced(run: Run, pk: str) -> Mapping[str, Any]:
+def _referenced(run: Run, pk: str) -> StageBody:
     found = run.stage.references.get(pk)
-    if found is None or found["type"] not in registry().stages:
+    if found is None or found.type not in registry().stages:
         raise StageFailed("a configuration stage is not in the plan")
     return found

@@ -2,25 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import parse_qsl, urlencode
 
 from pydantic import ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.contracts.asks import FindUser
-from shared.contracts.model import Plain
+from shared.contracts.definitions import StageBody
 from shared.contracts.people import UserFacts
+from shared.contracts.steps import Problems
 from shared.flows.effects import Answer, Effects
 from shared.flows.evidence import ANONYMOUS, Need
-from shared.flows.fields import NON_FIELD, Field, Problem, TextField, problem
+from shared.flows.fields import NON_FIELD, Field, TextField, problem
 from shared.flows.references import Reference
 from shared.flows.registry import registry
 from shared.flows.shown import IDENTIFIER, TYPED
 from shared.flows.stage import Challenge, Denied, Outcome, Passed, Refused, Run, Stage, StageConfig, StageFailed, configured
 from shared.flows.stage_types.password import NOTHING_TOLD, PasswordConfig, PasswordStage, Wrong, failed, proved_context, verified
 
-_FAILED = {NON_FIELD: (problem("Failed to authenticate."),)}
+_FAILED: Final[Problems] = {NON_FIELD: (problem("Failed to authenticate."),)}
 
 
 class IdentificationConfig(StageConfig):
@@ -70,10 +71,10 @@ class IdentificationStage(Stage[IdentificationConfig]):
     proves = PasswordStage.proves
     renames = True
 
-    def can_prove(self, config: IdentificationConfig, references: Mapping[str, Plain]) -> bool:
+    def can_prove(self, config: IdentificationConfig, references: Mapping[str, StageBody]) -> bool:
         """See `Stage.can_prove`: only with a password stage on its page."""
         inside = references.get(config.password_stage or "")
-        return inside is not None and PasswordStage().can_prove(PasswordConfig.model_validate(inside["config"]), {})
+        return inside is not None and PasswordStage().can_prove(PasswordConfig.model_validate(inside.config), {})
 
     async def challenge(self, run: Run, config: IdentificationConfig, do: Effects) -> Challenge | Passed | Denied:
         """See `Stage.challenge`."""
@@ -104,7 +105,7 @@ class IdentificationStage(Stage[IdentificationConfig]):
             return Refused(_FAILED, context=context, pending_user=user)
         return Passed(user.uid or ANONYMOUS, "identification", context, user)
 
-    def missing(self, run: Run, config: IdentificationConfig, problems: Mapping[str, tuple[Problem, ...]]) -> Refused | Denied:
+    def missing(self, run: Run, config: IdentificationConfig, problems: Problems) -> Refused | Denied:
         """See `Stage.missing`: where a password is asked for too, what cannot be one is an attempt as well."""
         password = _password_config(run, config)
         return Refused(problems) if password is None or "password" not in problems else failed(run, password, problems)
@@ -139,7 +140,7 @@ def _password_config(run: Run, config: IdentificationConfig) -> PasswordConfig |
     if config.password_stage is None:
         return None
     try:
-        return configured(PasswordConfig, run.stage.references[config.password_stage]["config"])
+        return configured(PasswordConfig, run.stage.references[config.password_stage].config)
     except (KeyError, ValidationError):
         raise StageFailed("the password stage is not in the plan") from None
 

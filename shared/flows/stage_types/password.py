@@ -7,11 +7,12 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field as Limits
 
 from shared.contracts.asks import INBUILT, PasswordVerified, VerifyPassword
-from shared.contracts.model import Plain
+from shared.contracts.definitions import StageBody
 from shared.contracts.people import UserFacts
+from shared.contracts.steps import Problems
 from shared.flows.effects import Answer, Effects
 from shared.flows.evidence import Proof
-from shared.flows.fields import Field, Problem, TextField, problem
+from shared.flows.fields import Field, TextField, problem
 from shared.flows.references import Reference
 from shared.flows.stage import Challenge, Denied, Outcome, Passed, Refused, Run, Stage, StageConfig, StageFailed
 from shared.kernel.places import named_host
@@ -60,7 +61,7 @@ class PasswordStage(Stage[PasswordConfig]):
     fields: ClassVar[Mapping[str, Field]] = {"password": TextField(trim=False, secret=True)}
     proves = frozenset(("password",))
 
-    def can_prove(self, config: PasswordConfig, references: Mapping[str, Plain]) -> bool:
+    def can_prove(self, config: PasswordConfig, references: Mapping[str, StageBody]) -> bool:
         """See `Stage.can_prove`: not with backends alone that know nobody here."""
         return INBUILT in config.backends
 
@@ -80,7 +81,7 @@ class PasswordStage(Stage[PasswordConfig]):
             return failed(run, config, {"password": (problem("Invalid password"),)}, proved)
         return Passed(proved.user.uid, "password", proved_context(proved.user), proved.user, proof=proved)
 
-    def missing(self, run: Run, config: PasswordConfig, problems: Mapping[str, tuple[Problem, ...]]) -> Refused | Denied:
+    def missing(self, run: Run, config: PasswordConfig, problems: Problems) -> Refused | Denied:
         """See `Stage.missing`: an answer without a password is an attempt as well."""
         return failed(run, config, problems)
 
@@ -116,7 +117,7 @@ def proved_context(user: UserFacts) -> Mapping[str, object]:
     return {"user_backend": user.backend, "auth_method": "password", "auth_method_args": {}}
 
 
-def failed(run: Run, config: PasswordConfig, problems: Mapping[str, tuple[Problem, ...]], wrong: Wrong = NOTHING_TOLD) -> Refused | Denied:
+def failed(run: Run, config: PasswordConfig, problems: Problems, wrong: Wrong = NOTHING_TOLD) -> Refused | Denied:
     """Count an answer that was no good. The one that reaches the limit denies and clears the counter; no restart goes
     around it, unlike in authentik, where guesses are unlimited then (docs/compat.md, Password)."""
     failures = run.counters.get(FAILURES, 0) + 1

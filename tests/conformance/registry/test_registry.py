@@ -182,7 +182,7 @@ def test_strange_bodies_are_refused_or_leave_nothing_behind(kind: Stage[Any], bo
         assert not set(cleaned.clear) - set(kind.fields)
         assert not set(cleaned.secret) - set(kind.fields)
     else:
-        assert all(problem["string"] and problem["code"] for problems in cleaned.values() for problem in problems)
+        assert all(problem.string and problem.code for problems in cleaned.values() for problem in problems)
 
 
 @pytest.mark.parametrize("kind", STAGES, ids=name_of)

@@ -23,8 +23,8 @@ from shared.contracts.asks import Ask
 from shared.contracts.envelope import Envelope
 from shared.contracts.orders import OrderResult
 from shared.contracts.states import Answered, RunState, SessionState
-from shared.contracts.steps import StepRequested, View
-from shared.flows.fields import Cleaned, Field, Problems, clean
+from shared.contracts.steps import Problems, StepRequested, View
+from shared.flows.fields import Cleaned, Field, clean
 from shared.kernel.ids import derived_id
 from tests.unit.decisions.around import OPENER, Around, at_once
 from tests.unit.decisions.words import NOW_US, SECOND, SESSION, Expected, Step

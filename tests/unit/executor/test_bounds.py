@@ -8,6 +8,7 @@ import pytest
 from services.executor.sessions import owner
 from services.executor.sessions.session import MAX_BYTES, obligation, obliged
 from shared.contracts import topics
+from shared.contracts.definitions import StageBody
 from shared.messaging.log import Message, Refused
 from tests.unit.executor.test_steps import log_in
 from tests.unit.executor.test_trouble import until
@@ -65,7 +66,9 @@ def test_an_obligation_is_found_by_its_subject_and_by_no_other(subject: str) -> 
 
 
 async def test_a_session_that_grows_too_large_takes_no_further_step_and_stays_as_it_was() -> None:
-    large = stage("dummy").model_copy(update={"references": {"r": {"text": "x" * MAX_BYTES}}})
+    large = stage("dummy").model_copy(
+        update={"references": {"r": StageBody(pk="r", name="r", type="dummy", config={"text": "x" * MAX_BYTES})}}
+    )
     async with World({"small": (stage("dummy"),), "large": (stage("dummy"), large)}) as world:
         browser = world.browser()
         await browser.get("large")

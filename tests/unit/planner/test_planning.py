@@ -217,7 +217,7 @@ async def test_stages_that_others_refer_to_come_with_the_plan() -> None:
     recovery = flow("recovery", designation="recovery")
     made = await planned(given(password, change, recovery, ident, flow("login", bound("b1", ident))), plan_request("login"))
     assert isinstance(made, PlanMade)
-    assert made.plan.stages[0].references == {"pw": password.model_dump()}
+    assert made.plan.stages[0].references == {"pw": password}
     assert made.plan.links == {"pk-change": "change", "pk-recovery": "recovery"}
     wire.pack(made.model_dump())
 

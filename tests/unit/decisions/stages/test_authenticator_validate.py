@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from shared.contracts.asks import Device, DevicesListed, ListDevices
+from shared.contracts.definitions import StageBody
 from shared.contracts.people import UserFacts
 from shared.contracts.planner import PlannedStage
 from tests.unit.decisions.around import Around
@@ -21,7 +22,7 @@ def validates(action: str = "skip", **config: Any) -> PlannedStage:
 
 def configuring(*names: str) -> PlannedStage:
     """One that sends who has no device to these stages."""
-    found = {f"pk-{name}": {"pk": f"pk-{name}", "name": name, "type": "dummy", "config": {"throw_error": False}} for name in names}
+    found = {f"pk-{name}": StageBody(pk=f"pk-{name}", name=name, type="dummy", config={"throw_error": False}) for name in names}
     return validates("configure", configuration_stages=tuple(found)).model_copy(update={"references": found})
 
 

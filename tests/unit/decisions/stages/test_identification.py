@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from shared.contracts.asks import FindUser, UserFound, VerifyPassword
+from shared.contracts.definitions import StageBody
 from shared.contracts.planner import PlannedStage
 from shared.contracts.states import RunState
 from shared.flows.shown import person_of
@@ -23,7 +24,7 @@ LEAST: dict[str, Any] = {"password": PASSWORD, "identification": NAMED}
 
 def combined(**config: Any) -> PlannedStage:
     """Name and password on one page; `config` is the password stage's."""
-    reference = {"pk": "p", "name": "p", "type": "password", "config": {**PASSWORD, "failed_attempts_before_cancel": 2, **config}}
+    reference = StageBody(pk="p", name="p", type="password", config={**PASSWORD, "failed_attempts_before_cancel": 2, **config})
     return stage("identification", {**NAMED, "password_stage": "p"}).model_copy(update={"references": {"p": reference}})
 
 
