@@ -125,6 +125,11 @@ Body = FlowBody | StageBody | PolicyBody | BrandBody
 BODIES: dict[Kind, type[Value]] = {"flow": FlowBody, "stage": StageBody, "policy": PolicyBody, "brand": BrandBody}
 
 
+def kind_of(body: Body) -> Kind:
+    """Which kind of object this is the body of."""
+    return next(kind for kind, model in BODIES.items() if isinstance(body, model))
+
+
 class BodyPublished(Contract):
     """A body, under its content hash. `content` is the kind's model, dumped."""
 

@@ -10,7 +10,7 @@ from services.catalog.domain.publication import News, PointerKey, Publication, p
 from shared.contracts import wire
 from shared.contracts.catalog import DefinitionChanged
 from shared.contracts.codec import encode
-from shared.contracts.definitions import BodyPublished, ObjectRemoved, PointerMoved, body_key, pointer_key
+from shared.contracts.definitions import BodyPublished, ObjectRemoved, PointerMoved, body_key, kind_of, pointer_key
 from shared.contracts.envelope import Envelope
 from shared.contracts.errors import BadRecord
 from shared.contracts.model import Contract, Plain
@@ -70,8 +70,8 @@ def what(event: Event) -> str:
 def definition_records(news: News, occasion: Occasion) -> list[Message]:
     """The records of `catalog.definitions`: bodies, then pointers, then removals; `Invalid` if one is too large."""
     out = [
-        _record(DEFINITIONS, body_key(name), BodyPublished(hash=name, kind=kind, content=content), occasion)
-        for name, kind, content in news.bodies
+        _record(DEFINITIONS, body_key(name), BodyPublished(hash=name, kind=kind_of(body), content=body.model_dump()), occasion)
+        for name, body in news.bodies
     ]
     for move in news.pointers:
         one = move.pointer

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from services.catalog.domain.objects import Catalog, Definition, links
 from shared.contracts import definitions as published
-from shared.contracts.definitions import Kind, content_hash
+from shared.contracts.definitions import Body, Kind, content_hash, kind_of
 from shared.contracts.model import Plain
 
 PointerKey = tuple[Kind, str]
@@ -39,7 +39,7 @@ class Pointer:
 class Publication:
     """Everything that is to be known: bodies by hash, and pointers."""
 
-    bodies: Mapping[str, tuple[Kind, Plain]]
+    bodies: Mapping[str, Body]
     pointers: Mapping[PointerKey, Pointer]
 
 
@@ -71,7 +71,7 @@ class Move:
 class News:
     """What must be said, in this order: bodies, then pointers with their new versions, then removals with theirs."""
 
-    bodies: tuple[tuple[str, Kind, Plain], ...]
+    bodies: tuple[tuple[str, Body], ...]
     pointers: tuple[Move, ...]
     removed: tuple[tuple[int, PointerKey], ...]
     needed: frozenset[str]
@@ -87,7 +87,7 @@ def publication(catalog: Catalog) -> Publication:
     for flow in catalog.of("flow"):
         building.flow(flow)
     for brand in catalog.of("brand"):
-        building.point("brand", brand, building.keep("brand", published.BrandBody(pk=brand.pk, **_config(brand))), ())
+        building.point("brand", brand, building.keep(published.BrandBody(pk=brand.pk, **_config(brand))), ())
     return Publication(building.bodies, building.pointers)
 
 
@@ -100,8 +100,8 @@ def news(held: Held, now: Publication, *, end_runs: bool = False) -> News:
             runs_from = version + 1 if end_runs and before else held.runs_from.get(key, 0)
             moved.append(Move(version + 1, pointer, runs_from))
     gone = sorted((version + 1, key) for key, (version, before) in held.pointers.items() if before and key not in now.pointers)
-    fresh = sorted(set(now.bodies) - held.bodies, key=lambda content: (_ORDER[now.bodies[content][0]], content))
-    bodies = tuple((content, *now.bodies[content]) for content in fresh)
+    fresh = sorted(set(now.bodies) - held.bodies, key=lambda content: (_ORDER[kind_of(now.bodies[content])], content))
+    bodies = tuple((content, now.bodies[content]) for content in fresh)
     return News(bodies, tuple(moved), tuple(gone), frozenset(now.bodies))
 
 
@@ -110,7 +110,7 @@ class _Building:
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
-        self.bodies: dict[str, tuple[Kind, Plain]] = {}
+        self.bodies: dict[str, Body] = {}
         self.pointers: dict[PointerKey, Pointer] = {}
         self._made: dict[PointerKey, str] = {}
         self._bound: dict[tuple[str, str], list[Definition]] = defaultdict(list)
@@ -118,10 +118,9 @@ class _Building:
             if one.kind in ("flow_binding", "policy_binding"):
                 self._bound[one.kind, one["target"]].append(one)
 
-    def keep(self, kind: Kind, body: published.Body) -> str:
-        content = body.model_dump()
-        name = content_hash(kind, content)
-        self.bodies[name] = (kind, content)
+    def keep(self, body: Body) -> str:
+        name = content_hash(kind_of(body), body.model_dump())
+        self.bodies[name] = body
         return name
 
     def point(self, kind: Kind, definition: Definition, body: str, needs: tuple[str, ...]) -> None:
@@ -133,14 +132,14 @@ class _Building:
             one = self.catalog.definitions["policy", pk]
             logging, config = one["execution_logging"], _config(one, "name", "execution_logging")
             body = published.PolicyBody(pk=pk, name=one["name"], type=one.type, execution_logging=logging, config=config)
-            self._made["policy", pk] = self.keep("policy", body)
+            self._made["policy", pk] = self.keep(body)
         return self._made["policy", pk]
 
     def stage(self, pk: str) -> str:
         if ("stage", pk) not in self._made:
             one = self.catalog.definitions["stage", pk]
             body = published.StageBody(pk=pk, name=one["name"], type=one.type, config=_config(one, "name"))
-            self._made["stage", pk] = self.keep("stage", body)
+            self._made["stage", pk] = self.keep(body)
         return self._made["stage", pk]
 
     def flow(self, flow: Definition) -> None:
@@ -151,7 +150,7 @@ class _Building:
         body = published.FlowBody(facts=published.FlowFacts(pk=flow.pk, **facts), guard=guards[0], bindings=bindings)
         stages = self._reachable([str(one["stage"]) for one in bound])
         policies = [one.policy for guard in guards for one in guard.bindings if one.policy]
-        self.point("flow", flow, self.keep("flow", body), (*sorted(map(self.stage, stages)), *sorted(policies)))
+        self.point("flow", flow, self.keep(body), (*sorted(map(self.stage, stages)), *sorted(policies)))
 
     def binding(self, one: Definition, guard: published.Guard) -> published.StageBinding:
         names = ("order", "evaluate_on_plan", "re_evaluate_policies", "invalid_response_action")

@@ -19,7 +19,7 @@ from shared.contracts import sessions as s
 from shared.contracts.people import Visitor
 from shared.contracts.planner import PlanMade, PlanRefused
 from shared.contracts.states import RunState
-from shared.contracts.steps import Problems
+from shared.contracts.steps import Problems, View
 from shared.flows.effects import Answer
 from shared.flows.fields import Cleaned, Field
 from shared.flows.registry import Registry
@@ -144,7 +144,7 @@ class Cursor:
         return True
 
     @staticmethod
-    def _challenged(decision: Decision, view: Any) -> None:
+    def _challenged(decision: Decision, view: View) -> None:
         run = decision.current
         decision.record(s.StageChallenged(run=run.run, binding=run.stages[0].binding, view=view))
 

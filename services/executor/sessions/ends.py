@@ -1,6 +1,6 @@
 """How a run ends: it arrives where its visitor wants to go, or is refused because their flow has no plan."""
 
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 from services.executor.rules.destinations import Failed, Redirect, destination, inner_destination, outer_destination
 from services.executor.rules.destinations import Refused as BadDestination
@@ -8,6 +8,7 @@ from services.executor.sessions import views
 from services.executor.sessions.decision import Decision
 from services.executor.sessions.questions import PlanningFailed
 from shared.contracts import sessions as s
+from shared.contracts.definitions import FlowFacts
 from shared.contracts.planner import PlanRefused
 from shared.contracts.states import RunState
 from shared.flows.shown import person_of
@@ -42,7 +43,7 @@ def finish(decision: Decision) -> None:
     _arrive(decision, run.run, run.plan.flow)
 
 
-def _arrive(decision: Decision, run: str, flow: Any) -> None:
+def _arrive(decision: Decision, run: str, flow: FlowFacts) -> None:
     """The flow is done: go where the inner `next` says, after a log-out too."""
     to = destination(decision.step.query)
     match to:

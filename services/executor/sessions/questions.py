@@ -4,12 +4,13 @@ A question's id is derived from the step, so that a step that runs again asks th
 its answer counts for that id and that digest only.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from services.executor.sessions.ages import SECOND
 from services.executor.sessions.decision import Decision
 from services.executor.sessions.obligations import is_founded, kept_for
 from services.executor.sessions.ports import Planner, Policy
+from shared.contracts.model import Plain
 from shared.contracts.people import UserFacts, Visitor
 from shared.contracts.planner import PlanMade, PlannedStage, PlanRefused, PlanRequested, plan_digest
 from shared.contracts.policy import Facts, VerdictReached, VerdictRequested, facts_digest
@@ -37,7 +38,7 @@ class Questions:
         self._policy = policy
 
     async def plan(
-        self, decision: Decision, run: str, visitor: Visitor, context: dict[str, Any] | None = None, pending: UserFacts | None = None,
+        self, decision: Decision, run: str, visitor: Visitor, context: Plain | None = None, pending: UserFacts | None = None,
         before: UserFacts | None = None,
     ) -> PlanMade | PlanRefused:  # fmt: skip
         """Which stages has this flow for this visitor, with this context, about this user? `UnknownFlow`; `PlanningFailed` if that

@@ -18,6 +18,7 @@ from shared.contracts.evidence import Evidence
 from shared.contracts.people import UserFacts, Visitor
 from shared.contracts.planner import Plan
 from shared.contracts.states import RunState
+from shared.contracts.steps import View
 from shared.flows.evidence import KINDS
 
 RunEvent = (
@@ -91,7 +92,7 @@ def _added(known: tuple[Evidence, ...], new: Evidence) -> tuple[Evidence, ...]:
     return (*(one for one in known if one.binding != new.binding), new) if new.proves in KINDS else known
 
 
-def _over(run: RunState, how: str, view: Any) -> RunState:
+def _over(run: RunState, how: str, view: View | None) -> RunState:
     # What an ended run still needs is what it shows; plan and context would only fill the session's 64 KiB.
     return _with(run, over=how, view=view, plan=None, stages=(), context={}, pending_user=None, visitor=Visitor(), evidence=())
 

@@ -69,7 +69,7 @@ def test_a_pointer_needs_stages_policies_and_the_stages_that_stages_refer_to() -
     flow, _, _ = flow_with_stages(publishing)
     told = publishing.told()
     [needs] = [move.pointer.needs for move in told.pointers if move.pointer.key == ("flow", flow.pk)]
-    assert set(needs) == {name for name, _, _ in told.bodies}
+    assert set(needs) == {name for name, _ in told.bodies}
 
 
 def test_a_change_of_a_stage_or_policy_moves_the_flow_and_the_version_grows_by_one() -> None:
