@@ -1,1 +1,1 @@
-"""A process with services in it: what `python -m services.X` and the command line have in common."""
+"""A process with services in it: what `python -m services.<name>` and the command line have in common."""
