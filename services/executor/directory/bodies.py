@@ -9,8 +9,7 @@ from aiohttp import web
 from services.executor.directory.naming import NewUser, UserRefused
 from shared.flows.fields import BooleanField, Invalid
 from shared.kernel.errors import SluiceError
-from shared.web import strict_json
-from shared.web.app import body_of, suspect
+from shared.web.json_object import json_object
 
 REQUIRED: Final = "This field is required."
 _MISSING: Final = object()
@@ -29,22 +28,7 @@ class Answered(SluiceError):
 
 async def object_of(request: web.Request) -> Mapping[str, Any]:
     """The JSON object in a request's body, an absent body is an empty one; `Answered` or `UserRefused` for anything else."""
-    raw = await body_of(request)
-    if not raw:
-        return {}
-    if request.content_type != "application/json":
-        suspect(request, "content_type", len(raw))
-        raise Answered(415, f'Unsupported media type "{request.headers.get("Content-Type", "")[:100]}" in request.')
-    try:
-        value = strict_json.parse(raw)
-    except strict_json.BadJson as bad:
-        suspect(request, bad.code, len(raw))
-        raise Answered(400, f"JSON parse error - {strict_json.explained(bad, raw)}") from None
-    if value is None:
-        raise UserRefused({"non_field_errors": ("No data provided",)})
-    if not isinstance(value, dict):
-        raise UserRefused({"non_field_errors": (f"Invalid data. Expected a dictionary, but got {type(value).__name__}.",)})
-    return value
+    return await json_object(request, Answered, lambda text: UserRefused({"non_field_errors": (text,)}))
 
 
 def new_user(body: Mapping[str, Any]) -> NewUser:

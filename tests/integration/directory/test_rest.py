@@ -207,6 +207,14 @@ async def test_bodies_that_are_no_json_object_are_refused(client: Client) -> Non
         assert await answer.json() == {"detail": 'Unsupported media type "application/x-www-form-urlencoded" in request.'}
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/json; charset=utf-16", "application/json; charset=latin-1", "text/json"])
+async def test_bodies_of_another_kind_or_charset_are_refused_and_nobody_is_made(client: Client, people: People, kind: str) -> None:
+    before = (await people.users.page(1, 10))[0]
+    async with client.post(ROOT, data=b'{"username": "zoe", "name": ""}', headers={"Content-Type": kind}) as answer:
+        assert (answer.status, await answer.json()) == (415, {"detail": f'Unsupported media type "{kind}" in request.'})
+    assert (await people.users.page(1, 10))[0] == before
+
+
 @pytest.mark.parametrize(("sent", "active"), [(True, True), ("true", True), (1, True), ("no", False), (0, False)])
 async def test_truths_are_taken_in_the_spellings_of_the_flow_protocol(client: Client, sent: object, active: bool) -> None:
     status, user = await post(client, ROOT, {"username": "truth", "name": "", "is_active": sent})

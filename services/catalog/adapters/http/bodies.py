@@ -11,10 +11,8 @@ from multidict import MultiMapping
 
 from services.catalog.domain.problems import Invalid, non_field
 from shared.kernel.errors import SluiceError
-from shared.web import strict_json
-from shared.web.app import body_of, suspect
+from shared.web.json_object import JSON, json_object
 
-_JSON: Final = "application/json"
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -39,28 +37,12 @@ def answer(body: Any, status: int = 200) -> web.Response:
     """A JSON answer; None for 204, which has no body."""
     if status == 204:
         return web.Response(status=204)
-    return web.Response(status=status, text=json.dumps(body, ensure_ascii=False), content_type=_JSON, charset="utf-8")
+    return web.Response(status=status, text=json.dumps(body, ensure_ascii=False), content_type=JSON, charset="utf-8")
 
 
 async def fields_of(request: web.Request) -> Mapping[str, Any]:
     """The object in a request's body; an absent body is an empty one. `Stopped` or `Invalid` for anything else."""
-    raw = await body_of(request)
-    if not raw:
-        return {}
-    if request.content_type != _JSON or (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
-        suspect(request, "content_type", len(raw))
-        shown = request.headers.get("Content-Type", "")[:100]
-        raise Stopped(415, f'Unsupported media type "{shown}" in request.')
-    try:
-        value = strict_json.parse(raw)
-    except strict_json.BadJson as bad:
-        suspect(request, bad.code, len(raw))
-        raise Stopped(400, f"JSON parse error - {strict_json.explained(bad, raw)}") from None
-    if value is None:
-        raise non_field("No data provided")
-    if not isinstance(value, dict):
-        raise non_field(f"Invalid data. Expected a dictionary, but got {type(value).__name__}.")
-    return value
+    return await json_object(request, Stopped, non_field)
 
 
 def check_single(query: MultiMapping[str]) -> None:
