@@ -226,8 +226,6 @@ class OnDirectoryEvents(Acting):
     async def read(self, log: ProvedLog) -> None:
         self.facts = UserFactsCache(log, NobodyLooksUp(), CLOCK, 1000)
         await self.follow(self.facts)
-        while self.facts._tail is None:  # noqa: ASYNC110 -- it tells nobody
-            await asyncio.sleep(0)
         for n in range(THINGS):
             await self.facts.of(n)
 

@@ -202,7 +202,7 @@ async def test_a_listener_that_ends_by_itself_is_the_edges_failure(
         raise ZeroDivisionError
 
     part = getattr(rig.edge, listener)
-    monkeypatch.setattr(part, "_hand_out" if listener == "_replies" else "_changed", broken)
+    monkeypatch.setattr(part._following, "_take", broken)
     topic, partition = (REPLIES, part.partition) if listener == "_replies" else (DIRECTORY_EVENTS, 0)
     before = rig.edge.failure
     await rig.log.append(Message(topic, partition, b"x", b"anything", ()))
