@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from shared.contracts.topics import CATALOG_EVENTS, DEFINITIONS, HOUR
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import random_id
+from shared.kernel.retrying import again_and_again, insist
 from shared.kernel.tasks import failure_of
 from shared.kernel.variables import Misconfigured, variable
 from shared.messaging.dead_letters import DeadLetters
@@ -88,7 +88,10 @@ class Catalog:
     async def start(self) -> None:
         """Apply the shipped flows if PostgreSQL is there, else as soon as it is; then relay, and sweep every hour."""
         await self._tokens.start()
-        await self._apply_shipped()
+        try:
+            await self._apply_shipped()
+        except Unavailable as away:
+            _waits(away)
         self._tasks = [
             asyncio.create_task(self._relay.run(), name="catalog relay"),
             asyncio.create_task(self._repeating.run(), name="catalog definitions"),
@@ -126,25 +129,19 @@ class Catalog:
         return failure_of(*self._tasks) or self._tokens.failure
 
     async def _upkeep(self) -> None:
-        while not self._shipped:
+        if not self._shipped:
             await asyncio.sleep(RETRY_S)
-            await self._apply_shipped()
+            await insist(self._apply_shipped, RETRY_S, told=_waits)
         while not await self._store.published(RETRY_S):  # noqa: ASYNC110 -- what is in the log, only the outbox can say
             await asyncio.sleep(RETRY_S)
         self._told = True
-        while True:
-            with suppress(Unavailable):  # the next hour's sweep takes what this one would have
-                await self._store.sweep()
-            await asyncio.sleep(SWEEP_S)
+        # the next hour's sweep takes what one that fails would have
+        await again_and_again(self._store.sweep, SWEEP_S, lambda away: logger.info("the sweep is left to the next hour: %s", away))
 
     async def _apply_shipped(self) -> None:
-        try:
-            await self._tell_an_empty_log()
-            lines = await self._applying.apply_shipped()
-            weak = await self._applying.weaknesses()
-        except Unavailable as away:
-            logger.warning("the shipped flows wait: %s", away)
-            return
+        await self._tell_an_empty_log()
+        lines = await self._applying.apply_shipped()
+        weak = await self._applying.weaknesses()
         self._shipped = True
         for text in weak:
             logger.warning("as flows are defined: %s", text)
@@ -158,6 +155,10 @@ class Catalog:
         _, end = await self._log.bounds(TopicPartition(DEFINITIONS, 0))
         if end == 0 and (told := await self._store.tell_again()):
             logger.warning("the log holds no definitions: %d are told again", told)
+
+
+def _waits(away: Exception) -> None:
+    logger.warning("the shipped flows wait: %s", away)
 
 
 async def build(settings: Settings, log: Log, clock: Clock) -> Catalog:

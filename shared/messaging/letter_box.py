@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from cachetools import FIFOCache
+
 from shared.contracts.codec import prove
 from shared.contracts.errors import BadProof
 from shared.contracts.failures import RecordRefused
@@ -150,7 +152,7 @@ class Told:
     def __init__(self, log: Log, service: str) -> None:
         self._log = log
         self._source = ("ce_source", service.encode())
-        self._ids: dict[str, None] = {}
+        self._ids: FIFOCache[str, bool] = FIFOCache(REMEMBERED)
         self._next: int | None = None
 
     async def has(self, id: str) -> bool:
@@ -181,6 +183,4 @@ class Told:
                 self._remember(dict(record.headers).get("ce_id", b"").decode(errors="replace"))
 
     def _remember(self, id: str) -> None:
-        self._ids[id] = None
-        if len(self._ids) > REMEMBERED:
-            del self._ids[next(iter(self._ids))]
+        self._ids[id] = True

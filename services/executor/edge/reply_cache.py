@@ -1,8 +1,9 @@
 """The challenges that this edge was last told of, so that a GET costs no hop (rule 12). Bounded in count and bytes."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
+
+from cachetools import LRUCache
 
 from services.executor.edge.replies import Arrived
 from shared.contracts.steps import Shown, StepReplied
@@ -19,16 +20,33 @@ class _Cached:
     at: float
 
 
+class _BySession(LRUCache[tuple[str, str], _Cached]):
+    """By session and run, the bytes of all bounded; knows which runs of a session it holds, whatever drops them."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, getsizeof=lambda one: one.size)
+        self.runs: dict[str, set[str]] = {}
+
+    def __setitem__(self, key: tuple[str, str], kept: _Cached) -> None:
+        super().__setitem__(key, kept)
+        session, run = key
+        self.runs.setdefault(session, set()).add(run)
+
+    def __delitem__(self, key: tuple[str, str]) -> None:
+        super().__delitem__(key)
+        session, run = key
+        self.runs[session].discard(run)
+        if not self.runs[session]:
+            del self.runs[session]
+
+
 class ReplyCache:
     """Replies by session and run. Only challenges of open runs are kept: what is over, or has not begun, is never shown from here."""
 
     def __init__(self, clock: Clock, entries: int, size: int) -> None:
         self._clock = clock
         self._entries = entries
-        self._limit = size
-        self._size = 0
-        self._cached: OrderedDict[tuple[str, str], _Cached] = OrderedDict()
-        self._runs: dict[str, set[str]] = {}
+        self._cached = _BySession(size)
 
     def note(self, login: str | None, arrived: Arrived) -> None:
         """Keep what a reply shows, in place of anything older; drop what it ends."""
@@ -40,15 +58,13 @@ class ReplyCache:
         key = (reply.session, reply.run)
         if reply.view is None or reply.view.kind != "challenge" or not reply.open:
             return self._drop(key)
-        old = self._cached.get(key)
+        old = self._cached.pop(key, None)
         if old is not None and old.reply.version > reply.version:
-            return None
-        self._drop(key)
-        self._cached[key] = _Cached(reply, login, arrived.size, self._clock.monotonic())
-        self._runs.setdefault(reply.session, set()).add(reply.run)
-        self._size += arrived.size
-        while self._size > self._limit or len(self._cached) > self._entries:
-            self._drop(next(iter(self._cached)))
+            self._cached[key] = old
+        elif arrived.size <= self._cached.maxsize:
+            self._cached[key] = _Cached(reply, login, arrived.size, self._clock.monotonic())
+        while len(self._cached) > self._entries:
+            self._cached.popitem()
         return None
 
     def find(self, session: str, rotation: int, login: str | None, shown: Shown) -> StepReplied | None:
@@ -61,21 +77,12 @@ class ReplyCache:
             return None
         if reply.version < shown.version:
             return None
-        self._cached.move_to_end((session, shown.run))
         return reply
 
     def forget(self, session: str) -> None:
         """Drop all of a session."""
-        for run in tuple(self._runs.get(session, ())):
+        for run in tuple(self._cached.runs.get(session, ())):
             self._drop((session, run))
 
     def _drop(self, key: tuple[str, str]) -> None:
-        gone = self._cached.pop(key, None)
-        if gone is None:
-            return
-        self._size -= gone.size
-        session, run = key
-        runs = self._runs[session]
-        runs.discard(run)
-        if not runs:
-            del self._runs[session]
+        self._cached.pop(key, None)

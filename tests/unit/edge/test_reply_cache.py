@@ -106,7 +106,9 @@ def test_it_is_bounded_in_count_and_bytes(views: ReplyCache) -> None:
     views.note(None, reply(session=S, size=900))
     assert [key for key, _ in views._cached] == ["09." + "a" * 22, S]
     views.note(None, reply(session=S, size=2000))
-    assert (len(views._cached), views._size, views._runs) == (0, 0, {})
+    assert [key for key, _ in views._cached] == ["09." + "a" * 22], "too large for the whole, it takes nobody's place but its own"
+    views.forget("09." + "a" * 22)
+    assert (len(views._cached), views._cached.currsize, views._cached.runs) == (0, 0, {})
 
 
 def test_it_does_not_last(views: ReplyCache, clock: FixedClock) -> None:
