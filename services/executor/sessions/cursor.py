@@ -75,20 +75,13 @@ class Cursor:
                 return finish(decision)
             if not await self._wanted(decision):
                 continue
-            type_, config, run = self._stage(decision)
-            try:
-                came = await came_of(decision, type_, type_.challenge(run, config, decision.do))
-            except StageFailed as failure:
-                return self._challenged(decision, views.error_view(run.plan.flow, str(failure)))
-            match came:
-                case Challenge():
-                    return self._challenged(decision, views.challenge_view(run, came, errors or {}))
-                case Passed():
+            match await self._ask(decision, errors or {}):
+                case None:
+                    return None
+                case Passed() as came:
                     passed(decision, came)
-                case Denied():
+                case Denied() as came:
                     return await self._deny(decision, came)
-                case _:
-                    assert_never(came)
         return None
 
     async def answer(self, decision: Decision, read: Reading) -> None:
@@ -143,6 +136,17 @@ class Cursor:
         decision.record(s.StageGuarded(run=run.run, binding=stage.binding, subject=subject, verdict=verdict))
         return True
 
+    async def _ask(self, decision: Decision, errors: Problems, told: str = "") -> Passed | Denied | None:
+        """Have the current stage ask its visitor; what came of it if it asks nothing."""
+        type_, config, run = self._stage(decision)
+        try:
+            came = await came_of(decision, type_, type_.challenge(run, config, decision.do))
+        except StageFailed as failure:
+            return self._challenged(decision, views.error_view(run.plan.flow, str(failure)))
+        if not isinstance(came, Challenge):
+            return came
+        return self._challenged(decision, views.challenge_view(run, came, errors, told))
+
     @staticmethod
     def _challenged(decision: Decision, view: View) -> None:
         run = decision.current
@@ -159,20 +163,13 @@ class Cursor:
         )
         if stage.invalid_response_action != "retry":
             return await self._restart(decision)
-        type_, config, seen = self._stage(decision)
-        try:
-            came = await came_of(decision, type_, type_.challenge(seen, config, decision.do))
-        except StageFailed as failure:
-            return self._challenged(decision, views.error_view(seen.plan.flow, str(failure)))
-        match came:
-            case Challenge():
-                return self._challenged(decision, views.challenge_view(seen, came, problems, refused.told))
-            case Denied():
+        match await self._ask(decision, problems, refused.told):
+            case None:
+                return None
+            case Denied() as came:
                 return await self._deny(decision, came)
             case Passed():
                 raise PlanningFailed(f"{stage.type} asked, and asks no more")
-            case _:
-                assert_never(came)
 
     async def _deny(self, decision: Decision, denied: Denied) -> None:
         run = decision.current
