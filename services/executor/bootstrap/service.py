@@ -10,7 +10,7 @@ from services.executor.bootstrap.edge_role import EdgeRole
 from services.executor.bootstrap.worker_role import WorkerRole
 from services.executor.directory.bootstrap_admin import ensure_admin
 from services.executor.directory.hashing import HashPool
-from services.executor.directory.secret_key_check import keep_to_one_secret
+from services.executor.directory.secret_key_check import SecretHolder
 from services.executor.directory.users import Users
 from services.executor.settings import Settings
 from shared.kernel.clock import Clock
@@ -44,6 +44,7 @@ class Executor:
         self._dead_letters = dead_letters
         self._chores: list[asyncio.Task[None]] = []
         self._probe = WriteProbe(database, clock)
+        self._secret = SecretHolder(database, settings.secrets)
         self._has_one_secret = False
 
     def needs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
@@ -52,7 +53,7 @@ class Executor:
 
     async def start(self) -> None:
         """Work as far as what it depends on is there; the rest follows when that comes."""
-        chores: dict[str, Awaitable[None]] = {"first administrator": self._first_administrator()}
+        chores: dict[str, Awaitable[None]] = {"first administrator": self._first_administrator(), "secret key": self._secret.run()}
         if self._worker:
             await self._worker.start()
             chores |= self._worker.chores()
@@ -74,6 +75,7 @@ class Executor:
         await asyncio.gather(*self._chores, return_exceptions=True)
         await self._dead_letters.close()
         self._hashes.close()
+        await self._secret.give_up()
         await self._database.close()
 
     def routes(self) -> Iterable[Any]:
@@ -98,7 +100,7 @@ class Executor:
     async def _prepare(self) -> None:
         if not self._has_one_secret:  # readiness asks again and again
             await self._database.prepare()
-            await keep_to_one_secret(self._database, self._settings.secrets)
+            await self._secret.begin()
             self._has_one_secret = True
         await self._probe.reach()
 

@@ -1,25 +1,38 @@
 """One installation, one `SLUICE_SECRET_KEY`: an executor with another one would take partitions whose steps it cannot believe,
 and make epoch keys that nobody else can open. So it is refused before it joins.
 
-PostgreSQL keeps a fingerprint (an HMAC under the key). Changing the key means to have both in the ring for a while.
+PostgreSQL keeps a fingerprint (an HMAC under the key). Changing the key means to have both in the ring for a while. That the old one is
+in the ring of who starts is not enough: those that run have to take what it makes. So each says, for as long as it runs, which it takes.
 """
 
+import logging
 from collections.abc import Sequence
-from typing import Final
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final
 
-from shared.kernel.ids import derived_bytes
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import derived_bytes, random_id
+from shared.kernel.retrying import again_and_again
 from shared.kernel.variables import Misconfigured, variable
-from shared.postgres.pool import Database
+from shared.postgres.pool import Connection, Database
+
+logger = logging.getLogger(__name__)
+
+LEASE_S: Final = 30
+"""Who has said nothing for so long does not run."""
+BEAT_S: Final = 5.0
 
 
 class SecretKeyDiffers(Misconfigured):
-    """The installation has another `SLUICE_SECRET_KEY`."""
+    """The installation has another `SLUICE_SECRET_KEY`, or executors that run there do not take ours yet."""
 
     code = "E_SECRET_KEY_DIFFERS"
 
-    def __init__(self) -> None:
+    def __init__(self, detail: str = "") -> None:
         super().__init__(
-            f"{variable('secret_key')}: the executors of this installation have another one; to change it, give the other one in "
+            detail
+            or f"{variable('secret_key')}: the executors of this installation have another one; to change it, give the other one in "
             f"{variable('secret_key_previous')} (if it is lost: `sluice keys accept-secret`, which ends all logins)"
         )
 
@@ -28,23 +41,69 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('sluice secret ' |
 _NOTED: Final = "SELECT fingerprint FROM secret_check"
 _KEEP: Final = """
 INSERT INTO secret_check (fingerprint) VALUES ($1) ON CONFLICT (one) DO UPDATE SET fingerprint = excluded.fingerprint"""
+_APART: Final = """
+SELECT holder, until FROM secret_holders
+WHERE until > clock_timestamp() AND holder <> $1 AND NOT (takes @> ARRAY[$2::bytea] AND makes = ANY($3::bytea[]))"""
+# A fingerprint that somebody has deleted comes back.
+_HOLD: Final = f"""
+WITH noted AS (INSERT INTO secret_check (fingerprint) VALUES ($2) ON CONFLICT (one) DO NOTHING)
+INSERT INTO secret_holders (holder, makes, takes, until) VALUES ($1, $2, $3, clock_timestamp() + interval '{LEASE_S} seconds')
+ON CONFLICT (holder) DO UPDATE SET until = excluded.until"""  # noqa: S608 -- a constant
+_FORGET: Final = "DELETE FROM secret_holders WHERE until < clock_timestamp()"
+_GIVE_UP: Final = "DELETE FROM secret_holders WHERE holder = $1"
 
 
-async def keep_to_one_secret(database: Database, ring: Sequence[bytes]) -> None:
-    """Note the first key of the ring as the installation's, if the one that is noted is in the ring, or none is.
+class SecretHolder:
+    """An executor's word on the secrets that it takes: `begin` before it joins, `run` while it works, `give_up` at its end."""
 
-    Raises:
-        SecretKeyDiffers: the installation has another one.
-        Unavailable: PostgreSQL is away.
-    """
-    prints = [_fingerprint(one) for one in ring]
-    async with database.transaction() as connection:
-        await connection.execute(_LOCK, database.schema)
-        noted = await connection.fetchval(_NOTED)
-        if noted is not None and noted not in prints:
-            raise SecretKeyDiffers
-        if noted != prints[0]:
-            await connection.execute(_KEEP, prints[0])
+    def __init__(self, database: Database, ring: Sequence[bytes]) -> None:
+        prints = [_fingerprint(one) for one in ring]
+        self._database = database
+        self._values: tuple[Any, ...] = (random_id(), prints[0], prints)
+        self._met: dict[str, datetime] = {}
+
+    async def begin(self) -> None:
+        """Note the first key of the ring as the installation's, if the one that is noted is in the ring, or none is, and all that run
+        take it and make with one that we take.
+
+        Raises:
+            SecretKeyDiffers: the installation has another one, or somebody who runs does not take ours.
+            Unavailable: PostgreSQL is away, or somebody of those may still run: ask again.
+        """
+        holder, first, takes = self._values
+        async with self._database.transaction() as connection:
+            await connection.execute(_LOCK, self._database.schema)
+            noted = await connection.fetchval(_NOTED)
+            if noted is not None and noted not in takes:
+                raise SecretKeyDiffers
+            await connection.execute(_FORGET)
+            await self._refuse_apart(connection)
+            if noted != first:
+                await connection.execute(_KEEP, first)
+            await connection.execute(_HOLD, holder, first, takes)
+
+    async def run(self) -> None:
+        """Say again and again that we run."""
+        await again_and_again(self._hold, BEAT_S, lambda away: logger.info("the word on the secret key waits: %s", away))
+
+    async def give_up(self) -> None:
+        """We do not run any more."""
+        with suppress(Unavailable):  # then it is over by itself
+            await self._database.execute(_GIVE_UP, self._values[0])
+
+    async def _hold(self) -> None:
+        await self._database.execute(_HOLD, *self._values)
+
+    async def _refuse_apart(self, connection: Connection) -> None:
+        rows = await connection.fetch(_APART, *self._values)
+        if any(row["until"] > self._met.get(row["holder"], row["until"]) for row in rows):
+            raise SecretKeyDiffers(
+                f"{variable('secret_key')}: executors that run here would not take what is made with it, or make with one that is in none of "
+                f"our settings; first restart all of them with it in {variable('secret_key_previous')}"
+            )
+        if rows:  # killed lately, or alive: whoever lives says so again
+            self._met = {row["holder"]: row["until"] for row in rows}
+            raise Unavailable(f"an executor that does not take this {variable('secret_key')} ran here less than {LEASE_S} s ago")
 
 
 async def refuse_another_secret(database: Database, ring: Sequence[bytes]) -> None:

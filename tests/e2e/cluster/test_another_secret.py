@@ -28,10 +28,14 @@ def pair(cluster: Cluster) -> Iterator[Cluster]:
     cluster.remove("second")
 
 
-@pytest.mark.parametrize("role", ["edge", "worker", "both"])
-def test_an_executor_with_another_secret_ends_before_it_joins(pair: Cluster, role: str) -> None:
+@pytest.mark.parametrize(("role", "knows_ours"), [("edge", False), ("worker", False), ("both", False), ("both", True)])
+def test_an_executor_with_another_secret_ends_before_it_joins(pair: Cluster, role: str, knows_ours: bool) -> None:
+    """Also one that takes what the others make, while they do not take what it would make."""
     half_way, keys = identified(pair.url), len(faults.bodies(pair, topics.KEYS, KEYS_CODEC))
-    foreign = pair.add("executor", "foreign", ("--role", role), {"SLUICE_SECRET_KEY": secrets.token_urlsafe(48)})
+    ring = {"SLUICE_SECRET_KEY": secrets.token_urlsafe(48)}
+    if knows_ours:
+        ring["SLUICE_SECRET_KEY_PREVIOUS"] = (pair.folder / "secret.key").read_text()
+    foreign = pair.add("executor", "foreign", ("--role", role), ring)
     try:
         eventually(foreign.process.is_alive, lambda alive: not alive)
         assert foreign.process.exit_code == 2

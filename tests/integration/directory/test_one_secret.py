@@ -5,15 +5,92 @@ import asyncio
 import pytest
 
 from services.executor.directory.epoch_keys import EpochKeys
-from services.executor.directory.secret_key_check import SecretKeyDiffers, accept_secret, keep_to_one_secret, refuse_another_secret
+from services.executor.directory.secret_key_check import SecretHolder, SecretKeyDiffers, accept_secret, refuse_another_secret
 from shared.contracts.directory import KEY_SKEW_US, KeyPublished
 from shared.contracts.errors import BadSeal
+from shared.kernel.errors import Unavailable
 from shared.kernel.variables import Misconfigured
+from shared.postgres.pool import Database
 from tests.fixtures_patience import PATIENT_S
 from tests.integration.directory.conftest import People
 from tests.integration.directory.test_epoch_keys import sealed_to
 
 OLD, NEW, OTHER = b"o" * 32, b"n" * 32, b"x" * 32
+
+
+async def keep_to_one_secret(database: Database, ring: list[bytes]) -> None:
+    """An executor starts with this ring, and ends."""
+    holder = SecretHolder(database, ring)
+    await holder.begin()
+    await holder.give_up()
+
+
+async def runs(database: Database, ring: list[bytes]) -> SecretHolder:
+    """An executor that runs with this ring."""
+    holder = SecretHolder(database, ring)
+    await holder.begin()
+    return holder
+
+
+@pytest.mark.parametrize(
+    ("running", "ring", "may"),
+    [
+        ([OLD], [OTHER, OLD], False),  # it knows ours, and nobody knows what it makes
+        ([OLD], [NEW, OLD], False),  # the second restart before the first
+        ([OLD], [OTHER, NEW, OLD], False),
+        ([NEW, OLD], [OLD, OTHER], False),  # it would not take what those make
+        ([NEW, OLD], [OLD], False),
+        ([OLD], [OLD, NEW], True),
+        ([OLD, NEW], [NEW, OLD], True),
+        ([NEW, OLD], [OLD, NEW], True),
+        ([NEW, OLD], [NEW], True),
+        ([NEW, OTHER], [NEW, OLD], True),
+    ],
+)
+async def test_nobody_starts_beside_those_that_would_not_take_what_it_makes(
+    people: People, running: list[bytes], ring: list[bytes], may: bool
+) -> None:
+    others = [await runs(people.database, running) for _ in range(2)]
+    late = SecretHolder(people.database, ring)
+    if may:
+        await late.begin()
+        return
+    with pytest.raises((Unavailable, SecretKeyDiffers)):
+        await late.begin()  # perhaps they were killed just now
+    await others[1]._hold()
+    with pytest.raises(SecretKeyDiffers, match="SLUICE_SECRET_KEY"):
+        await late.begin()
+    for again in (running, running):  # and nothing was noted: who has the installation's own may start at any time
+        await keep_to_one_secret(people.database, again)
+
+
+async def test_who_was_killed_is_waited_for_and_who_stopped_in_good_order_is_not(people: People) -> None:
+    killed, stopped = [await runs(people.database, [OLD]) for _ in range(2)]
+    late = SecretHolder(people.database, [NEW, OLD])
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="SLUICE_SECRET_KEY"):
+            await late.begin()
+    await stopped.give_up()
+    await people.database.execute("UPDATE secret_holders SET until = clock_timestamp() WHERE holder = $1", killed._values[0])
+    await late.begin()
+    await late._hold()
+    with pytest.raises(SecretKeyDiffers):
+        await keep_to_one_secret(people.database, [OLD])
+
+
+async def test_a_fingerprint_that_was_deleted_comes_back_and_lets_nobody_in_meanwhile(people: People) -> None:
+    running = await runs(people.database, [OLD])
+    await people.database.execute("DELETE FROM secret_check")
+    late = SecretHolder(people.database, [OTHER])
+    with pytest.raises(Unavailable):
+        await late.begin()
+    await running._hold()
+    with pytest.raises(SecretKeyDiffers):
+        await late.begin()
+    await running.give_up()
+    with pytest.raises(SecretKeyDiffers):
+        await keep_to_one_secret(people.database, [OTHER])
+    await keep_to_one_secret(people.database, [OLD])
 
 
 async def test_a_second_executor_with_another_secret_is_refused_by_its_setting(people: People) -> None:
