@@ -11,8 +11,8 @@ from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.log import ReadableLog, Record
 from shared.messaging.projection import Followed, Projection
 
-STALE_S: Final = 30.0
-"""A tail that is older may not know that a token was revoked: then nobody is let in by one."""
+STALE_S: Final = 5.0
+"""A tail that is older may not know that a token was revoked: then nobody is let in by one (architecture §4.13)."""
 
 
 class TokenProjection(Followed):

@@ -15,6 +15,34 @@ from shared.messaging.projection import Followed, Projection
 
 KEPT_S: Final = 3600.0
 """More than the 15 minutes for which an edge trusts what it looked up; after them PostgreSQL says the same."""
+DRIFT: Final = 0.01
+"""By so much, at most, the clocks of PostgreSQL and ours are taken to go apart; it bounds how long a clock that was set counts as a late word."""
+
+
+class Word:
+    """When it was last said that nothing is missing, by our own clock.
+
+    The words carry PostgreSQL's time, which need not be ours. How much later than the quickest one a word came is known all the same:
+    one that waited (we stood still, or were cut off) says nothing of the time that it waited, and one that came before nothing at all.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._newest_us = -1
+        self._quickest_s = math.inf  # of our clock's reading less theirs
+        self._heard_at = self._said_at = clock.monotonic()
+
+    def age(self) -> float:
+        """Seconds since it was said; since we began, before the first."""
+        return self._clock.monotonic() - self._said_at
+
+    def heard(self, at_us: int) -> None:
+        """A word came: everything of before this time is told."""
+        if at_us <= self._newest_us:
+            return
+        now, at_s = self._clock.monotonic(), at_us / 1e6
+        self._quickest_s = min(now - at_s, self._quickest_s + DRIFT * (now - self._heard_at))
+        self._newest_us, self._heard_at, self._said_at = at_us, now, at_s + self._quickest_s
 
 
 class RevocationTail(Followed):
@@ -23,8 +51,7 @@ class RevocationTail(Followed):
     def __init__(self, log: ReadableLog, dead_letters: DeadLetters, clock: Clock) -> None:
         self._logins: TTLCache[str, bool] = TTLCache(math.inf, KEPT_S, timer=clock.monotonic)
         self._users: TTLCache[int, int] = TTLCache(math.inf, KEPT_S, timer=clock.monotonic)  # the first epoch that is not over
-        self._clock = clock
-        self._told_at = clock.monotonic()
+        self._word = Word(clock)
         super().__init__(Projection(log, REVOCATIONS, self._apply, dead_letters, clock))
 
     def is_revoked(self, claims: LoginClaims) -> bool:
@@ -40,12 +67,12 @@ class RevocationTail(Followed):
     def age(self) -> float:
         """Seconds since it was last known that nothing is missing here: the log answered, and the relays' leader said so, or we began
         (no login was trusted before)."""
-        return max(self._projection.fetched_age(), self._clock.monotonic() - self._told_at)
+        return max(self._projection.fetched_age(), self._word.age())
 
     def _apply(self, record: Record) -> None:
         body = REVOCATIONS_CODEC.decode(record).body
         if isinstance(body, RevocationsTold):
-            self._told_at = self._clock.monotonic()
+            self._word.heard(body.at_us)
         if not isinstance(body, LoginRevoked):
             return
         if body.what == "login":
