@@ -12,7 +12,7 @@ keeps the order of every key. Unrelated rows may pass one another.
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -37,7 +37,7 @@ SELECT coalesce(max(id), 0) AS id, EXISTS (SELECT FROM outbox_lead WHERE until >
 FROM outbox"""
 _WAITS: Final = "SELECT 1 FROM outbox WHERE id <= $1 AND said_at IS NULL LIMIT 1"
 _WAITING: Final = """
-SELECT topic, partition, key, value, headers FROM outbox WHERE topic = ANY($1::text[]) AND said_at IS NULL ORDER BY id LIMIT 1000"""
+SELECT id, topic, partition, key, value, headers FROM outbox WHERE topic = ANY($1::text[]) AND said_at IS NULL AND id > $2 ORDER BY id LIMIT 500"""
 
 POLL_S: Final = 0.02
 
@@ -76,9 +76,12 @@ async def said(database: Database, within_s: float) -> bool:
     return False
 
 
-async def waiting(database: Database, topics: Collection[str]) -> list[Message]:
-    """What waits to be published in these topics, in its order."""
-    return [message_of(row) for row in await database.fetch(_WAITING, list(topics))]
+async def waiting(database: Database, topics: Collection[str]) -> AsyncIterator[list[Message]]:
+    """All that waits to be published in these topics, in its order, some hundreds at a time."""
+    last = 0
+    while rows := await database.fetch(_WAITING, list(topics), last):
+        last = rows[-1]["id"]
+        yield [message_of(row) for row in rows]
 
 
 async def append(connection: Connection, schema: str, messages: Sequence[Message], *, wake: bool = True) -> None:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from services.executor.common.sealing import mark, marking_key, new_private_key, open_sealed, private_key, public_half
 from services.executor.directory.events import key_published
-from services.executor.directory.telling import Tell, in_turn, telling
+from services.executor.directory.telling import Tell, in_turn, tell_waiting, telling
 from shared.contracts.directory import KEY_OPEN_AGES, KEY_SEAL_AGES, KEY_SKEW_US, KeyPublished
 from shared.contracts.errors import BadSeal
 from shared.contracts.steps import Sealed
@@ -31,7 +31,6 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import random_id
 from shared.messaging.log import LogUnavailable, Message
-from shared.postgres.outbox import waiting
 from shared.postgres.pool import Connection, Database, Row
 
 logger = logging.getLogger(__name__)
@@ -111,7 +110,7 @@ class EpochKeys:
         while True:
             try:
                 await self.renew(force=not started)
-                await self._tell(await waiting(self._database, (KEYS,)))  # of a worker that could not
+                await tell_waiting(self._database, self._tell, (KEYS,))  # of a worker that could not
                 started = True
             except Unavailable as away:
                 started = started or isinstance(away, LogUnavailable)  # then one is made, and will be told

@@ -12,7 +12,7 @@ import asyncpg
 from services.executor.common.ports import AnotherTransition, Noted, OrderKey
 from services.executor.directory.events import Cause, login_revoked, user_changed
 from services.executor.directory.rows import UID
-from services.executor.directory.telling import Tell, in_turn
+from services.executor.directory.telling import Tell, in_turn, tell_waiting
 from shared.contracts.kept import keep, kept
 from shared.contracts.orders import LogIn, LogOut, Order, OrderResult, OrdersPerformed
 from shared.contracts.people import LoginClaims
@@ -21,7 +21,7 @@ from shared.flows.orders import lack_of
 from shared.kernel.clock import Clock
 from shared.kernel.networks import network_of
 from shared.messaging.log import Message
-from shared.postgres.outbox import columns, waiting
+from shared.postgres.outbox import columns
 from shared.postgres.pool import Connection, Database
 
 _DONE: Final = (OrderResult(n=1, done=True),)
@@ -90,7 +90,8 @@ class Orders:
                 raise
             if known["transition"] != key.transition:
                 raise AnotherTransition(key, Noted(-1 if known["at_offset"] is None else known["at_offset"], known["transition"])) from None
-            results, said = kept(known["results"], OrdersPerformed).results, await waiting(self._database, (REVOCATIONS,))
+            await tell_waiting(self._database, self._tell, (REVOCATIONS,))
+            return kept(known["results"], OrdersPerformed).results
         await self._tell(said)
         return results
 

@@ -5,7 +5,7 @@ readers never go back. The same rows stay in the outbox, so a crash in between l
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -43,4 +43,13 @@ async def telling(database: Database, tell: Tell) -> AsyncIterator[tuple[Connect
     async with database.transaction() as connection:
         yield connection, said
         await append(connection, database.schema, said)
-    await tell(said or await waiting(database, OUT_OF_TURN))
+    if said:
+        await tell(said)
+    else:
+        await tell_waiting(database, tell)
+
+
+async def tell_waiting(database: Database, tell: Tell, topics: Collection[str] = OUT_OF_TURN) -> None:
+    """Tell all that was committed and waits to be published in these topics, whoever could not tell it."""
+    async for said in waiting(database, topics):
+        await tell(said)

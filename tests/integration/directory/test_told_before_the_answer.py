@@ -9,6 +9,7 @@ import pytest
 from services.executor.common.ports import OrderKey
 from services.executor.directory.directory import PostgresDirectory
 from services.executor.directory.epoch_keys import EpochKeys
+from services.executor.directory.events import login_revoked
 from services.executor.directory.stored import StoredUser
 from services.executor.directory.telling import OUT_OF_TURN, at_once
 from services.executor.directory.tokens import create_token
@@ -21,6 +22,7 @@ from shared.contracts.topics import DIRECTORY_EVENTS, KEYS, REVOCATIONS, TOKENS,
 from shared.kernel.clock import SystemClock
 from shared.messaging.embedded.log import EmbeddedLog
 from shared.messaging.log import LogUnavailable, Message, TopicPartition
+from shared.postgres.outbox import append
 from shared.postgres.relay import Relay
 from tests.fixtures_patience import PATIENT_S
 from tests.integration.directory.conftest import SECRET, People
@@ -118,6 +120,21 @@ async def test_while_the_log_is_away_nobody_hears_that_it_is_done_and_who_asks_a
             await ending(telling, alice)
     log.away = False
     assert await ending(telling, alice) == (ending is not by_deleting), "who is deleted is not there the second time"
+    assert await log.has_ended(alice.pk)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_who_asks_again_behind_thousands_that_wait_is_told_no_sooner(telling: People, log: Flaky, ending: Ending) -> None:
+    alice = await telling.make()
+    await telling.log_in(alice.facts)
+    async with telling.database.transaction() as connection:
+        others = [login_revoked(f"other-{n}", 10**6, telling.clock.now_us(), "logout") for n in range(1200)]
+        await append(connection, telling.database.schema, others)
+    log.away = True
+    with pytest.raises(LogUnavailable):
+        await ending(telling, alice)
+    log.away = False
+    await ending(telling, alice)
     assert await log.has_ended(alice.pk)
 
 
