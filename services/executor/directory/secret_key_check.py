@@ -41,15 +41,17 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('sluice secret ' |
 _NOTED: Final = "SELECT fingerprint FROM secret_check"
 _KEEP: Final = """
 INSERT INTO secret_check (fingerprint) VALUES ($1) ON CONFLICT (one) DO UPDATE SET fingerprint = excluded.fingerprint"""
-_APART: Final = """
+# No lease is longer: one that seems to be was written before PostgreSQL's clock was set back.
+_RUNS: Final = f"until > clock_timestamp() AND until <= clock_timestamp() + interval '{LEASE_S} seconds'"
+_APART: Final = f"""
 SELECT holder, until FROM secret_holders
-WHERE until > clock_timestamp() AND holder <> $1 AND NOT (takes @> ARRAY[$2::bytea] AND makes = ANY($3::bytea[]))"""
+WHERE {_RUNS} AND holder <> $1 AND NOT (takes @> ARRAY[$2::bytea] AND makes = ANY($3::bytea[]))"""  # noqa: S608 -- a constant
 # A fingerprint that somebody has deleted comes back.
 _HOLD: Final = f"""
 WITH noted AS (INSERT INTO secret_check (fingerprint) VALUES ($2) ON CONFLICT (one) DO NOTHING)
 INSERT INTO secret_holders (holder, makes, takes, until) VALUES ($1, $2, $3, clock_timestamp() + interval '{LEASE_S} seconds')
 ON CONFLICT (holder) DO UPDATE SET until = excluded.until"""  # noqa: S608 -- a constant
-_FORGET: Final = "DELETE FROM secret_holders WHERE until < clock_timestamp()"
+_FORGET: Final = f"DELETE FROM secret_holders WHERE NOT ({_RUNS})"  # noqa: S608 -- a constant
 _GIVE_UP: Final = "DELETE FROM secret_holders WHERE holder = $1"
 
 

@@ -78,6 +78,12 @@ async def test_who_was_killed_is_waited_for_and_who_stopped_in_good_order_is_not
         await keep_to_one_secret(people.database, [OLD])
 
 
+async def test_what_was_said_before_postgres_clock_was_set_back_keeps_nobody_out(people: People) -> None:
+    await runs(people.database, [OLD])
+    await people.database.execute("UPDATE secret_holders SET until = until + interval '1 hour'")
+    await keep_to_one_secret(people.database, [NEW, OLD])
+
+
 async def test_a_fingerprint_that_was_deleted_comes_back_and_lets_nobody_in_meanwhile(people: People) -> None:
     running = await runs(people.database, [OLD])
     await people.database.execute("DELETE FROM secret_check")
