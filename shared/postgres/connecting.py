@@ -8,7 +8,7 @@ from typing import Final
 import asyncpg
 
 from shared.kernel.variables import variable
-from shared.postgres.failures import PostgresRefused
+from shared.postgres.away import PostgresRefused
 from shared.postgres.uri import unreadable_file
 
 CONNECT_TIMEOUT: Final = 10.0  # s, outside the pool: who waits for it has a limit of their own, or nobody waits

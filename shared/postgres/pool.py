@@ -9,8 +9,8 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from shared.postgres import connecting
+from shared.postgres.away import refused, unavailable, unavailable_for
 from shared.postgres.connecting import milliseconds, session_settings
-from shared.postgres.failures import refused, unavailable, unavailable_for
 from shared.postgres.migrations import MigrationSet, migrate
 from shared.postgres.uri import place_of
 

@@ -17,7 +17,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import random_id
 from shared.messaging.log import Log, LogUnavailable, Message
-from shared.postgres.failures import unavailable
+from shared.postgres.away import unavailable
 from shared.postgres.lead import PATIENCE_S, Lead, Taken
 from shared.postgres.outbox import channel
 from shared.postgres.pool import TIMEOUT, Database

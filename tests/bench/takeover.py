@@ -15,7 +15,7 @@ from typing import Final
 from unittest.mock import patch
 
 from deploy.cluster import Cluster
-from services.executor.sessions.ages import ends_us
+from services.executor.sessions.lifetime import ends_us
 from services.executor.settings import Settings
 from shared.contracts import topics
 from shared.contracts.codec import encode

@@ -1,7 +1,7 @@
 """Puts the executor together: the only folder of the service that knows all its parts, a file for each of its roles."""
 
 from services.executor.bootstrap.edge_role import EdgeRole
-from services.executor.bootstrap.service import NAME, Executor
+from services.executor.bootstrap.executor import NAME, Executor
 from services.executor.bootstrap.worker_role import WorkerRole
 from services.executor.directory.directory import open_directory
 from services.executor.directory.hashing import HashPool

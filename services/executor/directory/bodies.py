@@ -8,27 +8,16 @@ from aiohttp import web
 
 from services.executor.directory.naming import NewUser, UserRefused
 from shared.flows.fields import BooleanField, Invalid
-from shared.kernel.errors import SluiceError
-from shared.web.json_object import json_object
+from shared.web.rest import json_object
 
 REQUIRED: Final = "This field is required."
 _MISSING: Final = object()
 GROUPS_MAX: Final = 100
 
 
-class Answered(SluiceError):
-    """A request that gets `{"detail": ...}` with this status."""
-
-    code = "E_USERS_HTTP"
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-
-
 async def object_of(request: web.Request) -> Mapping[str, Any]:
-    """The JSON object in a request's body, an absent body is an empty one; `Answered` or `UserRefused` for anything else."""
-    return await json_object(request, Answered, lambda text: UserRefused({"non_field_errors": (text,)}))
+    """The JSON object in a request's body, an absent body is an empty one; `Detailed` or `UserRefused` for anything else."""
+    return await json_object(request, lambda text: UserRefused({"non_field_errors": (text,)}))
 
 
 def new_user(body: Mapping[str, Any]) -> NewUser:

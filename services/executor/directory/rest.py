@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from services.executor.directory.bodies import Answered, new_user, object_of, password_of
+from services.executor.directory.bodies import new_user, object_of, password_of
 from services.executor.directory.last_administrator import LastAdministrator
 from services.executor.directory.naming import UserRefused
 from services.executor.directory.presenting import page_json, user_json
@@ -16,6 +16,7 @@ from services.executor.directory.users import Users
 from shared.flows.fields import BooleanField, Invalid
 from shared.web import query_tokens
 from shared.web.bearer import Forbidden, Tokens, superuser_of
+from shared.web.rest import Detailed, doubled
 
 PAGE_SIZE: Final = 20
 PAGE_SIZE_MAX: Final = 100
@@ -65,7 +66,7 @@ class UsersApi:
             count, page = await self._users.page(number, size, ambiguous=request.query.get("ambiguous", "").lower() in ("true", "1"))
             users = list(page)
         if number > 1 and (number - 1) * size >= count:
-            raise Answered(404, "Invalid page.")
+            raise Detailed(404, "Invalid page.")
         return _json(page_json(users, count, number, size))
 
     async def create(self, request: web.Request) -> web.Response:
@@ -97,7 +98,7 @@ class UsersApi:
         """A method that is not there, refused in authentik's words; `OPTIONS` says which are."""
         if request.method == "OPTIONS":
             return web.Response()
-        raise Answered(405, f'Method "{request.method[:20]}" not allowed.')
+        raise Detailed(405, f'Method "{request.method[:20]}" not allowed.')
 
     def _guarded(self, handler: Handler, headers: dict[str, str]) -> Handler:
         """The handler for superusers only, with refusals in authentik's shape."""
@@ -109,8 +110,8 @@ class UsersApi:
                 answer = await handler(request)
             except Forbidden as forbidden:
                 answer = _json({"detail": forbidden.detail}, 403)
-            except Answered as answered:
-                answer = _json({"detail": answered.detail}, answered.status)
+            except Detailed as told:
+                answer = _json({"detail": told.detail}, told.status)
             except LastAdministrator as last:
                 answer = _json({"detail": last.detail, "code": last.code}, 409)
             except UserRefused as refused:
@@ -124,7 +125,7 @@ class UsersApi:
 def _pk(request: web.Request) -> int:
     text = request.match_info["pk"]
     if not _NUMBER.match(text):
-        raise Answered(400, "Not a valid number.")
+        raise Detailed(400, "Not a valid number.")
     if len(text) > 10 or (pk := int(text)) >= 2**31:
         raise _not_found()
     return pk
@@ -132,9 +133,8 @@ def _pk(request: web.Request) -> int:
 
 def _check_single(request: web.Request) -> None:
     """`UserRefused` for a parameter that comes twice: which of them would count?"""
-    doubled = sorted({name for name in request.query if len(request.query.getall(name)) > 1})
-    if doubled:
-        raise UserRefused({doubled[0][:100]: ("Only one value is allowed.",)})
+    if (name := doubled(request.query)) is not None:
+        raise UserRefused({name[:100]: ("Only one value is allowed.",)})
 
 
 def _flag(request: web.Request, name: str) -> bool:
@@ -146,8 +146,8 @@ def _flag(request: web.Request, name: str) -> bool:
         raise UserRefused({name: (refused.problem.string,)}) from None
 
 
-def _not_found() -> Answered:
-    return Answered(404, "Not found.")
+def _not_found() -> Detailed:
+    return Detailed(404, "Not found.")
 
 
 def _number(request: web.Request, name: str, default: int, most: int) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.executor.sessions.ages import SECOND
+from services.executor.sessions.lifetime import SECOND
 from services.executor.sessions.run import RunEvent
 from shared.contracts import sessions as s
 from shared.contracts.envelope import Envelope

@@ -6,12 +6,12 @@ Pure but for the effects: state in, decision or reply out. The log's side of it 
 
 from typing import Final
 
-from services.executor.sessions.ages import expired
 from services.executor.sessions.answered import SAME_REPLY
 from services.executor.sessions.closing import shown_or_written
 from services.executor.sessions.cursor import Cursor, Reading
 from services.executor.sessions.decision import Current, Decided, Decision, Handled, StateBehind, Stopped
 from services.executor.sessions.ends import AUTHENTICATION, finish
+from services.executor.sessions.lifetime import expired
 from services.executor.sessions.session import MAX_TRANSITIONS, run_named, run_of, superseded_us
 from shared.contracts import sessions as s
 from shared.contracts.asks import GetUser

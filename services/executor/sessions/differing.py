@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.executor.common.ports import OrderKey
-from services.executor.sessions.ages import REACH
 from services.executor.sessions.history import Head, transitions
+from services.executor.sessions.lifetime import REACH
 from shared.contracts import topics
 from shared.contracts.acceptance import AcceptedTransitions
 from shared.contracts.envelope import from_headers

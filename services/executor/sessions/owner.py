@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any, Final
 
 from services.executor.common.ports import LogDiverged
-from services.executor.sessions.ages import expired, is_unproven
 from services.executor.sessions.journal import Journal, written
+from services.executor.sessions.lifetime import expired, is_unproven
 from services.executor.sessions.parts import Parts
 from services.executor.sessions.ports import Marks, Unreadable
 from services.executor.sessions.queues import SessionQueues

@@ -6,8 +6,8 @@ its answer counts for that id and that digest only.
 
 from typing import Final
 
-from services.executor.sessions.ages import SECOND
 from services.executor.sessions.decision import Decision
+from services.executor.sessions.lifetime import SECOND
 from services.executor.sessions.obligations import is_founded, kept_for
 from services.executor.sessions.ports import Planner, Policy
 from shared.contracts.model import Plain

@@ -7,8 +7,8 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar, assert_never
 
-from services.executor.sessions.ages import ends_us, held_until_us, is_unproven
 from services.executor.sessions.answered import answer_of, remembered
+from services.executor.sessions.lifetime import ends_us, held_until_us, is_unproven
 from services.executor.sessions.run import RunEvent, begin, evolve_run, left
 from shared.contracts import sessions as s
 from shared.contracts import wire

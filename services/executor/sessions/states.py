@@ -8,8 +8,8 @@ from typing import Final
 from cachetools import LRUCache
 from pydantic import ValidationError
 
-from services.executor.sessions.ages import BEGINS_FOR, HELD_SINCE_START, SECOND, ends_us, held_until_us, is_unproven
 from services.executor.sessions.crowd import Crowd, GiveUp
+from services.executor.sessions.lifetime import BEGINS_FOR, HELD_SINCE_START, SECOND, ends_us, held_until_us, is_unproven
 from services.executor.sessions.ports import Unwatched, Watching
 from services.executor.sessions.session import new_session
 from services.executor.sessions.session import packed as packed_of

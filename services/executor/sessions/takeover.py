@@ -4,8 +4,8 @@ import asyncio
 
 from services.executor.common.ports import LogDiverged, Noted, Remembered
 from services.executor.sessions import history
-from services.executor.sessions.ages import REACH
 from services.executor.sessions.journal import Journal
+from services.executor.sessions.lifetime import REACH
 from services.executor.sessions.ports import Unreadable
 from services.executor.sessions.session import packed
 from services.executor.sessions.states import SessionStates

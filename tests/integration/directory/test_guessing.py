@@ -17,7 +17,7 @@ from services.executor.rules.limits import GuessLimits
 from services.executor.rules.passwords import TEST_TARGET, Cost, PasswordHash, parse_hash
 from shared.contracts.directory import UserChanged
 from shared.kernel.clock import FixedClock
-from shared.postgres.failures import PostgresUnavailable
+from shared.postgres.away import PostgresUnavailable
 from shared.postgres.pool import Database, open_pool
 from sluice.embedded_postgres.server import Role
 from tests.fixtures_patience import PATIENT_S

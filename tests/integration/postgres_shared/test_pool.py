@@ -12,7 +12,7 @@ import asyncpg
 import psutil
 import pytest
 
-from shared.postgres.failures import PostgresRefused, PostgresUnavailable
+from shared.postgres.away import PostgresRefused, PostgresUnavailable
 from shared.postgres.migrations import Migration, MigrationRefused, MigrationSet
 from shared.postgres.outbox import OUTBOX
 from shared.postgres.pool import Database, open_pool

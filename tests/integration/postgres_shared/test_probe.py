@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from shared.kernel.clock import FixedClock, SystemClock
-from shared.postgres.failures import PostgresReadOnly, PostgresUnavailable
+from shared.postgres.away import PostgresReadOnly, PostgresUnavailable
 from shared.postgres.outbox import OUTBOX
 from shared.postgres.pool import Database, open_pool
 from shared.postgres.probe import KEPT_S, WriteProbe

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from shared.kernel.clock import FixedClock
 from shared.kernel.errors import SluiceError
-from shared.postgres.failures import PostgresReadOnly, PostgresRefused, PostgresUnavailable
+from shared.postgres.away import PostgresReadOnly, PostgresRefused, PostgresUnavailable
 from shared.runtime.addresses import AddressTaken, refuse_taken
 from shared.runtime.listener import Listener
 from shared.runtime.setting_types import Address

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from services.executor.sessions.ages import HOUR
+from services.executor.sessions.lifetime import HOUR
 from services.executor.sessions.session import MAX_TRANSITIONS
 from services.executor.sessions.views import REFUSED_TARGET
 from shared.contracts import sessions as s

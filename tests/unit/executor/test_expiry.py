@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.executor.sessions import states as states_module
-from services.executor.sessions.ages import DAY, HOUR, SECOND, expired
+from services.executor.sessions.lifetime import DAY, HOUR, SECOND, expired
 from services.executor.sessions.owner import Owner
 from services.executor.sessions.session import new_session, packed
 from services.executor.sessions.states import SessionStates

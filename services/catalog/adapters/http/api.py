@@ -7,7 +7,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from services.catalog.adapters.http import presenter
-from services.catalog.adapters.http.bodies import NOT_FOUND, Stopped, answer, fields_of, flag, warned
+from services.catalog.adapters.http.bodies import NOT_FOUND, answer, fields_of, flag, warned
 from services.catalog.adapters.http.endpoint import Endpoint, Method
 from services.catalog.adapters.http.listing import Listing, page, selected
 from services.catalog.application.editing import Editing
@@ -18,6 +18,7 @@ from services.catalog.domain.validation import is_uuid
 from shared.contracts.catalog import ObjectKind
 from shared.flows.registry import registry
 from shared.web.bearer import Tokens
+from shared.web.rest import Detailed
 
 BASE: Final = "/api/v3/"
 END_RUNS: Final = "end_runs"
@@ -89,17 +90,17 @@ class Collection:
         one = self._one(await self._editing.catalog(), request)
         judge = Judge(force=flag(request, FORCE))
         if not await self._editing.delete(actor, one, end_runs=flag(request, END_RUNS), judge=judge):
-            raise Stopped(404, NOT_FOUND)
+            raise Detailed(404, NOT_FOUND)
         return warned(answer(None, 204), judge.warnings)
 
     def _one(self, catalog: Catalog, request: web.Request) -> Definition:
         key = request.match_info["key"]
         if self._kind != "flow" and not is_uuid(key):
-            raise Stopped(400, "Not a valid UUID.")
+            raise Detailed(400, "Not a valid UUID.")
         wanted = catalog.matching("flow", {"slug": key}) if self._kind == "flow" else [catalog.get(self._kind, key)]
         found = wanted[0] if wanted else None
         if found is None or (self._type and found.type != self._type):
-            raise Stopped(404, NOT_FOUND)
+            raise Detailed(404, NOT_FOUND)
         return found
 
 

@@ -1,7 +1,6 @@
 """JSON in and out, as authentik's API reads and writes it."""
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
@@ -10,20 +9,9 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from services.catalog.domain.problems import Invalid, non_field
-from shared.kernel.errors import SluiceError
-from shared.web.json_object import JSON, json_object
+from shared.web.rest import JSON, doubled, json_object
 
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
-
-
-class Stopped(SluiceError):
-    """A request that gets `{"detail": …}` with this status."""
-
-    code = "E_CATALOG_HTTP"
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
 
 
 NOT_FOUND: Final = "Not found."
@@ -41,16 +29,14 @@ def answer(body: Any, status: int = 200) -> web.Response:
 
 
 async def fields_of(request: web.Request) -> Mapping[str, Any]:
-    """The object in a request's body; an absent body is an empty one. `Stopped` or `Invalid` for anything else."""
-    return await json_object(request, Stopped, non_field)
+    """The object in a request's body; an absent body is an empty one. `Detailed` or `Invalid` for anything else."""
+    return await json_object(request, non_field)
 
 
 def check_single(query: MultiMapping[str]) -> None:
     """`Invalid` for a parameter that comes twice: which of them would count?"""
-    # Over its items, where a name comes as often as it was sent: over its names it comes once.
-    doubled = sorted(name for name, times in Counter(name for name, _ in query.items()).items() if times > 1)
-    if doubled:
-        raise Invalid({doubled[0][:100]: ["Only one value is allowed."]})
+    if (name := doubled(query)) is not None:
+        raise Invalid({name[:100]: ["Only one value is allowed."]})
 
 
 def flag(request: web.Request, name: str) -> bool:

@@ -5,11 +5,12 @@ from typing import Final
 
 from aiohttp import web
 
-from services.catalog.adapters.http.bodies import Stopped, answer, refused
+from services.catalog.adapters.http.bodies import answer, refused
 from services.catalog.domain.problems import Invalid
 from services.catalog.domain.ways_in import WayInLost
 from shared.web import query_tokens
 from shared.web.bearer import NO_CREDENTIALS, NO_PERMISSION, Forbidden, Tokens, superuser_of
+from shared.web.rest import Detailed
 
 Method = Callable[[web.Request, str], Awaitable[web.Response]]
 """Takes the request and the name of who asks."""
@@ -34,8 +35,8 @@ class Endpoint:
     async def _handle(self, request: web.Request) -> web.Response:
         try:
             made = await self._made(request)
-        except Stopped as stopped:
-            made = answer({"detail": stopped.detail}, stopped.status)
+        except Detailed as told:
+            made = answer({"detail": told.detail}, told.status)
         except Invalid as invalid:
             made = refused(invalid)
         except WayInLost as lost:
@@ -49,10 +50,10 @@ class Endpoint:
             actor = superuser_of(request, self._tokens).username
         except Forbidden as forbidden:
             says_nothing = self._hidden and forbidden.detail == NO_CREDENTIALS and request.method == "GET"
-            raise Stopped(403, NO_PERMISSION if says_nothing else forbidden.detail) from None
+            raise Detailed(403, NO_PERMISSION if says_nothing else forbidden.detail) from None
         if request.method == "OPTIONS":
             return web.Response()
         method = self._methods.get("GET" if request.method == "HEAD" else request.method)
         if method is None:
-            raise Stopped(405, f'Method "{request.method[:20]}" not allowed.')
+            raise Detailed(405, f'Method "{request.method[:20]}" not allowed.')
         return await method(request, actor)

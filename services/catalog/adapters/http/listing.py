@@ -8,11 +8,12 @@ from typing import Any, Final, Literal, get_args, get_origin
 from multidict import MultiMapping
 from pydantic import BaseModel
 
-from services.catalog.adapters.http.bodies import Stopped, check_single
+from services.catalog.adapters.http.bodies import check_single
 from services.catalog.domain.objects import Catalog, Definition
 from services.catalog.domain.problems import Invalid
 from services.catalog.domain.validation import is_uuid
 from shared.contracts.catalog import ObjectKind
+from shared.web.rest import Detailed
 
 PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 1_000
@@ -62,7 +63,7 @@ def page(found: Sequence[Definition], query: MultiMapping[str], show: Callable[[
     asked = query.get("page", "1")
     current = pages if asked == "last" else _number(asked)
     if current is None or not 1 <= current <= pages:
-        raise Stopped(404, "Invalid page.")
+        raise Detailed(404, "Invalid page.")
     start = (current - 1) * size
     shown = found[start : start + size]
     return {
