@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
+from services.planner.domain.published import Published
 from shared.contracts.policy import VerdictReached, VerdictRequested
-from shared.messaging.definitions_projection import Definitions
 
 
 class Policy(Protocol):
@@ -18,7 +18,7 @@ class Catalog(Protocol):
     """What the catalog has published."""
 
     @property
-    def definitions(self) -> Definitions:
+    def definitions(self) -> Published:
         """As of now."""
         ...
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.planner.domain.published import Published
 from shared.contracts.definitions import BrandBody, FlowBody, StageBinding, StageBody
 from shared.contracts.planner import Plan, PlannedStage
 from shared.flows.brands import facts_of
 from shared.flows.references import Reference, references
 from shared.flows.stage import Stage
-from shared.messaging.definitions_projection import Definitions
 
 
 class Missing(Exception):
@@ -24,7 +24,7 @@ class UnknownStageType(Exception):
 class Composer:
     """Composes plans from definitions and the stage types of this release."""
 
-    definitions: Definitions
+    definitions: Published
     types: Mapping[str, Stage[Any]]
 
     def plan(

@@ -9,7 +9,7 @@ from typing import Any, Final
 from cachetools import LRUCache
 from pydantic import ValidationError
 
-from services.policy.application.ports import Moment, Sandbox
+from services.policy.application.ports import Moment, Policies, Sandbox
 from services.policy.application.tools import QuestionTools
 from services.policy.domain.verdicts import bounded, combined, decided, erred, membership
 from shared.contracts.definitions import PolicyBinding
@@ -17,7 +17,6 @@ from shared.contracts.policy import BindingResult, VerdictReached, VerdictReques
 from shared.flows.policy import Decision, Policy, PolicyConfig, PolicyError
 from shared.flows.registry import registry
 from shared.kernel.clock import Clock
-from shared.messaging.definitions_projection import Definitions
 
 BODY_WAIT_S: Final = 1.0
 """How long a policy's body may take to arrive, after which it is an error (architecture §4.11)."""
@@ -46,7 +45,7 @@ class Decide:
     """The service's one use case. `sleep` is what a policy waits with."""
 
     def __init__(
-        self, definitions: Definitions, sandbox: Sandbox, clock: Clock, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self, definitions: Policies, sandbox: Sandbox, clock: Clock, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     ) -> None:
         self._definitions = definitions
         self._sandbox = sandbox

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.contracts.definitions import PolicyBody
 from shared.contracts.policy import Facts
 from shared.flows.policy import Decision
 
@@ -13,6 +14,18 @@ class Moment:
 
     at_us: int
     seed: str
+
+
+class Policies(Protocol):
+    """The policies that the catalog has published; a projection of its topic fills it."""
+
+    def policy_body(self, content: str) -> PolicyBody | None:
+        """The policy with this content hash, current or not."""
+        ...
+
+    async def wait_for_body(self, content: str, timeout_s: float) -> bool:
+        """Whether a body with this hash is here, or comes within the time (architecture §4.11)."""
+        ...
 
 
 class Sandbox(Protocol):
