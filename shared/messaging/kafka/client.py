@@ -14,23 +14,26 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import ConnectionGroup
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import NoError, RebalanceInProgressError
-from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 
 from shared.kernel.clock import Clock
-from shared.messaging.kafka import fetching, records
+from shared.messaging.kafka import fetch_sessions, fetching, records
 from shared.messaging.kafka import logging as kafka_logging
 from shared.messaging.kafka.brokers import Brokers
+from shared.messaging.kafka.fetch_sessions import SessionRequest
 from shared.messaging.log import Record
 
 records.install()
 fetching.install()
+fetch_sessions.install()
 kafka_logging.install()
 
 # How long a broker holds a fetch that finds nothing. aiokafka keeps one in flight per broker, so a member's partition that is
 # resumed waits until it has ended; a tail resumes nothing, and its idle fetches are most of what an idle edge costs.
 MEMBER_WAIT_MS = 250
-TAIL_WAIT_MS = 500
+TAIL_WAIT_MS = 1_000
+# How often a consumer with nothing new looks whether there is something to be fetched; seeking, resuming and reading wake it at once.
+LOOK_AGAIN_MS = 1_000
 SESSION_TIMEOUT_MS = 6_000
 # by heartbeats a member learns that the group shares anew, and all others halt until it has: half of what a session may wait for that
 HEARTBEAT_MS = 250
@@ -76,7 +79,8 @@ class Heard:
         async def watched(node_id: int, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
             sent = Moment(self._clock)
             response = await send(node_id, request, group=group)
-            if isinstance(request, FetchRequest):
+            if isinstance(request, SessionRequest):
+                request.answered(response)
                 if _all_served(response):
                     self.fetch = max(sent, self.fetch)
             elif isinstance(request, HeartbeatRequest | SyncGroupRequest) and response.error_code in _KNOWN:
@@ -91,7 +95,8 @@ _KNOWN = (NoError.errno, RebalanceInProgressError.errno)
 
 
 def _all_served(response: Any) -> bool:
-    return all(partition[1] == NoError.errno for _, partitions in response.topics for partition in partitions)
+    refused = response.API_VERSION >= 7 and response.error_code != NoError.errno
+    return not refused and all(one[1] == NoError.errno for _, partitions in response.topics for one in partitions)
 
 
 async def know_topics(consumer: AIOKafkaConsumer, topics: list[str]) -> None:
@@ -120,6 +125,7 @@ def new_consumer(brokers: Brokers, group: str | None = None, request_timeout_ms:
         auto_offset_reset="earliest",
         isolation_level="read_uncommitted",
         fetch_max_wait_ms=MEMBER_WAIT_MS if group else TAIL_WAIT_MS,
+        consumer_timeout_ms=LOOK_AGAIN_MS,
         partition_assignment_strategy=(RangePartitionAssignor,),
         session_timeout_ms=SESSION_TIMEOUT_MS,
         heartbeat_interval_ms=HEARTBEAT_MS,

@@ -72,8 +72,6 @@ class QuickRequest(FetchRequest_v11):  # type: ignore[misc] # as above
 
     def encode(self) -> bytes:
         """The same bytes as aiokafka's."""
-        if self.forgotten_topics_data:
-            return bytes(super().encode())
         parts = [
             _ASKED.pack(
                 self.replica_id, self.max_wait_time, self.min_bytes, self.max_bytes, self.isolation_level, self.session_id, self.session_epoch,
@@ -83,7 +81,10 @@ class QuickRequest(FetchRequest_v11):  # type: ignore[misc] # as above
         for topic, partitions in self.topics:
             parts += _text(topic), _COUNT.pack(len(partitions))
             parts += [_ASKED_OF.pack(*one) for one in partitions]
-        parts += _COUNT.pack(0), _text(self.rack_id)
+        parts.append(_COUNT.pack(len(self.forgotten_topics_data)))
+        for topic, numbers in self.forgotten_topics_data:
+            parts += _text(topic), _COUNT.pack(len(numbers)), *(_COUNT.pack(one) for one in numbers)
+        parts.append(_text(self.rack_id))
         return b"".join(parts)
 
 
