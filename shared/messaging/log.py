@@ -208,8 +208,8 @@ class ReadableLog(Protocol):
         """The first offset that is still there, and the one that the next record will get."""
         ...
 
-    async def ends(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Of many places at once the offset that the next record will get."""
+    async def bounds_of(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, tuple[int, int]]:
+        """The same of many places at once: for a broker that is as little as of one."""
         ...
 
     def read(self, place: TopicPartition, start: int, end: int) -> AsyncIterator[Sequence[Record]]:

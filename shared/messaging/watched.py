@@ -57,9 +57,9 @@ class WatchedLog:
         """See `log.ReadableLog.bounds`."""
         return await self._log.bounds(place)
 
-    async def ends(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """See `log.ReadableLog.ends`."""
-        return await self._log.ends(places)
+    async def bounds_of(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, tuple[int, int]]:
+        """See `log.ReadableLog.bounds_of`."""
+        return await self._log.bounds_of(places)
 
     def read(self, place: TopicPartition, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
         """See `log.ReadableLog.read`."""

@@ -53,7 +53,7 @@ class LogEnds:
         places, remembered = self._places(), await self._remembered()
         # What is known is looked at before the ends: they only grow, while all is well.
         knowns = {place: max(self._log.known(place), remembered.get(place, 0)) for place in places}
-        ends = await self._log.ends(places)
+        ends = {place: end for place, (_, end) in (await self._log.bounds_of(places)).items()}
         for place in places:
             known, end = self._log.lost.get(place, (knowns[place], ends[place]))
             if end < known:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from shared.kernel.errors import Unavailable
@@ -27,17 +27,13 @@ async def watch_lag(
     out: either nothing is there to come, or the lag shows as queue wait once it does.
     """
     while True:
-        for place in tuple(places()):
-            done = mark(place)
-            if done is not None:
-                await _measure(log, group, place, done)
+        try:
+            await _measure(log, group, {place: done for place in tuple(places()) if (done := mark(place)) is not None})
+        except Unavailable as error:
+            _log.warning("lag of %s is unknown: %s", group, error)
         await asyncio.sleep(interval_s)
 
 
-async def _measure(log: ReadableLog, group: str, place: TopicPartition, done: int) -> None:
-    try:
-        _, end = await log.bounds(place)
-    except Unavailable as error:
-        _log.warning("lag of %s is unknown: %s", place, error)
-        return
-    metrics().lag(group, place.topic, place.partition, max(0, end - done))
+async def _measure(log: ReadableLog, group: str, done: Mapping[TopicPartition, int]) -> None:
+    for place, (_, end) in (await log.bounds_of(done.keys())).items():
+        metrics().lag(group, place.topic, place.partition, max(0, end - done[place]))

@@ -31,13 +31,17 @@ async def look_now_and_then(partitions: Partitions, parts: Parts, membership: Me
 
 
 async def _check_ends(partitions: Partitions, parts: Parts) -> None:
-    for number, owner in list(partitions.owners.items()):
+    owners = dict(partitions.owners)
+    # an answer that was long under way does not know what was written meanwhile
+    known = {number: owner.journal.known for number, owner in owners.items()}
+    bounds = await parts.log.bounds_of([TopicPartition(topics.SESSIONS, number) for number in owners])
+    for place, (first, end) in bounds.items():
+        owner = owners[place.partition]
         try:
-            known = owner.journal.known  # an answer that was long under way does not know what was written meanwhile
-            owner.journal.check(known, *await parts.log.bounds(TopicPartition(topics.SESSIONS, number)))
+            owner.journal.check(known[place.partition], first, end)
         except LogDiverged as error:
-            if partitions.owners.get(number) is owner:
-                partitions.failed(number, error)
+            if partitions.owners.get(place.partition) is owner:
+                partitions.failed(place.partition, error)
 
 
 async def _heed_rows(partitions: Partitions, parts: Parts, membership: Membership) -> None:

@@ -92,10 +92,9 @@ class EmbeddedLog:
         partition = self._partition(place)
         return partition.first, partition.next
 
-    async def ends(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """See `log.Log.ends`."""
-        self._check_open()
-        return {place: self._partition(place).next for place in places}
+    async def bounds_of(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, tuple[int, int]]:
+        """See `log.Log.bounds_of`."""
+        return {place: await self.bounds(place) for place in places}
 
     async def read(self, place: TopicPartition, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
         """See `log.Log.read`."""

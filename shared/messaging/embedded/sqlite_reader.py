@@ -49,9 +49,9 @@ class LogFile:
         """See `log.ReadableLog.bounds`."""
         return await self._query(lambda connection: bounds_of(connection, place))
 
-    async def ends(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """See `log.ReadableLog.ends`."""
-        return {place: (await self.bounds(place))[1] for place in places}
+    async def bounds_of(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, tuple[int, int]]:
+        """See `log.ReadableLog.bounds_of`."""
+        return {place: await self.bounds(place) for place in places}
 
     async def read(self, place: TopicPartition, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
         """See `log.ReadableLog.read`."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPlace
@@ -74,29 +73,23 @@ class KafkaLog:
 
     async def bounds(self, place: TopicPartition) -> tuple[int, int]:
         """See `log.ReadableLog.bounds`."""
-        self._check_open()
-        await self._known(place)
-        where = KafkaPlace(*place)
-        async with self._asked(place) as consumer:
-            first, following = await asyncio.gather(consumer.beginning_offsets([where]), consumer.end_offsets([where]))
-        return first[where], following[where]
+        return (await self.bounds_of([place]))[place]
 
-    async def ends(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """See `log.ReadableLog.ends`."""
+    async def bounds_of(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, tuple[int, int]]:
+        """See `log.ReadableLog.bounds_of`."""
         self._check_open()
+        if not places:
+            return {}
         for place in places:
             await self._known(place)
-        async with self._asked(f"{len(places)} partitions") as consumer:
-            found = await consumer.end_offsets([KafkaPlace(*place) for place in places])
-        return {place: found[KafkaPlace(*place)] for place in places}
-
-    @asynccontextmanager
-    async def _asked(self, what: object) -> AsyncIterator[AIOKafkaConsumer]:
+        asked = [KafkaPlace(*place) for place in places]
         try:
             async with asyncio.timeout(ANSWER_S):
-                yield await self._looker()
+                consumer = await self._looker()
+                first, following = await asyncio.gather(consumer.beginning_offsets(asked), consumer.end_offsets(asked))
         except (KafkaError, OSError, TimeoutError) as error:
-            raise LogUnavailable(f"the broker does not tell the bounds of {what}: {error!r}") from error
+            raise LogUnavailable(f"the broker does not tell the bounds of {', '.join(map(str, places))}: {error!r}") from error
+        return {place: (first[where], following[where]) for place, where in zip(places, asked, strict=True)}
 
     async def read(self, place: TopicPartition, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
         """See `log.ReadableLog.read`."""

@@ -14,8 +14,8 @@ async def test_offsets_count_up_in_each_partition_by_itself(bench: Bench) -> Non
     assert await bench.log.bounds(bench.place("plain", 1)) == (0, 3)
     assert await bench.log.bounds(bench.place("plain", 0)) == (0, 0)
     places = [bench.place("plain", number) for number in range(3)]
-    assert await bench.log.ends(places) == dict(zip(places, (0, 3, 1), strict=True))
-    assert await bench.log.ends([]) == {}
+    assert await bench.log.bounds_of(places) == dict(zip(places, ((0, 0), (0, 3), (0, 1)), strict=True))
+    assert await bench.log.bounds_of([]) == {}
 
 
 @pytest.mark.parametrize("short", ["plain", "brief", "latest"])

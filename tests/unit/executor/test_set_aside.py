@@ -1,7 +1,7 @@
 """A partition whose log lost records: it alone stops, its visitors are sent elsewhere, and a repair brings it back (architecture §4.15)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -102,9 +102,9 @@ class AnswersLate:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
 
-    async def bounds(self, place: TopicPartition) -> tuple[int, int]:
-        told: tuple[int, int] = await self._log.bounds(place)
-        if place == SESSIONS:
+    async def bounds_of(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, tuple[int, int]]:
+        told: Mapping[TopicPartition, tuple[int, int]] = await self._log.bounds_of(places)
+        if SESSIONS in places:
             self.asked.set()
             await self.heard.wait()
         return told
