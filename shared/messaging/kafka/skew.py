@@ -20,12 +20,15 @@ class ClockCheck:
     def __init__(self, told: Callable[[float], None]) -> None:
         self._told = told
         self._warned_us: int | None = None
+        self._ahead_s: float | None = None
 
     def answered(self, sent_us: int, answered_us: int, broker_ms: int) -> None:
         """The broker stamped a record between these two times of ours."""
         low_us, high_us = broker_ms * 1000, broker_ms * 1000 + 999
         ahead_s = max(0, sent_us - high_us) / 1e6 - max(0, low_us - answered_us) / 1e6
-        self._told(ahead_s)
+        if ahead_s != self._ahead_s:  # nearly always nothing, as with the record before
+            self._ahead_s = ahead_s
+            self._told(ahead_s)
         if abs(ahead_s) <= WARNED_S:
             self._warned_us = None
         elif self._warned_us is None or abs(answered_us - self._warned_us) >= AGAIN_S * 1e6:
