@@ -69,7 +69,14 @@ _ALL = (
     Topic(POLICY_REQUESTS, "session", "planner, executor worker", "questions to policy", retention_s=HOUR, segment_s=10 * MINUTE),
     Topic(VERDICTS, "session", "policy", "verdicts with their reasons", retention_s=HOUR, segment_s=10 * MINUTE),
     Topic(STEPS, "session", "executor edge", "what visitors ask for, their bodies sealed", retention_s=15 * MINUTE, segment_s=MINUTE),
-    Topic(REPLIES, "partition of the asking edge", "executor worker", "one reply for each step", retention_s=5 * MINUTE, segment_s=MINUTE),
+    Topic(
+        REPLIES,
+        "partition of the asking edge",
+        "executor worker",
+        "one reply for each step of an edge in another process",
+        retention_s=5 * MINUTE,
+        segment_s=MINUTE,
+    ),
     Topic(
         SESSIONS,
         "session",

@@ -7,8 +7,9 @@ numbered partitions; a record in one has an offset that only grows; nobody chang
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from shared.contracts.codec import Received
 from shared.contracts.topics import Topic
 from shared.kernel.errors import SluiceError, Unavailable
 
@@ -24,13 +25,14 @@ class TopicPartition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A record to append. `value` None is a tombstone, which only compacted topics take."""
+    """A record to append. `value` None is a tombstone, which only compacted topics take. `said` is what its bytes say (`saying.message`)."""
 
     topic: str
     partition: int
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    said: Received[Any] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Record:
     """A record as the log holds it; `timestamp_ms` is the broker's (LogAppendTime).
 
     `prover` tells whether its writer may be believed (`codec.prove` asks it); None where the log has one writer, this process (`embedded`).
+    `said` is what it says, where this process has just said it and nobody else can have written it: then it need not be decoded.
     """
 
     topic: str
@@ -48,6 +51,7 @@ class Record:
     value: bytes | None
     headers: Headers = ()
     prover: "Prover | None" = field(default=None, compare=False, repr=False)
+    said: Received[Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def place(self) -> TopicPartition:

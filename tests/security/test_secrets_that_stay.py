@@ -234,7 +234,6 @@ def test_the_search_finds_what_is_no_secret_wherever_it_must_be(life: Life) -> N
     topics = {where for where, _ in life.written() if where.startswith("topic ")}
     assert {
         "topic executor.steps",
-        "topic executor.replies",
         "topic planner.plans",
         "topic policy.verdicts",
         "topic directory.tokens",

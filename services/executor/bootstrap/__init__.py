@@ -25,6 +25,7 @@ async def build(settings: Settings, log: Log, clock: Clock) -> Executor:
     hashes = HashPool(clock, settings.hash_target, observe_wait=lambda s: metrics().hash_wait(s))
     dead_letters = DeadLetters(log, NAME, clock, count_dead_letter)
     users = Users(database, hashes, clock, at_once(log))
-    worker = WorkerRole(settings, log, clock, database, hashes, secret, dead_letters) if settings.role != "edge" else None
     edge = EdgeRole(settings, log, clock, database, users, secret, dead_letters) if settings.role != "worker" else None
+    at_home = edge.hand_over if edge else lambda _: False
+    worker = WorkerRole(settings, log, clock, database, hashes, secret, dead_letters, at_home) if settings.role != "edge" else None
     return Executor(settings, database, hashes, users, clock, worker, edge, dead_letters)

@@ -39,6 +39,7 @@ class EdgeRole:
         )
         logins = PostgresLogins(database, clock, settings.login_life)
         self._edge = Edge(log, logins, self._revocations, self._keys, told, clock, self._tokens.user_of)
+        self.hand_over = self._edge.hand_over
         unlock = UnlockApi(Unlocking(database, clock, settings.guess_limits), self._tokens)
         self._rest = (*UsersApi(users, self._tokens).routes(), *unlock.routes())
 

@@ -18,6 +18,7 @@ from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.owner import GROUP
 from services.executor.sessions.ownership import Ownership
 from services.executor.sessions.parts import Parts
+from services.executor.sessions.ports import AtHome
 from services.executor.sessions.retirements import Retirements
 from services.executor.sessions.starts import Starts
 from services.executor.sessions.staying import StayingWorker
@@ -45,8 +46,9 @@ class WorkerRole:
     """Sessions, and what the directory does for them."""
 
     def __init__(
-        self, settings: Settings, log: Log, clock: Clock, database: Database, hashes: HashPool, secret: bytes, dead_letters: DeadLetters
-    ) -> None:
+        self, settings: Settings, log: Log, clock: Clock, database: Database, hashes: HashPool, secret: bytes, dead_letters: DeadLetters,
+        at_home: AtHome,
+    ) -> None:  # fmt: skip
         limits = settings.guess_limits
         watched = WatchedLog(log)
         tell = at_once(watched)
@@ -60,7 +62,7 @@ class WorkerRole:
         parts = Parts(
             log=watched, directory=PostgresDirectory(database, hashes, clock, limits, secret=derived_bytes(secret, "guesses"), tell=tell), opener=self._keys,
             cursor=Cursor(registry(), asking, asking, self._retirements), planner=asking, clock=clock, secret_key=derived_bytes(secret, "sessions"),
-            starts=Starts(settings.cached_starts), crowd=Crowd(settings.unproven_sessions), set_aside=PostgresSetAside(database), elsewhere_s=settings.set_aside_elsewhere_seconds, watch=metrics, ownership=Ownership(log, lambda: False), failed=lambda *_: None,
+            starts=Starts(settings.cached_starts), crowd=Crowd(settings.unproven_sessions), set_aside=PostgresSetAside(database), elsewhere_s=settings.set_aside_elsewhere_seconds, watch=metrics, ownership=Ownership(log, lambda: False), at_home=at_home, failed=lambda *_: None,
         )  # fmt: skip
         self._worker = StayingWorker(lambda: Worker(parts, asking, dead_letters, settings.set_aside_look_seconds))
         remedies: dict[str, Remedy] = {

@@ -23,6 +23,7 @@ from services.executor.edge.steps import Steps
 from services.executor.edge.unknown_flows import UnknownFlows
 from services.executor.edge.user_facts import UserFactsCache
 from services.executor.edge.visits import Visits
+from shared.contracts.steps import StepReplied
 from shared.contracts.topics import REPLIES, TOPICS
 from shared.kernel.clock import Clock
 from shared.kernel.ids import random_id
@@ -65,6 +66,10 @@ class Edge:
             Entry(visits, steps, views, cookies, csrf, self._facts, unknown, clock),
             Me(visits, self._facts, cookies, user_of_token, clock),
         )
+
+    def hand_over(self, reply: StepReplied) -> bool:
+        """See `Replies.hand_over`."""
+        return self._replies.hand_over(reply)
 
     async def start(self) -> None:
         """Listen for replies; after this, steps can be asked for."""

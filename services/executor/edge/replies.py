@@ -1,4 +1,5 @@
-"""The replies to this edge's steps: its partition of `executor.replies`, read from the end, by command.
+"""The replies to this edge's steps, by command: its partition of `executor.replies`, read from the end, and what a worker of this
+process hands over.
 
 Many edges share a partition; what is for another one, or for nobody any more, is dropped (architecture §2).
 """
@@ -24,10 +25,10 @@ MAX_AGE_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A reply and how many bytes it took."""
+    """A reply and how many bytes it took; None if it has not been on the way."""
 
     reply: StepReplied
-    size: int
+    size: int | None
 
 
 Waiting = asyncio.Future[Arrived]
@@ -86,6 +87,13 @@ class Replies:
             if not left:
                 del self._waiting[command]
 
+    def hand_over(self, reply: StepReplied) -> bool:
+        """Take a reply from a worker of this process; False if it is another edge's (see `ports.AtHome`)."""
+        if reply.edge != self._edge:
+            return False
+        self._settle(Arrived(reply, None))
+        return True
+
     def _hand_out(self, record: Record) -> None:
         answered = causation_of(record.headers)
         if answered is not None and answered not in self._waiting:
@@ -96,6 +104,9 @@ class Replies:
             count_dead_letter(record.topic, why(error)[0])
             return
         if isinstance(body, StepReplied) and body.edge == self._edge:
-            for waiting in self._waiting.get(body.command, ()):
-                if not waiting.done():
-                    waiting.set_result(Arrived(body, len(record.value or b"")))
+            self._settle(Arrived(body, len(record.value or b"")))
+
+    def _settle(self, arrived: Arrived) -> None:
+        for waiting in self._waiting.get(arrived.reply.command, ()):
+            if not waiting.done():
+                waiting.set_result(arrived)

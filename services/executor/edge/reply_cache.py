@@ -6,6 +6,7 @@ from typing import Final
 from cachetools import LRUCache
 
 from services.executor.edge.replies import Arrived
+from shared.contracts import wire
 from shared.contracts.steps import Shown, StepReplied
 from shared.kernel.clock import Clock
 
@@ -61,8 +62,8 @@ class ReplyCache:
         old = self._cached.pop(key, None)
         if old is not None and old.reply.version > reply.version:
             self._cached[key] = old
-        elif arrived.size <= self._cached.maxsize:
-            self._cached[key] = _Cached(reply, login, arrived.size, self._clock.monotonic())
+        elif (size := _size_of(arrived)) <= self._cached.maxsize:
+            self._cached[key] = _Cached(reply, login, size, self._clock.monotonic())
         while len(self._cached) > self._entries:
             self._cached.popitem()
         return None
@@ -86,3 +87,7 @@ class ReplyCache:
 
     def _drop(self, key: tuple[str, str]) -> None:
         self._cached.pop(key, None)
+
+
+def _size_of(arrived: Arrived) -> int:
+    return len(wire.pack(arrived.reply.model_dump())) if arrived.size is None else arrived.size

@@ -9,14 +9,14 @@ from services.executor.edge.placing import Placing
 from services.executor.edge.replies import Arrived, Replies
 from services.executor.edge.settings import EdgeSettings
 from services.executor.edge.visits import Visit
-from shared.contracts.codec import encode
 from shared.contracts.definitions import Designation
 from shared.contracts.envelope import Envelope
 from shared.contracts.steps import Page, Sealed, Shown, StepKind, StepReplied, StepRequested
 from shared.contracts.topics import STEPS
 from shared.kernel.clock import Clock
 from shared.kernel.ids import new_session_id, partition_of, random_id
-from shared.messaging.log import Log, LogUnavailable, Message
+from shared.messaging.log import Log, LogUnavailable, TopicPartition
+from shared.messaging.saying import message
 from shared.telemetry.propagation import sending
 from shared.web.keyring import KeyRing
 
@@ -156,8 +156,7 @@ class Steps:
                 id=step.command, type=step.wire_type, version=step.wire_version, source=f"{_SOURCE}/{self._edge}", subject=step.session,
                 time_us=step.received_us, correlation=step.session, traceparent=traceparent,
             )  # fmt: skip
-            headers, value = encode(envelope, step)
-            await self._log.append(Message(STEPS, partition, step.session.encode(), value, headers))
+            await self._log.append(message(TopicPartition(STEPS, partition), envelope, step))
 
     def _step(self, visit: Visit, asked: Asked, session: str, *, fresh: bool) -> StepRequested:
         command = asked.command or random_id()

@@ -5,13 +5,13 @@ from typing import Any, Final, TypeVar
 
 from shared.contracts import planner as p
 from shared.contracts import policy, topics
-from shared.contracts.codec import encode
 from shared.contracts.envelope import Envelope, causation_of
 from shared.contracts.model import Contract
 from shared.kernel.clock import Clock
 from shared.kernel.ids import partition_of
-from shared.messaging.log import Log, Message, Record
+from shared.messaging.log import Log, Record, TopicPartition
 from shared.messaging.open_questions import OpenQuestions
+from shared.messaging.saying import message
 from shared.telemetry.propagation import current_traceparent, sending
 
 TIMEOUT_S: Final = 1.5
@@ -53,10 +53,9 @@ class Asking:
                 id=request, type=question.wire_type, version=question.wire_version, source="executor", subject=session,
                 time_us=self._clock.now_us(), correlation=session, traceparent=current_traceparent(),
             )  # fmt: skip
-            headers, value = encode(envelope, question)
-            message = Message(topic, partition_of(session), session.encode(), value, headers)
+            asked = message(TopicPartition(topic, partition_of(session)), envelope, question)
             # The answer may be here before the broker's acknowledgement; only its failure matters.
-            written = asyncio.ensure_future(self._log.append(message))
+            written = asyncio.ensure_future(self._log.append(asked))
         try:
             reply = await open_.reply(future, TIMEOUT_S)
         except BaseException:

@@ -7,7 +7,7 @@ from services.executor.common.ports import Directory, SealOpener, SetAside
 from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.ownership import Ownership
-from services.executor.sessions.ports import Planner, Watching
+from services.executor.sessions.ports import AtHome, Planner, Watching
 from services.executor.sessions.starts import Starts
 from shared.kernel.clock import Clock
 from shared.messaging.log import Log
@@ -31,4 +31,5 @@ class Parts:
     elsewhere_s: int
     watch: Watching
     ownership: Ownership
+    at_home: AtHome
     failed: Callable[[int, Exception], None]

@@ -5,7 +5,11 @@ from typing import Protocol
 
 from shared.contracts.planner import FlowLocated, FlowRequested, PlanMade, PlanRefused, PlanRequested
 from shared.contracts.policy import VerdictReached, VerdictRequested
+from shared.contracts.steps import StepReplied
 from shared.messaging.log import Record
+
+AtHome = Callable[[StepReplied], bool]
+"""Takes a reply to an edge of this very process, for which it need not go through the log: True if it is that one's (ADR 15)."""
 
 
 class Planner(Protocol):

@@ -4,16 +4,17 @@ import logging
 
 from services.executor.sessions.answered import answered
 from services.executor.sessions.decision import Again, Current, Decision, Stopped, Unwritten
-from services.executor.sessions.ownership import Appending
+from services.executor.sessions.ownership import Ownership
+from services.executor.sessions.ports import AtHome
 from services.executor.sessions.session import run_of
 from shared.contracts import topics
-from shared.contracts.codec import encode
 from shared.contracts.envelope import Envelope
 from shared.contracts.states import Answered, SessionState
 from shared.contracts.steps import Outcome, StepReplied, StepRequested
 from shared.kernel.errors import SluiceError
 from shared.kernel.ids import derived_id
-from shared.messaging.log import Message
+from shared.messaging.log import Message, TopicPartition
+from shared.messaging.saying import message
 from shared.telemetry.propagation import current_traceparent
 
 logger = logging.getLogger(__name__)
@@ -86,8 +87,12 @@ def elsewhere(step: StepRequested, for_s: int) -> StepReplied:
     return stopped(step, "refused", "session_over", session_over=True, retry_after_s=for_s)
 
 
-async def send(log: Appending, secret_key: bytes, step: StepRequested, reply: StepReplied, now_us: int) -> None:
-    """Write the reply. One that cannot be written is asked for again: the transition is in the log."""
+async def send(log: Ownership, at_home: AtHome, secret_key: bytes, step: StepRequested, reply: StepReplied, now_us: int) -> None:
+    """Hand the reply to an edge of this process, or write it for another one. One that cannot be written is asked for again: the
+    transition is in the log."""
+    await log.assured()
+    if at_home(reply):
+        return
     ident = derived_id(secret_key, step.command, step.edge, "reply")
     try:
         await log.append(_message(step, reply, ident, now_us))
@@ -102,5 +107,4 @@ def _message(step: StepRequested, reply: StepReplied, ident: str, now_us: int) -
         id=ident, type=reply.wire_type, version=reply.wire_version, source="executor", subject=key, time_us=now_us,
         causation=step.command, correlation=step.session, traceparent=current_traceparent(),
     )  # fmt: skip
-    headers, value = encode(envelope, reply)
-    return Message(topics.REPLIES, step.reply_partition, key.encode(), value, headers)
+    return message(TopicPartition(topics.REPLIES, step.reply_partition), envelope, reply)

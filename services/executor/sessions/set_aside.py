@@ -40,7 +40,7 @@ class Refusing:
         if now_us <= step.deadline_us:
             reply = replying.elsewhere(step, self._parts.elsewhere_s)
             self._parts.watch().step("", reply.outcome, 0.0)
-            await replying.send(self._parts.ownership, self._parts.secret_key, step, reply, now_us)
+            await replying.send(self._parts.ownership, self._parts.at_home, self._parts.secret_key, step, reply, now_us)
         self._marks.done(record)
 
     async def stop(self) -> None:

@@ -171,4 +171,4 @@ class Steps:
         return replying.located(step, (await self._parts.planner.locate(question)).slug)
 
     async def _send(self, step: StepRequested, reply: StepReplied) -> None:
-        await replying.send(self._parts.ownership, self._parts.secret_key, step, reply, self._parts.clock.now_us())
+        await replying.send(self._parts.ownership, self._parts.at_home, self._parts.secret_key, step, reply, self._parts.clock.now_us())

@@ -8,7 +8,7 @@ Everything runs on the event loop that opened it, except the file's reading and 
 import asyncio
 import logging
 import sqlite3
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from shared.messaging.embedded.subscription import BATCH, EmbeddedTail, Subscrip
 from shared.messaging.log import GroupMember, LogClosed, Message, Mismatched, Record, Refused, TopicPartition, check
 
 UPKEEP_S = 10.0
+SAID = 256
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class EmbeddedLog:
         self._saved_offsets: dict[str, dict[TopicPartition, int]] = defaultdict(dict)
         self._readers: set[Subscription] = set()
         self._unbounded = 0
+        self._said: deque[Record] = deque()
         self._upkeep_task: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -73,9 +75,19 @@ class EmbeddedLog:
         if self._journal is not None:
             await self._journal.check()  # what would follow from this record could not be written
         offset = partition.next
-        record = Record(message.topic, message.partition, offset, self._now_ms(), message.key, message.value, message.headers)
+        record = Record(
+            message.topic, message.partition, offset, self._now_ms(), message.key, message.value, message.headers, None, message.said
+        )
         self._grown(partition.publish([record]))
+        if message.said is not None:
+            self._forget_said(record)
         return offset
+
+    def _forget_said(self, newest: Record) -> None:
+        """Objects take five times their bytes, and who reads a record does so at once: only of the newest is held what they say."""
+        self._said.append(newest)
+        if len(self._said) > SAID:
+            object.__setattr__(self._said.popleft(), "said", None)
 
     def lacking(self) -> dict[str, bool]:
         """`{"log.file": False}` while the file refuses what is written (its disk is full), for readiness; else nothing."""

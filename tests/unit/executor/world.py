@@ -16,7 +16,7 @@ from services.executor.sessions.crowd import Crowd
 from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.ownership import Ownership
 from services.executor.sessions.parts import Parts
-from services.executor.sessions.ports import Watching
+from services.executor.sessions.ports import AtHome, Watching
 from services.executor.sessions.starts import Starts
 from services.executor.sessions.worker import Worker
 from shared.contracts import asks, topics
@@ -323,11 +323,11 @@ class World:
         await asyncio.gather(self._reader, return_exceptions=True)
         await self.log.close()
 
-    async def add_worker(self, wrap: Callable[[Any], Any] = lambda log: log) -> Worker:
+    async def add_worker(self, wrap: Callable[[Any], Any] = lambda log: log, at_home: AtHome = lambda _: False) -> Worker:
         parts = Parts(
             log=wrap(self.log), directory=self.directory, opener=self.opener, cursor=self.cursor(),
             planner=self.planner, clock=self.clock, secret_key=SECRET, starts=Starts(self.cached_starts), crowd=self.crowd, set_aside=self.set_aside, elsewhere_s=30,
-            watch=self.watch, ownership=Ownership(self.log, lambda: True), failed=lambda *_: None,
+            watch=self.watch, ownership=Ownership(self.log, lambda: True), at_home=at_home, failed=lambda *_: None,
         )  # fmt: skip
         worker = Worker(parts, NoAsking(), DeadLetters(self.log, "executor", self.clock), self.look_s)  # type: ignore[arg-type]
         await worker.start()

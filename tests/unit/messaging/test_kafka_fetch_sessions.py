@@ -57,14 +57,12 @@ def fetched(wanted: Wanted, session: FetchSession, broker: Broker, fate: str = "
     """What the broker read, None where it read nothing for us; and the request as it went out."""
     request = request_for(wanted, session)
     struct = request.prepare(VERSIONS)
-    if fate != "unsent":
-        error, kept, read = broker.asked(struct)
-        if fate == "answered":
-            request.answered(QuickResponse(0, error, kept, []))
+    error, kept, read = broker.asked(struct) if fate != "unsent" else (0, 0, {})
+    if fate == "answered":
+        request.answered(QuickResponse(0, error, kept, []))
     if not request.is_answered:
         session.forget()
-        return None, struct
-    return read, struct
+    return read if request.is_answered else None, struct
 
 
 WANTED = st.dictionaries(st.tuples(st.sampled_from(("steps", "plans")), st.integers(0, 3)), st.integers(0, 3), max_size=6)
@@ -77,13 +75,10 @@ CHANGES = st.sampled_from(("", "", "", "forgets", "is full", "has room"))
 def test_the_broker_reads_what_is_wanted_whatever_was_asked_before(steps: list[tuple[Wanted, str, str]]) -> None:
     session, broker = FetchSession(), Broker()
     for wanted, fate, change in steps:
-        match change:
-            case "forgets":
-                broker.held.clear()
-            case "is full":
-                broker.keeps = False
-            case "has room":
-                broker.keeps = True
+        if change == "forgets":
+            broker.held.clear()
+        elif change:
+            broker.keeps = change == "has room"
         read, _ = fetched(wanted, session, broker, fate)
         if read is None and fate == "answered":  # a session that the broker does not know: the next fetch names all
             read, _ = fetched(wanted, session, broker)
