@@ -238,10 +238,10 @@ class Log(ReadableLog, Protocol):
         """
         ...
 
-    async def join(self, group: str, topics: Sequence[str], member: GroupMember) -> Membership:
+    async def join(self, group: str, topics: Sequence[str], member: GroupMember, unhurried: Collection[str] = ()) -> Membership:
         """Join a consumer group over topics with the same partition count; every member gets the same partition
         numbers of all of them (`Mismatched` if the counts differ). A partition without a committed offset starts at
-        its beginning."""
+        its beginning. Records of topics that are `unhurried` may come half a second later, many at once."""
         ...
 
     async def close(self) -> None:

@@ -47,9 +47,9 @@ class ProvedLog:
         """See `log.ReadableLog.tail`."""
         return _ProvedTail(self._log.tail(topic, start), self._provable)
 
-    async def join(self, group: str, topics: Sequence[str], member: GroupMember) -> Membership:
+    async def join(self, group: str, topics: Sequence[str], member: GroupMember, unhurried: Collection[str] = ()) -> Membership:
         """See `log.Log.join`."""
-        return await self._log.join(group, topics, _ProvedMember(member, self._provable))
+        return await self._log.join(group, topics, _ProvedMember(member, self._provable), unhurried)
 
     async def close(self) -> None:
         """See `log.Log.close`."""

@@ -69,9 +69,9 @@ class WatchedLog:
         """See `log.ReadableLog.tail`."""
         return self._log.tail(topic, start)
 
-    async def join(self, group: str, topics: Sequence[str], member: GroupMember) -> Membership:
+    async def join(self, group: str, topics: Sequence[str], member: GroupMember, unhurried: Collection[str] = ()) -> Membership:
         """See `log.Log.join`."""
-        return await self._log.join(group, topics, member)
+        return await self._log.join(group, topics, member, unhurried)
 
     async def close(self) -> None:
         """See `log.Log.close`."""

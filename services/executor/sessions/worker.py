@@ -51,7 +51,7 @@ class Worker:
 
     async def start(self) -> None:
         """Join the group and begin to work."""
-        self._membership = await self._parts.log.join(GROUP, TOPICS, self)
+        self._membership = await self._parts.log.join(GROUP, TOPICS, self, unhurried=(topics.SESSIONS,))
         look = look_now_and_then(self.partitions, self._parts, self._membership, self._look_s)
         chores = (self._commit_now_and_then(), self._sweep_now_and_then(), look)
         self._tasks = [asyncio.create_task(chore) for chore in chores]

@@ -125,7 +125,7 @@ class EmbeddedLog:
             subscription.add(self._partition(TopicPartition(topic, number)), offset)
         return EmbeddedTail(subscription, self._clock.monotonic)
 
-    async def join(self, group: str, topics: Sequence[str], member: GroupMember) -> EmbeddedMembership:
+    async def join(self, group: str, topics: Sequence[str], member: GroupMember, unhurried: Collection[str] = ()) -> EmbeddedMembership:
         """See `log.Log.join`; `Mismatched` if the topics have unlike partition counts or others in the group differ."""
         self._check_open()
         for topic in topics:

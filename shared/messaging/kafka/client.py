@@ -20,7 +20,7 @@ from shared.kernel.clock import Clock
 from shared.messaging.kafka import fetch_sessions, fetching, records
 from shared.messaging.kafka import logging as kafka_logging
 from shared.messaging.kafka.brokers import Brokers
-from shared.messaging.kafka.fetch_sessions import SessionRequest
+from shared.messaging.kafka.fetch_sessions import SessionFetcher, SessionRequest
 from shared.messaging.log import Record
 
 records.install()
@@ -97,6 +97,12 @@ _KNOWN = (NoError.errno, RebalanceInProgressError.errno)
 def _all_served(response: Any) -> bool:
     refused = response.API_VERSION >= 7 and response.error_code != NoError.errno
     return not refused and all(one[1] == NoError.errno for _, partitions in response.topics for one in partitions)
+
+
+def fetch_seldom(consumer: AIOKafkaConsumer, topics: frozenset[str]) -> None:
+    """Have a consumer that was started ask for records of these topics now and then only."""
+    fetcher: SessionFetcher = consumer._fetcher
+    fetcher.seldom = topics
 
 
 async def know_topics(consumer: AIOKafkaConsumer, topics: list[str]) -> None:

@@ -15,6 +15,8 @@ from aiokafka.protocol.fetch import FetchRequest
 
 from shared.messaging.kafka.fetching import QuickRequest
 
+SELDOM_S: Final = 0.25
+"""As long as a member's empty fetch is held: one after another looks into all topics at least so often."""
 _LAST_EPOCH: Final = 2**31 - 1
 _NO_LEADER: Final = -1
 
@@ -87,6 +89,8 @@ class SessionFetcher(Fetcher):  # type: ignore[misc] # as above
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._sessions: dict[int, FetchSession] = defaultdict(FetchSession)
+        self._seldom_at: dict[int, float] = {}
+        self.seldom: frozenset[str] = frozenset()
 
     def _get_actions_per_node(self, assignment: Any) -> Any:
         """See aiokafka's: what to fetch from whom, whom to ask for offsets, how long to wait, whether leaders are to be looked up, and
@@ -105,6 +109,8 @@ class SessionFetcher(Fetcher):  # type: ignore[misc] # as above
     def _asks(self, assignment: Any, busy: Set[int], wait_s: float) -> Any:
         wanted: dict[int, dict[TopicPartition, int]] = defaultdict(dict)
         unplaced, resumed, lost = defaultdict(list), [], False
+        now = self._loop.time()
+        early = {node: at - now for node, at in self._seldom_at.items() if now < at}
         for place in assignment.tps:
             node, state = self._client.cluster.leader_for_partition(place), assignment.state_value(place)
             if place in self._records or node in busy:
@@ -115,15 +121,17 @@ class SessionFetcher(Fetcher):  # type: ignore[misc] # as above
                 unplaced[node].append(place)
             elif state.paused:
                 resumed.append(state.resume_fut)
-            else:
+            elif node not in early or place.topic not in self.seldom:
                 wanted[node][place] = state.position
+        if self.seldom:
+            self._seldom_at |= dict.fromkeys(wanted.keys() - early.keys(), now + SELDOM_S)
         limits = self._fetch_max_wait_ms, self._fetch_min_bytes, self._fetch_max_bytes, self._isolation_level
         requests = [
             (node, SessionRequest(limits, self._max_partition_fetch_bytes, places, self._sessions[node]))
             for node, places in wanted.items()
             if node not in unplaced
         ]
-        return requests, unplaced, wait_s, lost, resumed
+        return requests, unplaced, min(wait_s, *early.values()) if early else wait_s, lost, resumed
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: SessionRequest) -> Any:
         try:

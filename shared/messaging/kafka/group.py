@@ -9,14 +9,14 @@ seconds costs neither a heartbeat nor those sessions that stay.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
 
 from shared.kernel.clock import Clock
 from shared.messaging.kafka.brokers import Brokers
-from shared.messaging.kafka.client import know_topics, membership_of, new_consumer, stop, to_records
+from shared.messaging.kafka.client import fetch_seldom, know_topics, membership_of, new_consumer, stop, to_records
 from shared.messaging.kafka.delivery import Batch, Delivery
 from shared.messaging.kafka.share import Share
 from shared.messaging.log import GroupMember, LogUnavailable, Mismatched
@@ -34,10 +34,13 @@ _log = logging.getLogger(__name__)
 class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types for it
     """A member's hold on its group; see `log.Membership`."""
 
-    def __init__(self, brokers: Brokers, clock: Clock, group: str, topics: Sequence[str], member: GroupMember) -> None:
+    def __init__(
+        self, brokers: Brokers, clock: Clock, group: str, topics: Sequence[str], member: GroupMember, unhurried: Collection[str] = ()
+    ) -> None:
         self._group = group
         self._member = member
         self._consumer = new_consumer(brokers, group, REQUEST_TIMEOUT_MS)
+        self._unhurried = frozenset(unhurried)
         self._share = Share(topics)
         self._delivery = Delivery(self._consumer, clock, self._share, group)
         self._calls = asyncio.Lock()
@@ -51,6 +54,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         try:
             async with asyncio.timeout(START_S):
                 await self._consumer.start()
+                fetch_seldom(self._consumer, self._unhurried)
                 await know_topics(self._consumer, sorted(self._share.topics))
         except BaseException as error:
             await stop(self._consumer)

@@ -109,13 +109,13 @@ class KafkaLog:
         self._tails.add(tail)
         return tail
 
-    async def join(self, group: str, topics: Sequence[str], member: GroupMember) -> KafkaMembership:
+    async def join(self, group: str, topics: Sequence[str], member: GroupMember, unhurried: Collection[str] = ()) -> KafkaMembership:
         """See `log.Log.join`."""
         counts = {topic: await self.partitions(topic) for topic in topics}
         if len(set(counts.values())) != 1:
             raise Mismatched(f"group {group}: unlike partition counts {counts}")
         self._members = {one for one in self._members if not one.ended}
-        membership = KafkaMembership(self._brokers, self._clock, group, topics, member)
+        membership = KafkaMembership(self._brokers, self._clock, group, topics, member, unhurried)
         await membership.start()
         self._members.add(membership)
         return membership

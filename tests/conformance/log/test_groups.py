@@ -274,3 +274,18 @@ async def test_a_living_member_is_heard_of(bench: Bench) -> None:
     await until(lambda: 0 <= membership.heartbeat_age() < 3)
     assert membership.failure is None
     await _leave(member)
+
+
+async def test_records_of_unhurried_topics_come_as_well_in_order_and_once(bench: Bench, wide: list[str]) -> None:
+    member = Recorder()
+    member.membership = await bench.log.join(bench.group("g18"), wide[:2], member, unhurried=wide[:1])
+    await until(lambda: _whole(member))
+    for n in range(20):
+        await asyncio.gather(*(bench.log.append(bench.message(short, b"%d" % n, n % 3)) for short in ("wide", "wider")))
+    await until(lambda: len(member.records) == 40)
+    for name in wide[:2]:
+        for number in range(3):
+            mine = [record for record in member.records if record.place == (name, number)]
+            assert [record.value for record in mine] == [b"%d" % n for n in range(number, 20, 3)]
+            assert [record.offset for record in mine] == list(range(len(mine)))
+    await _leave(member)

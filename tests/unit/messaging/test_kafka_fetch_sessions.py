@@ -1,6 +1,8 @@
 """A fetch session (KIP-227): whatever is asked for, refused, lost and sought, the broker reads what the consumer wants, from where it wants it."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from aiokafka import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.messaging.kafka.fetch_sessions import FetchSession, SessionRequest
+from shared.messaging.kafka.fetch_sessions import FetchSession, SessionFetcher, SessionRequest
 from shared.messaging.kafka.fetching import QuickRequest, QuickResponse
 
 VERSIONS = {1: (4, 17)}
@@ -136,3 +138,62 @@ def test_of_the_answer_only_what_it_tells_of_is_looked_at() -> None:
     request.prepare(VERSIONS)
     request.answered(QuickResponse(0, 0, 9, [("steps", [(3, 0, 5, 5, 0, None, -1, b"x")])]))
     assert request.topics == [("steps", [(3, 3, 0)])]
+
+
+class Cluster:
+    """Two brokers; of each topic the first leads the even partitions."""
+
+    def brokers(self) -> list[Any]:
+        return [SimpleNamespace(nodeId=node) for node in (0, 1)]
+
+    def leader_for_partition(self, place: TopicPartition) -> int:
+        return int(place.partition % 2)
+
+
+PLACES = [TopicPartition(topic, number) for topic in ("steps", "sessions") for number in range(4)]
+
+
+async def asks_of(fetcher: SessionFetcher) -> dict[int, set[str]]:
+    """Which topics are asked for, by broker."""
+    state = SimpleNamespace(has_valid_position=True, paused=False, position=3)
+    assignment = SimpleNamespace(tps=PLACES, state_value=lambda _: state)
+    requests, *_ = fetcher._get_actions_per_node(assignment)
+    return {node: {place.topic for place in request._wanted} for node, request in requests}
+
+
+@pytest.fixture
+def fetcher() -> SessionFetcher:
+    made = SessionFetcher.__new__(SessionFetcher)
+    made.__dict__ |= {
+        "_client": SimpleNamespace(cluster=Cluster()), "_loop": SimpleNamespace(time=lambda: made.now), "now": 100.0, "_records": {}, "_in_flight": set(),
+        "_fetcher_timeout": 1.0, "_fetch_max_wait_ms": 250, "_fetch_min_bytes": 1, "_fetch_max_bytes": 100, "_isolation_level": 0,
+        "_max_partition_fetch_bytes": 10, "_sessions": defaultdict(FetchSession), "_seldom_at": {}, "seldom": frozenset(),
+    }  # fmt: skip
+    return made
+
+
+async def test_a_topic_that_is_asked_for_seldom_is_asked_for_of_each_broker_in_its_time(fetcher: SessionFetcher) -> None:
+    fetcher.seldom = frozenset(("sessions",))
+    both, one = {"steps", "sessions"}, {"steps"}
+    assert await asks_of(fetcher) == {0: both, 1: both}
+    fetcher.now += 0.2
+    fetcher._in_flight = {1}
+    assert await asks_of(fetcher) == {0: one}
+    fetcher.now += 0.06
+    assert await asks_of(fetcher) == {0: both}
+    fetcher._in_flight = {0}
+    assert await asks_of(fetcher) == {1: both}
+    fetcher._in_flight = {0, 1}
+    assert await asks_of(fetcher) == {}
+
+
+async def test_a_broker_is_asked_for_nothing_before_what_came_is_read_or_waits_too_long(fetcher: SessionFetcher) -> None:
+    unread = SimpleNamespace(calculate_backoff=lambda: fetcher.backoff)
+    fetcher._records[PLACES[0]] = unread
+    fetcher.backoff = 0.07
+    assert await asks_of(fetcher) == {1: {"steps", "sessions"}}
+    fetcher.backoff = 0
+    requests, *_ = fetcher._get_actions_per_node(
+        SimpleNamespace(tps=PLACES, state_value=lambda _: SimpleNamespace(has_valid_position=True, paused=False, position=3))
+    )
+    assert {place for _, request in requests for place in request._wanted} == set(PLACES) - {PLACES[0]}
