@@ -38,6 +38,7 @@ class SessionStates:
         self._crowd = crowd or Crowd()
         self._give_up = give_up
         self._watch = watch
+        self._new: SessionState | None = None
         self._packed: dict[str, bytes] = {}
         self._due_us: dict[str, int] = {}
         self._decoded: LRUCache[str, SessionState] = LRUCache(_DECODED)
@@ -57,7 +58,9 @@ class SessionStates:
             return held
         packed = self._packed.get(session)
         if packed is None:
-            return new_session(session)
+            if self._new is None or self._new.session != session:  # a step that begins one asks several times
+                self._new = new_session(session)
+            return self._new
         state = self._decoded[session] = self._opened(session, packed)
         return state
 
