@@ -22,7 +22,6 @@ HEADERS: Final[Mapping[str, str]] = {
     "X-Frame-Options": "DENY",
 }
 _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
-_VALUE: Final = frozenset(" \t" + _PRINTABLE)
 
 
 def sendable(answer: web.StreamResponse) -> bool:
@@ -32,7 +31,7 @@ def sendable(answer: web.StreamResponse) -> bool:
     """
     if "Location" in answer.headers:
         answer.headers["Location"] = quote(answer.headers["Location"], safe=_PRINTABLE, errors="replace")
-    return all(_VALUE.issuperset(value) for value in answer.headers.values())
+    return all(value.isascii() and value.replace("\t", " ").isprintable() for value in answer.headers.values())
 
 
 class Hsts:

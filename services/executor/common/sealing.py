@@ -7,6 +7,7 @@ opens nowhere else; padding hides how long a password is.
 import base64
 import hmac
 import struct
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -41,8 +42,14 @@ def seal(public: bytes, epoch: str, session: str, command: str, body: bytes) -> 
         raise ValueError("a body of more than 64 KiB")
     padded = _LENGTH.pack(len(body)) + body
     padded += bytes(-len(padded) % STEP)
-    box = _SUITE.encrypt(padded, X25519PublicKey.from_public_bytes(public), _info(epoch, session, command))
+    box = _SUITE.encrypt(padded, _public_key(public), _info(epoch, session, command))
     return Sealed(epoch=epoch, box=box)
+
+
+@lru_cache(maxsize=16)
+def _public_key(public: bytes) -> X25519PublicKey:
+    """One is sealed to for five minutes."""
+    return X25519PublicKey.from_public_bytes(public)
 
 
 def private_key(private: bytes) -> X25519PrivateKey:

@@ -14,7 +14,7 @@ from services.executor.directory.events import Cause, user_changed
 from services.executor.directory.hashing import HashPool, Place
 from services.executor.directory.kinds import HashKinds
 from services.executor.directory.rows import FACTS, facts_of
-from services.executor.directory.slots import AccountSlots, Held, packed, unpacked
+from services.executor.directory.slots import AccountSlots, Held, first, packed, unpacked
 from services.executor.rules.limits import (  # fmt: skip
     Full,
     GuessLimits,
@@ -39,14 +39,20 @@ from shared.postgres.pool import Database, Row
 from shared.telemetry.logs import security
 
 # $1-$5 key of the ask, $6 user, $7 counter of what was typed, $8 address, $9 now, $10-$12 limit and window of an address, and how
-# long an attempt is taken to be under way, $13 logins that the browser names. It is known by any of the account's.
+# long an attempt is taken to be under way, $13 logins that the browser names. It is known by any of the account's. $14, $15 the first
+# slot of an account of which none is taken, for a stranger and for one from a known network; $16 no slots. Nearly every attempt is the
+# first, and then takes its slot here; any other one is decided on by what was read.
 _BEGIN: Final = f"""
 WITH known AS MATERIALIZED (
     SELECT result FROM ask_results WHERE session = $1 AND version = $2 AND command = $3 AND n = $4 AND kind = $5
 ), person AS MATERIALIZED (
     SELECT {FACTS}, u.password, u.password_as_typed FROM users AS u WHERE u.pk = $6::integer
+), whose AS MATERIALIZED (
+    SELECT coalesce((SELECT int8send(pk) FROM person), $7::bytea) AS counter,
+           (SELECT min(id) FROM logins WHERE id = ANY ($13::text[]) AND user_pk = $6) AS browser,
+           EXISTS (SELECT FROM logins WHERE user_pk = $6 AND network = $8::text) AS knows_network
 ), account AS (
-    SELECT slots, revision FROM account_guesses WHERE counter = coalesce((SELECT int8send(pk) FROM person), $7::bytea)
+    SELECT slots, revision FROM account_guesses WHERE counter = (SELECT counter FROM whose)
 ), address AS (
     INSERT INTO address_guesses AS g (address, failures, pending, window_us, at_us, allowed)
     SELECT $8::text, 0, 1, $9::bigint, $9, true WHERE NOT EXISTS (SELECT FROM known)
@@ -58,11 +64,18 @@ WITH known AS MATERIALIZED (
             FROM (SELECT excluded.window_us - g.window_us >= $11::bigint AS is_new) AS the_window
         ) AS counted)
     RETURNING allowed, failures, window_us
+), taken AS (
+    INSERT INTO account_guesses AS g (counter, slots, revision, at_us)
+    SELECT counter, first, $9, $9 FROM (
+        SELECT counter, CASE WHEN knows_network THEN $15::bytea ELSE $14::bytea END AS first FROM whose, address WHERE allowed AND browser IS NULL
+    ) AS the_first WHERE first IS NOT NULL
+    ON CONFLICT (counter) DO UPDATE SET slots = excluded.slots, revision = greatest(g.revision + 1, excluded.revision), at_us = excluded.at_us
+    WHERE g.slots = $16::bytea RETURNING slots, revision
 )
-SELECT known.result, address.allowed, address.failures, address.window_us, account.slots, account.revision,
-       (SELECT min(id) FROM logins WHERE id = ANY ($13::text[]) AND user_pk = $6) AS browser,
-       EXISTS (SELECT FROM logins WHERE user_pk = $6 AND network = $8) AS knows_network, person.*
-FROM (SELECT) AS always LEFT JOIN known ON true LEFT JOIN address ON true LEFT JOIN account ON true LEFT JOIN person ON true
+SELECT known.result, address.allowed, address.failures, address.window_us, whose.browser, whose.knows_network,
+       taken.slots IS NOT NULL AS has_slot, coalesce(taken.slots, account.slots) AS slots, coalesce(taken.revision, account.revision) AS revision,
+       person.*
+FROM whose LEFT JOIN known ON true LEFT JOIN address ON true LEFT JOIN account ON true LEFT JOIN taken ON true LEFT JOIN person ON true
 """  # noqa: S608 -- constants only
 
 _GIVE_BACK: Final = "UPDATE address_guesses SET pending = greatest(pending - 1, 0) WHERE address = $1 AND window_us = $2"
@@ -132,33 +145,37 @@ class Guesses:
             return PasswordVerified(outcome="wrong")
         expected = await self._kinds.expected(ask.user, ask.identifier)
         with self._hashes.place(expected) as place:
-            row = await self._begun(ask, key, devices)
+            slot = derived_bytes(self._secret, "attempt", *_values(key))[:8]
+            row = await self._begun(ask, key, devices, slot)
             if row["result"] is not None:
                 return kept(row["result"], PasswordVerified)
-            attempt = await self._admitted(ask, key, row)
+            attempt = await self._admitted(ask, key, row, slot)
             if await self._matches(attempt, place, password):
                 return await self._succeeded(attempt, place, password)
             return await self._failed(attempt)
 
-    async def _begun(self, ask: VerifyPassword, key: AskKey, devices: Sequence[str]) -> Row:
-        limits = self._limits
+    async def _begun(self, ask: VerifyPassword, key: AskKey, devices: Sequence[str], slot: bytes) -> Row:
+        limits, network, now_us = self._limits, network_of(ask.address), self._clock.now_us()
+        firsts = (first(slot, Origin(network, known), limits, now_us) for known in (False, True))
         row = await self._database.fetchrow(
-            _BEGIN, *_values(key), ask.user, counter_of_name(self._secret, ask.identifier), network_of(ask.address), self._clock.now_us(),
-            limits.address, limits.window_us, limits.pending_us, list(devices),
+            _BEGIN, *_values(key), ask.user, counter_of_name(self._secret, ask.identifier), network, now_us,
+            limits.address, limits.window_us, limits.pending_us, list(devices), *firsts, packed(()),
         )  # fmt: skip
         if row is None:
             raise AssertionError("a statement that always has a row had none")
         return row
 
-    async def _admitted(self, ask: VerifyPassword, key: AskKey, row: Row) -> _Attempt:
+    async def _admitted(self, ask: VerifyPassword, key: AskKey, row: Row, slot: bytes) -> _Attempt:
         """The attempt with its slot, or with why it has none; `Busy` if one may be given back in a moment."""
-        slot, stored = derived_bytes(self._secret, "attempt", *_values(key))[:8], self._kinds.of(row)
+        stored = self._kinds.of(row)
         if not row["allowed"]:
             if row["failures"] < self._limits.address:
                 raise Busy
             return _Attempt(ask, key, slot, row, None, "address", stored)
         counter = counter_of_name(self._secret, ask.identifier) if row["pk"] is None else counter_of_user(row["pk"])
         read = Held(counter, unpacked(row["slots"]), row["revision"] or 0)
+        if row["has_slot"]:
+            return _Attempt(ask, key, slot, row, read, "", stored)
         origin = Origin(network_of(ask.address), row["knows_network"], row["browser"] or "")
         try:
             taken = await self._slots.take(read, slot, origin)

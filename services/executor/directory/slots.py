@@ -101,6 +101,12 @@ async def clear(connection: Connection, user: int, now_us: int) -> Slots:
     return unpacked(row["slots"]) if row else ()
 
 
+def first(key: bytes, origin: Origin, limits: GuessLimits, now_us: int) -> bytes | None:
+    """The slots of an account of which none was taken, with one for this attempt; None if there is none even then."""
+    slots = admit((), key, origin, limits, now_us)
+    return packed(slots) if isinstance(slots, tuple) else None
+
+
 def packed(slots: Slots) -> bytes:
     """Slots as they are kept."""
     return wire.pack([[slot.key, slot.pool, slot.at_us, slot.failed] for slot in slots])

@@ -294,12 +294,79 @@ async def test_postgresql_away_decides_nothing(people: People, clock: FixedClock
     await nowhere.close()
 
 
-async def test_a_look_up_and_a_login_take_few_statements(people: People, database: Database) -> None:
-    alice = await people.make()
-    await people.guess(alice.pk, "alice-pw")  # reads which kinds of hashes there are, once in a while
+async def statements_of(database: Database) -> list[str]:
+    """Every statement from now on."""
     statements: list[str] = []
     async with database._pool.acquire() as connection:
         connection.add_query_logger(lambda record: statements.append(record.query))
+    return statements
+
+
+async def test_a_look_up_and_a_login_take_few_statements(people: People, database: Database) -> None:
+    alice = await people.make()
+    await people.guess(alice.pk, "alice-pw")  # reads which kinds of hashes there are, once in a while
+    statements = await statements_of(database)
     await people.guess(alice.pk, "alice-pw")
     await people.log_in(alice.facts)
-    assert len(statements) == 3 + 1, statements
+    assert len(statements) == 2 + 1, statements
+
+
+@pytest.mark.parametrize("somebody", [True, False])
+async def test_an_account_and_a_name_of_nobody_cost_the_same_statements(people: People, database: Database, somebody: bool) -> None:
+    alice = await people.make()
+    await people.guess(alice.pk, "alice-pw")
+    user, name = (alice.pk, "alice") if somebody else (None, "nobody at all")
+    statements = await statements_of(database)
+    counts = []
+    for _ in range(3):
+        await people.guess(user, "wrong", identifier=name)
+        counts.append(len(statements))
+        statements.clear()
+    assert counts == [2, 3, 3]  # the first takes its slot as it is looked up, others are decided on
+
+
+@pytest.mark.parametrize(
+    ("known", "device", "pool"),
+    [(False, "", "s|192.0.2.1"), (True, "", "n|192.0.2.1"), (True, "login-1", "b|login-1"), (False, "nobody's", "s|192.0.2.1")],
+)
+async def test_a_first_guess_takes_the_slot_that_it_would_take_later(people: People, known: bool, device: str, pool: str) -> None:
+    """The same pool, whether it was taken as the account was looked up or decided on afterwards."""
+    alice = await people.make()
+    if known:
+        await people.guess(alice.pk, "alice-pw")
+        await people.log_in(alice.facts)
+    for guess in (1, 2):
+        await people.guess(alice.pk, "wrong", device=device)
+        (row,) = await people.database.fetch("SELECT slots, revision FROM account_guesses")
+        slots = unpacked(row["slots"])
+        assert [slot.pool for slot in slots] == [pool] * guess
+        assert all(slot.failed for slot in slots) and len({slot.key for slot in slots}) == guess
+
+
+@pytest.mark.parametrize("somebody", [True, False])
+async def test_first_guesses_at_once_all_count(people: People, somebody: bool) -> None:
+    alice = await people.make()
+    user, name = (alice.pk, "alice") if somebody else (None, "nobody at all")
+    await asyncio.gather(*(people.guess(user, "wrong", identifier=name) for _ in range(5)))
+    (row,) = await people.database.fetch("SELECT slots FROM account_guesses")
+    assert [slot.failed for slot in unpacked(row["slots"])] == [True] * 5
+
+
+async def test_an_attempt_that_is_done_again_keeps_its_first_slot(
+    people: People, hashes: HashPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, key = await people.make(), people.ask_key()
+
+    async def dies(*_: object) -> bool:
+        raise RuntimeError("the worker ends while it hashes")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(hashing.Place, "verify", dies)
+        with pytest.raises(RuntimeError):
+            await people.guess(alice.pk, "wrong", key=key)
+    (row,) = await people.database.fetch("SELECT slots FROM account_guesses")
+    (taken,) = unpacked(row["slots"])
+    assert not taken.failed
+    assert (await people.guess(alice.pk, "wrong", key=key)).outcome == "wrong"
+    (row,) = await people.database.fetch("SELECT slots FROM account_guesses")
+    assert [(slot.key, slot.pool, slot.failed) for slot in unpacked(row["slots"])] == [(taken.key, taken.pool, True)]
