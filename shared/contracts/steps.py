@@ -11,6 +11,10 @@ from shared.contracts.definitions import Designation, FlowFacts
 from shared.contracts.model import Contract, Count, Micros, Plain, Query, ShortText, Text, Value
 from shared.contracts.people import LoginClaims
 
+REPLY_KEPT_S = 300
+"""How long who awaits the reply to a command may ask for it: longer than what a cluster depends on is away, and half as long as a login
+lives that nobody claims (architecture §3)."""
+
 MAX_DEVICES = 4
 """So many people's earlier logins a browser names."""
 
@@ -147,6 +151,7 @@ class StepReplied(Contract):
     `session_over`: the next request needs a fresh session; with `retry_after_s` for so long one in another partition, because nothing happens
     in this one. `begun`: the session has begun, so that its cookie stays.
     `open`: the session has a run that is not over (else no session cookie is needed).
+    `unsettled`: not to be had now is only what became of the step: it may have been taken, and who awaits the command is told then.
     """
 
     wire_type: ClassVar[str] = "executor.step.replied"
@@ -156,6 +161,7 @@ class StepReplied(Contract):
     outcome: Outcome
     reason: ShortText = ""
     retry_after_s: Count = 0
+    unsettled: bool = False
     rotation: Count = 0
     rotated: bool = False
     run: ShortText | None = None

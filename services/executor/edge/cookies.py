@@ -26,7 +26,7 @@ from services.executor.edge.text import text_of as _text
 from shared.contracts import wire
 from shared.contracts.errors import BadRecord
 from shared.contracts.people import LoginClaims
-from shared.contracts.steps import Page, Shown
+from shared.contracts.steps import REPLY_KEPT_S, Page, Shown
 from shared.kernel.ids import partition_of
 from shared.web import cookie_header
 from shared.web.client import Client
@@ -36,7 +36,6 @@ from shared.web.keyring import MAC_BYTES, KeyRing
 HOST: Final = "__Host-"
 STEP: Final = "sluice_step"
 COMMAND: Final = "sluice_command"
-COMMAND_AGE_S: Final = 30
 CSRF_AGE_S: Final = 31_449_600
 PAGE_AGE_US: Final = 86_400_000_000
 
@@ -178,7 +177,7 @@ class Cookies:
 
     def set_command(self, client: Client, path: str, value: str) -> str:
         """`Set-Cookie` of a command whose answer is still to come on this path; "" deletes it."""
-        return self._line(client, COMMAND, value, path=path, max_age=COMMAND_AGE_S if value else 0)
+        return self._line(client, COMMAND, value, path=path, max_age=REPLY_KEPT_S if value else 0)
 
     def set_device(self, client: Client, before: Devices, login: LoginClaims) -> str:
         """`Set-Cookie` of whose log-ins were made in this browser, after this one."""

@@ -125,7 +125,7 @@ class Dialogue:
             case "unknown_flow":
                 self._unknown.missed(visit.client.address, visit.flow)
                 raise UnknownFlow
-            case "superseded":
+            case "superseded" if not (asked.awaited and reply.session_over):
                 raise Superseded
             case "busy":
                 raise later("busy", reply.retry_after_s)

@@ -34,7 +34,7 @@ class Sealer(Protocol):
 class StillWorking(Exception):
     """No reply yet. The step counts if it runs; who awaits the command gets its reply later.
 
-    `away` is the code of the log's trouble if it did not even acknowledge the step, which it may hold all the same.
+    `away` is the code of the log's trouble if it did not even acknowledge the step, or the worker what came of it: it may hold either all the same.
     """
 
     def __init__(self, command: str, session: str, body: bytes, away: str | None = None) -> None:
@@ -145,6 +145,8 @@ class Steps:
                     told = Told(await waiting, fresh)
             except TimeoutError:
                 raise StillWorking(step.command, session, body) from None
+        if told.reply.unsettled:
+            raise StillWorking(step.command, session, body, told.reply.reason)
         if _is_aside(told.reply):
             self._placing.leave_out(session, told.reply.retry_after_s)
         return told

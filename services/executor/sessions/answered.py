@@ -7,16 +7,18 @@ from services.executor.sessions.run import RunEvent
 from shared.contracts import sessions as s
 from shared.contracts.envelope import Envelope
 from shared.contracts.states import Answered, SessionState
-from shared.contracts.steps import Shown, StepRequested
+from shared.contracts.steps import REPLY_KEPT_S, Shown, StepRequested
 
 SAME_REPLY: Final = 30 * SECOND
+"""How long the same body is a repeat, and an older cookie may be that of somebody whose new one is under way."""
+AWAITED: Final = REPLY_KEPT_S * SECOND
 REMEMBERED_COMMANDS: Final = 64
 
 
 def answered(state: SessionState, command: str, now_us: int) -> Answered | None:
-    """How this very command was answered, if that was within 30 s."""
+    """How this very command was answered, as long as somebody may await its reply, and no later one has taken its place."""
     found = next((a for a in reversed(state.answered) if a.command == command), None)
-    return found if found and now_us - found.at_us <= SAME_REPLY else None
+    return found if found and now_us - found.at_us <= AWAITED else None
 
 
 def remembered(before: tuple[Answered, ...], new: Answered) -> tuple[Answered, ...]:

@@ -6,9 +6,11 @@ very next one that is so; if it is not, the record has to be read back first.
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
+
+from cachetools import LRUCache
 
 from services.executor.common.ports import LogDiverged
 from services.executor.sessions.ownership import Appending
@@ -27,6 +29,8 @@ from shared.messaging.log import LogUnavailable, Message, Record, TopicPartition
 from shared.telemetry.propagation import current_traceparent
 
 READ_BACK_S: Final = 2.0
+UNREAD: Final = 1024
+"""So many transitions that nobody has accounted for are remembered: of an outage the newest."""
 Unawaited = Callable[[Envelope, SessionAdvanced, int], None]
 
 
@@ -67,6 +71,17 @@ class _Waiting:
     settled: asyncio.Future[tuple[bool, int]]
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A transition that was not acknowledged, or not read back, in time: it may stand in the log, or come to. `late` has its offset, should it
+    be acknowledged yet."""
+
+    id: str
+    session: str
+    command: str
+    late: asyncio.Future[int] | None
+
+
 class Journal:
     """One partition of `executor.sessions`, as its owner writes and reads it.
 
@@ -83,7 +98,7 @@ class Journal:
         self._marks = marks
         self._acked: dict[int, Transition] = {}
         self._waiting: dict[str, _Waiting] = {}
-        self._unread: set[str] = set()
+        self._unread: LRUCache[str, Unread] = LRUCache(UNREAD)
         self._replaced: LogDiverged | None = None
         self.known = 0
 
@@ -105,16 +120,17 @@ class Journal:
                 # All that stands there was read, and it was not this: the log ended before it (-1: the broker does not say where).
                 raise LogDiverged(self._place.partition, self.known, offset, "acknowledged")
             async with asyncio.timeout(READ_BACK_S):
-                return await settled
+                return await asyncio.shield(settled)  # the end of the wait must not look like the end of the task
         except (TimeoutError, Unavailable) as away:
             if settled.done():
                 # Read back before its acknowledgement got lost: whoever waits has to know, for nobody else finishes it.
                 return settled.result()
+            late = away.late if isinstance(away, LogUnavailable) else None
+            self._unread[envelope.id] = Unread(envelope.id, envelope.subject, transition.body.command, late)
+            if late is not None:
+                late.add_done_callback(lambda late: None if late.cancelled() else self._came_late(envelope.id, late.result()))
             if isinstance(away, TimeoutError):
                 raise Unavailable("the transition was not read back in time") from None
-            if isinstance(away, LogUnavailable) and away.late is not None:
-                self._unread.add(envelope.id)
-                away.late.add_done_callback(lambda late: None if late.cancelled() else self._came_late(envelope.id, late.result()))
             raise
         finally:
             self._waiting.pop(envelope.id, None)
@@ -140,7 +156,7 @@ class Journal:
             self._marks.done(record)  # nor reads it again
             raise
         finally:
-            self._unread.discard(ident)
+            self._unread.pop(ident, None)
             self._acked.pop(record.offset, None)
             self.known = record.offset + 1
             self._fold_own()
@@ -149,6 +165,15 @@ class Journal:
         """What was not acknowledged in time stands here: where all was read already, and was not this, the log had ended before."""
         if ident in self._unread and 0 <= offset < self.known:
             self._replaced = LogDiverged(self._place.partition, self.known, offset, "acknowledged")
+
+    def unread(self, session: str) -> list[Unread]:
+        """What of this session is not accounted for."""
+        return [one for one in self._unread.values() if one.session == session] if self._unread else []
+
+    def lost(self, unread: Iterable[Unread]) -> None:
+        """All that the log has was read, and these were not there."""
+        for one in unread:
+            self._unread.pop(one.id, None)
 
     def check(self, known: int, first: int, end: int) -> None:
         """`LogDiverged` if the log, which has these bounds, does not have what was `known` of it before it was asked for them."""
@@ -168,6 +193,7 @@ class Journal:
     def _fold(self, envelope: Envelope, body: SessionAdvanced, offset: int, own: Transition | None = None) -> None:
         """`own`: the transition is ours, so that what it leaves is known."""
         self._marks.begin(self._at(offset))
+        self._unread.pop(envelope.id, None)
         state = self._states.get(envelope.subject)
         accepted = follows(state.version, state.head, envelope)
         if accepted:

@@ -6,6 +6,9 @@ run. Nothing that stood in a page or a cookie before the first was sent tells a 
 
 import hmac
 from collections.abc import Awaitable, Callable
+from typing import Final
+
+from cachetools import LRUCache
 
 from services.executor.common.ports import SealOpener
 from services.executor.sessions.answered import SAME_REPLY, answered, answers
@@ -15,14 +18,36 @@ from shared.contracts.errors import BadSeal
 from shared.contracts.states import Answered, SessionState
 from shared.contracts.steps import StepRequested
 
+_REMEMBERED: Final = 1024
 Body = Callable[[], Awaitable[Opened]]
 
 
-async def repeated(state: SessionState, step: StepRequested, now_us: int, opener: SealOpener, body: Body) -> Answered | None:
+class Repeats:
+    """Commands that were repeats themselves, and of which: no transition names them, and a browser may await the reply to any of them.
+
+    Of a partition the newest; the next owner does not know of them, and is sent those again that had no reply.
+    """
+
+    def __init__(self) -> None:
+        self._first: LRUCache[str, str] = LRUCache(_REMEMBERED)
+
+    def note(self, command: str, before: Answered) -> None:
+        """This command has got the reply to that one."""
+        if command != before.command:
+            self._first[command] = before.command
+
+    def first(self, command: str) -> str:
+        """The command whose reply this one's is."""
+        return self._first.get(command, command)
+
+
+async def repeated(
+    state: SessionState, step: StepRequested, now_us: int, opener: SealOpener, body: Body, repeats: Repeats
+) -> Answered | None:
     """What this step repeats, as far as its sender may be told of it; `body` opens what they sent, if that is needed."""
-    before = answered(state, step.command, now_us)  # the very step, delivered again
+    before = answered(state, repeats.first(step.command), now_us)  # the very step, delivered again
     if before is None and step.awaited is not None:
-        before = answered(state, step.awaited, now_us)
+        before = answered(state, repeats.first(step.awaited), now_us)
         before = before if before and _shows(state, before) else None  # its run may have been given up since
     if before is not None:
         # Else somebody has logged in or out since, and what they see is not for who sent this.

@@ -50,11 +50,13 @@ def unwritten(step: StepRequested, state: SessionState, decision: Decision) -> S
     )  # fmt: skip
 
 
-def stopped(step: StepRequested, outcome: Outcome, reason: str, *, session_over: bool = False, retry_after_s: int = 0) -> StepReplied:
-    """The step was not taken, and why."""
+def stopped(
+    step: StepRequested, outcome: Outcome, reason: str, *, session_over: bool = False, retry_after_s: int = 0, unsettled: bool = False
+) -> StepReplied:
+    """The step was not taken, and why; `unsettled`: nobody knows yet whether it was."""
     return StepReplied(
         command=step.command, edge=step.edge, session=step.session, outcome=outcome, reason=reason,
-        session_over=session_over, retry_after_s=retry_after_s,
+        session_over=session_over, retry_after_s=retry_after_s, unsettled=unsettled,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from services.executor.common.ports import Busy, LogDiverged
 from services.executor.sessions import replying
+from services.executor.sessions.answered import answered
 from services.executor.sessions.closing import close
 from services.executor.sessions.deciding import handle, precheck
 from services.executor.sessions.decision import Again, Decided, Decision, Handled, StateBehind, Unwritten
@@ -18,7 +19,7 @@ from services.executor.sessions.journal import Journal, Transition, written
 from services.executor.sessions.parts import Parts
 from services.executor.sessions.ports import Unreadable
 from services.executor.sessions.questions import UnknownFlow
-from services.executor.sessions.repeats import Body, repeated
+from services.executor.sessions.repeats import Body, Repeats, repeated
 from services.executor.sessions.session import run_of, stage_met
 from services.executor.sessions.settling import WRONG_STATE, Settler
 from services.executor.sessions.states import SessionStates
@@ -50,6 +51,7 @@ class Steps:
         self._journal = journal
         self._settler = settler
         self._unreadable = unreadable
+        self._repeats = Repeats()
 
     async def answer(self, record: Record, step: StepRequested) -> None:
         """Have a step decided, with all that follows from it, and reply; one that nobody waits for any more is dropped."""
@@ -82,22 +84,32 @@ class Steps:
             return replying.stopped(step, "refused", bad.code)
         except Unavailable as away:
             logger.warning("a step could not be decided: %s %s", away.code, away.detail)
-            return replying.stopped(step, "unavailable", away.code, retry_after_s=1)
+            return replying.stopped(step, "unavailable", away.code, retry_after_s=1, unsettled=self._may_count(step))
         except LogDiverged:
             raise  # whoever sets the partition aside answers it
         except Exception as defect:  # noqa: BLE001 - kept with its traceback; a step must not stop its session
             await self._unreadable.put(record, UNEXPECTED, type(defect).__name__, defect)
-            return replying.stopped(step, "unavailable", UNEXPECTED, retry_after_s=1)
+            return replying.stopped(step, "unavailable", UNEXPECTED, retry_after_s=1, unsettled=self._may_count(step))
+
+    def _may_count(self, step: StepRequested) -> bool:
+        """Whether a transition of this step stands, or may come to stand, though it has no reply."""
+        state = self._states.get(step.session)
+        return answered(state, step.command, state.last_us) is not None or any(
+            one.command == step.command for one in self._journal.unread(step.session)
+        )
 
     async def _reply_to(self, step: StepRequested) -> StepReplied:
         caught_up, given = False, OpenedOnce(self._parts.opener, step)
         for _ in range(ATTEMPTS):
             await self._parts.ownership.assured()
+            await self._accounted(step.session)
             await self._settler.settle_owed(step.session)
             state = self._states.get(step.session)
             now_us = max(state.last_us, self._parts.clock.now_us())
             begins = self._states.may_begin(step.made_us, now_us)
-            before = await repeated(state, step, now_us, self._parts.opener, given)
+            before = await repeated(state, step, now_us, self._parts.opener, given, self._repeats)
+            if before and step.kind == "answer":
+                self._repeats.note(step.command, before)
             try:
                 handled = Again(before) if before else precheck(state, step, now_us, begins=begins, caught_up=caught_up)
             except StateBehind:
@@ -151,6 +163,17 @@ class Steps:
         accepted = await self._settler.write(transition)
         self._parts.crowd.thin_out()
         return accepted
+
+    async def _accounted(self, session: str) -> None:
+        """Wait until it is known what became of this session's transitions that were not acknowledged, or not read back, in time: what is
+        said or decided before may be of an older session than the log's."""
+        unread = self._journal.unread(session)
+        late = [one.late for one in unread if one.late]
+        if late and (await asyncio.wait(late, timeout=CATCH_UP_S))[1]:
+            raise Unavailable("a transition of this session is not acknowledged yet")
+        if unread:
+            await self._catch_up()
+            self._journal.lost(unread)
 
     async def _catch_up(self) -> None:
         try:

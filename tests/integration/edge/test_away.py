@@ -14,8 +14,9 @@ from shared.contracts.steps import StepReplied, StepRequested
 from shared.contracts.topics import DIRECTORY_EVENTS, REPLIES, STEPS
 from shared.messaging.log import LogUnavailable, Message
 from tests.fixtures_patience import PATIENT_S
-from tests.integration.edge.conftest import Browser, Rig
+from tests.integration.edge.conftest import Browser, Rig, onward
 from tests.integration.edge.scripted_worker import AUTH, NOW
+from tests.integration.edge.test_pages import send
 from tests.integration.edge.test_protocol import log_in
 
 API = f"/api/v3/flows/executor/{AUTH}/"
@@ -178,6 +179,65 @@ async def test_a_step_that_the_log_took_without_saying_so_is_not_taken_again(
     assert (await browser.post(API, {"password": "alice-pw"})).json == {"component": "xak-flow-redirect", "to": "/"}
     assert rig.worker.bodies.count({"password": "alice-pw"}) == 1
     assert (await browser.get("/api/v3/core/users/me/")).status == 200
+
+
+def unsettled(rig: Rig) -> None:
+    """The next answer is taken, and the worker does not know that yet when it replies."""
+
+    def taken(step: StepRequested) -> StepReplied | None:
+        if step.kind != "answer":
+            return None
+        rig.worker.forced = None
+        rig.worker.decide(step)
+        return rig.worker.reply(step, "unavailable", reason="E_LOG_UNAVAILABLE", retry_after_s=1, unsettled=True)
+
+    rig.worker.forced = taken
+
+
+@pytest.mark.parametrize("then", ["looks", "sends it again"])
+async def test_a_step_of_which_the_worker_cannot_say_whether_it_counts_has_its_reply_later(rig: Rig, browser: Browser, then: str) -> None:
+    await browser.get(API)
+    await browser.post(API, {"uid_field": "alice"})
+    unsettled(rig)
+    told = await browser.post(API, {"password": "alice-pw"})
+    assert (told.status, told.json["error"], told.headers["Retry-After"]) == (503, "E_LOG_UNAVAILABLE", "1")
+    done = await (browser.get(API) if then == "looks" else browser.post(API, {"password": "alice-pw"}))
+    assert done.json == {"component": "xak-flow-redirect", "to": "/"}
+    assert (await browser.get("/api/v3/core/users/me/")).status == 200
+    assert browser.cookie("sluice_command", API) is None
+
+
+async def test_a_page_whose_answer_may_count_is_asked_again_and_shows_what_came_of_it(rig: Rig, browser: Browser) -> None:
+    page = f"/if/flow/{AUTH}/"
+    await send(browser, page, await browser.get(page), uid_field="alice")
+    half_way = await browser.get(page)
+    unsettled(rig)
+    assert (await send(browser, page, half_way, password="alice-pw")).status == 503
+    assert onward(await browser.get(page)) == "/"
+    assert (await browser.get("/api/v3/core/users/me/")).status == 200
+
+
+@pytest.mark.parametrize("outcome", ["superseded", "refused"])
+async def test_who_awaits_a_reply_that_nobody_can_give_any_more_is_not_kept_waiting(rig: Rig, browser: Browser, outcome: Any) -> None:
+    await browser.get(API)
+    await browser.post(API, {"uid_field": "alice"})
+    with rig.silence():
+        await browser.post(API, {"password": "alice-pw"})
+    session = rig.worker.steps[-1].session
+
+    def over(step: StepRequested) -> StepReplied | None:
+        return rig.worker.reply(step, outcome, reason="over", session_over=True) if step.session == session else None
+
+    rig.worker.forced = over
+    assert (await browser.get(API)).json["component"] == "ak-stage-identification"
+    assert browser.cookie("sluice_command", API) is None
+
+
+async def test_a_first_answer_that_may_count_is_not_asked_for_again(rig: Rig, browser: Browser) -> None:
+    await browser.get(API)
+    unsettled(rig)
+    assert (await browser.post(API, {"uid_field": "alice"})).status == 503
+    assert (await browser.get(API)).json["component"] == "ak-stage-password"
 
 
 async def test_a_page_whose_step_the_log_did_not_acknowledge_says_so_and_is_asked_again(

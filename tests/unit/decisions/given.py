@@ -13,7 +13,7 @@ from services.executor.sessions.cursor import Cursor
 from services.executor.sessions.deciding import handle, precheck
 from services.executor.sessions.decision import Again, Current, Decided, Decision, Handled, Stopped, Unwritten
 from services.executor.sessions.effects import LiveEffects, Opened, opened
-from services.executor.sessions.repeats import repeated
+from services.executor.sessions.repeats import Repeats, repeated
 from services.executor.sessions.replay import decided_again
 from services.executor.sessions.session import evolve, new_session, run_of
 from services.executor.sessions.settling import denial, over
@@ -68,7 +68,7 @@ class Session:
         async def body() -> Opened:
             return given
 
-        again = await repeated(self.state, step, now_us, opener, body)
+        again = await repeated(self.state, step, now_us, opener, body, Repeats())
         handled = Again(again) if again else precheck(self.state, step, now_us, begins=True, caught_up=True)
         return handled or await self._decided(step, now_us, given)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.executor.sessions.answered import SAME_REPLY
+from services.executor.sessions.answered import AWAITED, SAME_REPLY
 from shared.contracts.errors import BadSeal
 from shared.contracts.steps import StepRequested
 from tests.unit.decisions.around import Around
@@ -119,6 +119,18 @@ def test_who_awaits_a_reply_asks_for_it_by_its_command(with_secret: tuple[Sessio
     later = Session(after.state.model_copy(update={"rotation": 2, "rotated_us": (NOW_US, NOW_US)}), after.around)
     later.when(start(awaited=first.command, rotation=1)).stops("superseded", "rotation", session_over=False)
     assert later.when(start(awaited=first.command, rotation=2)).repeats().rotated, "who has the newest cookie has sent what came since"
+
+
+def test_who_awaits_a_reply_may_be_kept_waiting_for_longer_than_a_repeat_counts(with_secret: tuple[Session, StepRequested]) -> None:
+    """A broker or PostgreSQL that is away for 30 s is nobody's reason to log in again: the command proves who sent the body."""
+    after, first = with_secret
+    for late in (SAME_REPLY + 1, AWAITED):
+        at_us = after.state.last_us + late
+        assert after.when(start(awaited=first.command, rotation=0, at_us=at_us)).repeats().rotated
+        assert after.when(again(first, command=first.command, received_us=at_us)).repeats().rotated
+        after.when(again(first, received_us=at_us)).stops("superseded", "rotation", session_over=True)
+    too_late = after.state.last_us + AWAITED + 1
+    after.when(start(awaited=first.command, rotation=0, at_us=too_late)).stops("superseded", "rotation", session_over=True)
 
 
 def test_once_the_epochs_key_is_gone_nothing_is_known_again(without_secret: tuple[Session, StepRequested]) -> None:
