@@ -68,7 +68,7 @@ def _judged(cluster: Cluster, seconds: float, seed: int) -> list[str]:
     waits = sorted(told.waits) or [0.0]
     print(
         f"{sum(told.logins.values())} log-ins ({waits[len(waits) // 2]:.1f} s p50, {waits[int(len(waits) * 0.99)]:.1f} s p99, {waits[-1]:.1f} s "
-        f"longest), {len(told.outs)} log-outs; {len(wrong)} wrong"
+        f"longest), {len(told.outs)} log-outs, {len(told.set_back)} set back whose reply was lost; {len(wrong)} wrong"
     )
     return wrong
 

@@ -32,12 +32,14 @@ NETWORK: Final = (urllib.error.URLError, http.client.HTTPException, OSError)
 
 @dataclass
 class Told:
-    """What people were told. `ins` are the cookies of acknowledged log-ins by name, `outs` those that were logged out since."""
+    """What people were told. `ins` are the cookies of acknowledged log-ins by name, `outs` those that were logged out since, `set_back` who
+    was asked for their name again in the middle of a log-in, and told why."""
 
     ins: list[tuple[str, Visitor]] = field(default_factory=list)
     outs: list[tuple[str, Visitor]] = field(default_factory=list)
     logins: dict[str, int] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
+    set_back: list[str] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
 
     def complain(self, name: str, what: str, answer: Answer) -> None:
@@ -74,8 +76,9 @@ class Person:
                 self._log_out(visitor)
 
     def _log_in(self, visitor: Visitor, over: threading.Event) -> bool:
-        """Whether it was acknowledged. Whatever is shown is answered, as a person would."""
-        mistaken = self._random.random() < WRONG_SHARE
+        """Whether it was acknowledged. Whatever is shown is answered, as a person would; what got no answer is sent again."""
+        mistaken, half_way, lost = self._random.random() < WRONG_SHARE, False, False
+        body: Mapping[str, Any] | None = None
         answer = self._ask(visitor, LOGIN)
         for _ in range(TURNS):
             if self._told.wrong or (over.is_set() and answer.status != 200):
@@ -84,28 +87,40 @@ class Person:
             if shown == DONE:
                 return self.is_still_in(visitor, first=True)
             if shown == IDENTIFICATION:
-                answer = self._ask(visitor, LOGIN, {"uid_field": self.name})
+                self._is_set_back(answer, half_way, lost)
+                body, half_way, lost = {"uid_field": self.name}, False, False
             elif shown == PASSWORD and mistaken:
-                mistaken = False
-                answer = self._ask(visitor, LOGIN, {"password": WRONG})
-                if _component(answer) == DONE:
-                    self._told.complain(self.name, "logged in by a wrong password", answer)
+                mistaken, half_way, body = False, True, {"password": WRONG}
             elif shown == PASSWORD:
-                answer = self._ask(visitor, LOGIN, {"password": self._password})
-                if _component(answer) == PASSWORD and "response_errors" in answer.json():
+                if body == {"password": self._password} and "response_errors" in answer.json():
                     self._told.complain(self.name, "right password refused", answer)
+                half_way, body = True, {"password": self._password}
+            elif answer.status:
+                body = None
+                self._is_a_reason_to_wait(answer)
+                time.sleep(AGAIN_S)
             else:
-                answer = self._after_a_refusal(visitor, answer)
+                lost = lost or body is not None
+                time.sleep(AGAIN_S)
+            answer = self._ask(visitor, LOGIN, body)
+            if body == {"password": WRONG} and _component(answer) == DONE:
+                self._told.complain(self.name, "logged in by a wrong password", answer)
         self._told.complain(self.name, f"not logged in after {TURNS} turns", answer)
         return False
 
-    def _after_a_refusal(self, visitor: Visitor, answer: Answer) -> Answer:
-        if answer.status not in (0, 200, 503):
-            self._told.complain(self.name, "neither a challenge nor a reason to wait", answer)
-        elif answer.status == 200:
+    def _is_set_back(self, answer: Answer, half_way: bool, lost: bool) -> None:
+        """The first page again in the middle of a log-in: only if a reply was lost for good, and then it says so."""
+        told = any(one["code"] == "session_over" for one in answer.json().get("response_errors", {}).get("non_field_errors", ()))
+        if half_way and told and lost:
+            self._told.set_back.append(self.name)
+        elif half_way or (told and not lost):
+            self._told.complain(self.name, f"set back, reply lost: {lost}", answer)
+
+    def _is_a_reason_to_wait(self, answer: Answer) -> None:
+        if answer.status == 200:
             self._told.complain(self.name, "an unexpected challenge", answer)
-        time.sleep(AGAIN_S)
-        return self._ask(visitor, LOGIN)
+        elif answer.status != 503:
+            self._told.complain(self.name, "neither a challenge nor a reason to wait", answer)
 
     def is_still_in(self, visitor: Visitor, first: bool = False) -> bool:
         """Whether the browser is who they are; anything but yes and "ask later" is wrong, unless the answer to a log-in was lost."""

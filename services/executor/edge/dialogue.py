@@ -1,6 +1,7 @@
 """One path for pages and JSON alike: ask what is to be shown, and say which cookies go with it (architecture §3)."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from services.executor.edge.cookies import Cookies
 from services.executor.edge.csrf import Csrf
@@ -10,9 +11,13 @@ from services.executor.edge.steps import Asked, Steps, StillWorking, Told
 from services.executor.edge.unknown_flows import UnknownFlows
 from services.executor.edge.visits import Visit
 from shared.contracts.people import LoginClaims
-from shared.contracts.steps import Page, Shown, StepReplied, View, challenge_digest
+from shared.contracts.steps import Page, Problem, Shown, StepReplied, View, challenge_digest
 from shared.kernel.clock import Clock
 from shared.web.errors import Refusal, later
+
+_SET_BACK: Final = Problem(
+    string="What you had begun here is over: it took too long, or was lost on our side. Please begin again.", code="session_over"
+)
 
 
 class UnknownFlow(Exception):
@@ -159,8 +164,9 @@ class Dialogue:
         if visit.awaited:
             lines.append(self._cookies.set_command(visit.client, visit.path, ""))
         begun = reply.transition is not None
+        view = _telling(reply.view) if told.set_back and login is None and not visit.login_over else reply.view
         return Exchange(
-            reply.view, reply.advanced, tuple(lines), reply.session if begun else "", csrf, step,
+            view, reply.advanced, tuple(lines), reply.session if begun else "", csrf, step,
             run=reply.run if reply.run and begun else "", ended=reply.outcome == "offered" and reply.view.kind in ("denied", "redirect"),
             nobody=login is None,
         )  # fmt: skip
@@ -216,6 +222,11 @@ def _left(reply: StepReplied) -> bool:
     Every other flow begins one, even if it was over at once (recorded: empty flows, denials).
     """
     return reply.view is None or (reply.view.kind == "redirect" and reply.view.flow.designation == "invalidation")
+
+
+def _telling(view: View) -> View:
+    """The beginning, and why it is that."""
+    return view.model_copy(update={"errors": {"non_field_errors": (_SET_BACK,)}}) if view.kind == "challenge" else view
 
 
 def _without_errors(reply: StepReplied) -> StepReplied:

@@ -70,10 +70,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The reply. `fresh`: the session was made for this step, so the browser has no cookie of it yet."""
+    """The reply. `fresh`: the session was made for this step, so the browser has no cookie of it yet. `set_back`: in place of one
+    that is over, in which the visitor had begun something here."""
 
     arrived: Arrived
     fresh: bool
+    set_back: bool = False
 
     @property
     def reply(self) -> StepReplied:
@@ -99,14 +101,18 @@ class Steps:
 
         `StillWorking` after two seconds, and when the log is away; `Unavailable` when nothing can have been written.
         """
-        if visit.session is not None:
-            told = await self._ask(visit, asked, visit.session.session, fresh=False)
-            if not _is_over(told.reply) or asked.kind not in ("start", "answer", "locate"):
-                return told
-            if asked.shown is not None:
-                # What the visitor answered is gone with its session: they see the beginning, nothing is delivered. A page that
-                # nobody had answered belonged to no session: it is answered in this one.
-                asked = replace(asked, kind="start", shown=None)
+        if visit.session is None:
+            return await self._in_a_fresh_session(visit, asked)
+        told = await self._ask(visit, asked, visit.session.session, fresh=False)
+        if not _is_over(told.reply) or asked.kind not in ("start", "answer", "locate"):
+            return told
+        if asked.shown is not None:
+            # What the visitor answered is gone with its session: they see the beginning, nothing is delivered. A page that
+            # nobody had answered belonged to no session: it is answered in this one.
+            asked = replace(asked, kind="start", shown=None)
+        return replace(await self._in_a_fresh_session(visit, asked), set_back=bool(visit.shown or visit.awaited))
+
+    async def _in_a_fresh_session(self, visit: Visit, asked: Asked) -> Told:
         if asked.page is not None:
             # Sent twice, it arrives twice at the same session. That can begin as long as a cookie made with the page could have
             # begun one, so that it never begins a second time; later, each sending has one of its own.

@@ -230,7 +230,8 @@ async def test_an_answer_to_a_session_that_is_over_is_not_delivered_to_the_next_
     rig.worker.sessions[rig.worker.steps[-1].session].over = True
     answer = await browser.post(API, {"uid_field": "alice"})
     assert answer.json["component"] == "ak-stage-identification"
-    assert "response_errors" not in answer.json
+    [why] = answer.json["response_errors"]["non_field_errors"]  # type: ignore[index]
+    assert why["code"] == "session_over", "what was answered is not looked at"
     assert rig.worker.bodies == []
 
 
