@@ -176,13 +176,25 @@ class Steps:
             self._journal.lost(unread)
 
     async def _catch_up(self) -> None:
+        """Wait until all that the log has of this partition was read. What ends a transaction stands there, and is no record."""
         try:
             async with asyncio.timeout(CATCH_UP_S):
                 _, end = await self._parts.log.bounds(self._place)
                 while self._journal.known < end:  # noqa: ASYNC110 - offsets are read by many, awaited by few
                     await asyncio.sleep(0.005)
         except TimeoutError:
-            raise Unavailable("this session's state is behind") from None
+            if await self._may_have_more():
+                raise Unavailable("this session's state is behind") from None
+
+    async def _may_have_more(self) -> bool:
+        try:
+            async with asyncio.timeout(CATCH_UP_S):
+                _, end = await self._parts.log.bounds(self._place)
+                async for _ in self._parts.log.read(self._place, self._journal.known, end):
+                    return True
+        except TimeoutError:
+            return True
+        return False
 
     async def _locate(self, step: StepRequested) -> StepReplied:
         visitor = Visitor(address=step.address, user_agent=step.user_agent, host=step.host, secure=step.secure)

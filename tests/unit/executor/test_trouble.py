@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from services.executor.common.ports import OrderKey
+from services.executor.sessions import step
 from shared.contracts import topics
 from shared.contracts.orders import OrderResult
 from shared.kernel.ids import new_session_id
@@ -108,3 +111,21 @@ async def test_a_step_of_an_unknown_session_makes_the_owner_read_on_before_it_re
         browser.session, browser.rotation = session, 1
         reply = await browser.get()
         assert reply.session_over and looked == 1
+
+
+async def test_what_ends_a_transaction_is_nothing_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker's mark stands at the end of the partition, takes an offset, and is never read."""
+    monkeypatch.setattr(step, "CATCH_UP_S", 0.05)
+    async with World() as world:
+        await world.browser().get()
+        bounds = world.log.bounds
+
+        async def with_a_mark(place: TopicPartition) -> tuple[int, int]:
+            first, end = await bounds(place)
+            return first, end + (place.topic == topics.SESSIONS)
+
+        world.log.bounds = with_a_mark  # type: ignore[method-assign]
+        browser = world.browser()
+        browser.session, browser.rotation = new_session_id(3), 1
+        reply = await browser.get()
+        assert (reply.outcome, reply.session_over) == ("refused", True)
