@@ -35,15 +35,21 @@ VersionOf = Callable[[Record], int | None]
 """The version of what a record says of its key, None where it has none; `BadRecord` if it is not the topic's writer's."""
 
 
+async def never() -> bool:
+    """Of a topic whose readers take any record that comes later."""
+    return False
+
+
 class Repeating:
-    """Run `run` in a task for as long as the service lives. `again` puts everything current into the outbox.
+    """Run `run` in a task for as long as the service lives. `again` puts everything current into the outbox; `is_ahead`, asked once the
+    topic is read to its end, whether it knows more than PostgreSQL.
 
     Where nothing is signed there is one writer, and nothing to do.
     """
 
     def __init__(
         self, database: Database, log: Log, topic: str, version_of: VersionOf, again: Callable[[], Awaitable[object]],
-        dead_letters: DeadLetters, clock: Clock,
+        dead_letters: DeadLetters, clock: Clock, *, is_ahead: Callable[[], Awaitable[bool]] = never,
     ) -> None:  # fmt: skip
         self._database = database
         self._again = again
@@ -52,6 +58,7 @@ class Repeating:
         self._version_of = version_of
         self._versions: dict[bytes | None, int] = {}
         self._wrong = asyncio.Event()
+        self._is_ahead = is_ahead
         self._projection = Projection(log, topic, self._look, dead_letters, clock)
 
     async def run(self) -> None:
@@ -60,7 +67,7 @@ class Repeating:
             await asyncio.get_running_loop().create_future()
         await self._projection.start()
         try:
-            await self._with_a_new_key()
+            await self._at_the_start()
             while True:
                 await self._wrong.wait()
                 self._wrong.clear()
@@ -70,9 +77,10 @@ class Repeating:
         finally:
             await self._projection.stop()
 
-    async def _with_a_new_key(self) -> None:
+    async def _at_the_start(self) -> None:
         row = await insist(lambda: self._database.fetchrow(_SIGNER), RETRY_S)
-        if row is None or row["signer"] != self._signer:
+        await self._projection.ready.wait()  # what stands there has to be known before it is said again
+        if row is None or row["signer"] != self._signer or await insist(self._is_ahead, RETRY_S):
             self._wrong.set()
 
     async def _say(self) -> bool:

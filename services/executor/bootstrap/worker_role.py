@@ -8,8 +8,9 @@ from services.executor.directory.epoch_keys import EpochKeys
 from services.executor.directory.events import revocations_told
 from services.executor.directory.hashing import HashPool
 from services.executor.directory.set_aside import PostgresSetAside
+from services.executor.directory.standing_tokens import StandingTokens
 from services.executor.directory.telling import at_once
-from services.executor.directory.tokens import tell_again, version_of
+from services.executor.directory.tokens import tell_again
 from services.executor.directory.told_again import revocations_again
 from services.executor.directory.upkeep import Upkeep
 from services.executor.sessions.asking import Asking
@@ -55,7 +56,10 @@ class WorkerRole:
         self._keys = EpochKeys(database, secret, clock, settings.previous_secrets, age_s=settings.epoch_key_seconds, tell=tell)
         self._upkeep = Upkeep(database, clock, limits, settings.login_life)
         self._relay = Relay(database, watched, clock, lease_s=settings.relay_lease_seconds, word=revocations_told)
-        self._repeating = Repeating(database, log, TOKENS, version_of, lambda: tell_again(database, clock), dead_letters, clock)
+        standing = StandingTokens(database, clock)
+        self._repeating = Repeating(
+            database, log, TOKENS, standing.look, standing.say_again, dead_letters, clock, is_ahead=standing.is_ahead
+        )  # fmt: skip
         self._log = log
         self._retirements = Retirements(log, dead_letters, clock)
         asking = Asking(log, clock)

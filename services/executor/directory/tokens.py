@@ -8,9 +8,9 @@ from typing import Final, Literal
 
 from services.executor.directory.events import token_changed
 from services.executor.directory.naming import UserRefused
-from shared.contracts.directory import TOKENS_CODEC, TokenChanged
+from shared.contracts.directory import TokenChanged
 from shared.kernel.clock import Clock
-from shared.messaging.log import Message, Record
+from shared.messaging.log import Message
 from shared.postgres.outbox import append
 from shared.postgres.pool import Connection, Database, Row
 
@@ -108,21 +108,18 @@ async def revoke(
 
 
 async def tell_again(database: Database, clock: Clock) -> None:
-    """Say everything that is true of tokens now once more: the log is another one, or somebody wrote over it."""
+    """Say everything that is true of tokens now once more: the log has lost it."""
     async with database.transaction() as connection:
-        said: list[Message] = []
-        for row in await connection.fetch(_WITH_TOKENS):
-            said += await tokens_of(connection, row["pk"], clock.now_us())
-        said += [_over(row, clock.now_us()) for row in await connection.fetch(_REVOKED)]
-        await append(connection, database.schema, said)
+        await say_all(connection, database.schema, clock.now_us())
 
 
-def version_of(record: Record) -> int | None:
-    """See `Repeating`: of what a record of `directory.tokens` says."""
-    if record.value is None:
-        return None
-    body = TOKENS_CODEC.decode(record).body
-    return body.version if isinstance(body, TokenChanged) else None
+async def say_all(connection: Connection, schema: str, now_us: int) -> None:
+    """See `tell_again`, in the caller's transaction."""
+    said: list[Message] = []
+    for row in await connection.fetch(_WITH_TOKENS):
+        said += await tokens_of(connection, row["pk"], now_us)
+    said += [_over(row, now_us) for row in await connection.fetch(_REVOKED)]
+    await append(connection, schema, said)
 
 
 async def _insert(connection: Connection, now_us: int, user: int, identifier: str, token: str, expires_us: int | None) -> None:

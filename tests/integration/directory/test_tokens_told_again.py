@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from services.executor.directory.tokens import create_token, digest_of, revoke_token, tell_again, version_of
+from services.executor.directory.standing_tokens import StandingTokens
+from services.executor.directory.tokens import create_token, digest_of, revoke_token
 from services.executor.directory.upkeep import TOKENS_KEPT_US, Upkeep
 from services.executor.rules.limits import GuessLimits
 from services.executor.rules.login_life import LoginLife
@@ -45,7 +46,10 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 async def directory(people: People, log: Log) -> AsyncIterator[None]:
     """What the worker does for the topic."""
     letters = DeadLetters(log, "executor", CLOCK)
-    again = Repeating(people.database, log, TOKENS, version_of, lambda: tell_again(people.database, people.clock), letters, CLOCK)
+    standing = StandingTokens(people.database, people.clock)
+    again = Repeating(
+        people.database, log, TOKENS, standing.look, standing.say_again, letters, CLOCK, is_ahead=standing.is_ahead
+    )  # fmt: skip
     tasks = [asyncio.create_task(Relay(people.database, log, CLOCK).run()), asyncio.create_task(again.run())]
     try:
         yield
