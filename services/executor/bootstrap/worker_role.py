@@ -8,6 +8,7 @@ from services.executor.directory.epoch_keys import EpochKeys
 from services.executor.directory.events import revocations_told
 from services.executor.directory.hashing import HashPool
 from services.executor.directory.set_aside import PostgresSetAside
+from services.executor.directory.standing_ends import end_what_the_log_ended
 from services.executor.directory.standing_tokens import StandingTokens
 from services.executor.directory.telling import at_once
 from services.executor.directory.tokens import tell_again
@@ -60,6 +61,7 @@ class WorkerRole:
         self._repeating = Repeating(
             database, log, TOKENS, standing.look, standing.say_again, dead_letters, clock, is_ahead=standing.is_ahead
         )  # fmt: skip
+        self._database = database
         self._log = log
         self._retirements = Retirements(log, dead_letters, clock)
         asking = Asking(log, clock)
@@ -102,6 +104,7 @@ class WorkerRole:
             "upkeep": self._upkeep.run(),
             "relay": self._relay.run(),
             "tokens": self._repeating.run(),
+            "what ended": end_what_the_log_ended(self._database, self._log),
             "log ends": self._ends.run(),
             "ages": watch_ages(self._report_ages),
             "lag": watch_lag(self._log, GROUP, self._worker.held, self._worker.mark),

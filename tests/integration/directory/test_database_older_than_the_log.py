@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from services.executor.directory.events import token_changed
+from services.executor.directory.events import What, login_revoked, token_changed, user_revoked
+from services.executor.directory.standing_ends import end_what_the_log_ended
 from services.executor.directory.tokens import create_token, digest_of, revoke_token
+from services.executor.edge.revocations import RevocationTail
 from shared.contracts.directory import TokenChanged
+from shared.contracts.people import LoginClaims, UserFacts
 from shared.contracts.topics import TOPICS
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.embedded.log import EmbeddedLog
@@ -45,6 +48,59 @@ async def stood(bare: EmbeddedLog, token: str, user: int, version: int = LATER, 
         hash=digest_of(token).hex(), user=user, username="root", is_superuser=True, is_active=active, expires_us=None, version=version
     )  # fmt: skip
     await as_service(bare, "executor").append(token_changed(said, CLOCK.now_us()))
+
+
+async def came(people: People, user: UserFacts, login: str) -> LoginClaims:
+    """Somebody logs in; what their cookie says."""
+    assert await people.log_in(user, login) == ""
+    return people.order(user, login).login
+
+
+async def is_somebody(people: People, bare: EmbeddedLog, claims: LoginClaims) -> bool:
+    """Whether an edge that starts now, and reads all that the log says, takes this login."""
+    log = as_service(bare, "executor")
+    tail = RevocationTail(log, DeadLetters(log, "executor", CLOCK), CLOCK)
+    await tail.start()
+    await until(lambda: tail.ready)
+    try:
+        return not tail.is_revoked(claims) and await people.logins.look_up(claims.login, claims.user, claims.epoch)
+    finally:
+        await tail.stop()
+
+
+@pytest.mark.parametrize("what", ["password_set", "disabled", "deleted"])
+async def test_who_logs_in_anew_is_somebody_though_all_logins_were_ended_before(people: People, bare: EmbeddedLog, what: What) -> None:
+    alice, log = await people.make(), as_service(bare, "executor")
+    for epoch in (2, LATER, 3):
+        await log.append(user_revoked(alice.pk, epoch, CLOCK.now_us(), what))
+    await log.append(user_revoked(4711, 2, CLOCK.now_us(), what))
+    before = await came(people, alice.facts, "before")
+    assert not await is_somebody(people, bare, before)
+    await end_what_the_log_ended(people.database, log)
+    found = await people.users.get(alice.pk)
+    assert found is not None
+    assert await is_somebody(people, bare, await came(people, found.facts, "anew"))
+    assert not await is_somebody(people, bare, before)
+
+
+async def test_a_login_that_was_ended_since_stays_over_when_the_log_has_forgotten_it(people: People, bare: EmbeddedLog) -> None:
+    alice, log = await people.make(), as_service(bare, "executor")
+    ended, stays = [await came(people, alice.facts, name) for name in ("ended", "stays")]
+    for n in range(1100):
+        await log.append(login_revoked(f"another {n}", alice.pk, CLOCK.now_us(), "logout"))
+    await log.append(login_revoked("ended", alice.pk, CLOCK.now_us(), "logout"))
+    await end_what_the_log_ended(people.database, log)
+    assert not await people.logins.look_up("ended", ended.user, ended.epoch)
+    assert await is_somebody(people, bare, stays)
+
+
+async def test_what_somebody_without_the_key_says_ends_nothing(people: People, bare: EmbeddedLog) -> None:
+    alice, log = await people.make(), as_service(bare, "executor")
+    stays = await came(people, alice.facts, "stays")
+    for message in (login_revoked("stays", alice.pk, 1, "logout"), user_revoked(alice.pk, 7, 1, "disabled")):
+        await bare.append(message)
+    await end_what_the_log_ended(people.database, log)
+    assert await is_somebody(people, bare, stays)
 
 
 async def until(holds: Callable[[], bool]) -> None:
