@@ -26,7 +26,7 @@ LIMITS: Final = {
     "shared.messaging.embedded.journal.APPEND_TIMEOUT_S": PATIENT_S,
     "shared.messaging.kafka.log.ANSWER_S": PATIENT_S,
     "shared.messaging.kafka.check.ANSWER_MS": round(PATIENT_S * 1000),
-    "shared.messaging.kafka.group.ANSWER_S": PATIENT_S,
+    "shared.messaging.kafka.commits.ANSWER_S": PATIENT_S,
     "shared.messaging.kafka.producer.APPEND_TIMEOUT_S": PATIENT_S,
     "shared.postgres.pool.TIMEOUT": PATIENT_S,
 }

@@ -12,17 +12,17 @@ import logging
 from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from shared.kernel.clock import Clock
 from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.kafka.client import fetch_seldom, know_topics, membership_of, new_consumer, stop, to_records
+from shared.messaging.kafka.commits import Commits
 from shared.messaging.kafka.delivery import Batch, Delivery
 from shared.messaging.kafka.share import Share
 from shared.messaging.log import GroupMember, LogUnavailable, Mismatched
 from shared.messaging.log import TopicPartition as Place
 
-ANSWER_S = 1.0
 START_S = 10.0
 STOP_S = 5.0
 # a member's join request waits for the others' revoking
@@ -43,6 +43,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         self._unhurried = frozenset(unhurried)
         self._share = Share(topics)
         self._delivery = Delivery(self._consumer, clock, self._share, group)
+        self._commits = Commits(self._consumer, group, self._share)
         self._calls = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pump_task: asyncio.Task[None] | None = None
@@ -132,29 +133,12 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
 
     async def commit(self, offsets: Mapping[Place, int]) -> None:
         """See `log.Membership.commit`."""
-        ours = {
-            TopicPartition(*place): offset
-            for place, offset in offsets.items()
-            if place.partition in self._share.held and place.topic in self._share.topics
-        }
-        if not ours or self.ended:
-            return
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                await self._consumer.commit(ours)
-        except (CommitFailedError, IllegalStateError) as error:
-            _log.info("group %s: a commit came too late, the records come again elsewhere: %r", self._group, error)
-        except (KafkaError, TimeoutError) as error:
-            raise LogUnavailable(f"group {self._group}: a commit was not acknowledged: {error!r}") from error
+        if not self.ended:
+            await self._commits.commit(offsets)
 
     async def committed(self, place: Place) -> int | None:
         """See `log.Membership.committed`."""
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                offset: int | None = await self._consumer.committed(TopicPartition(*place))
-        except (KafkaError, TimeoutError) as error:
-            raise LogUnavailable(f"group {self._group}: no answer about its offsets: {error!r}") from error
-        return offset
+        return await self._commits.committed(place)
 
     def pause(self, partitions: frozenset[int]) -> None:
         """See `log.Membership.pause`."""
