@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from services.executor.sessions.effects import Noted
+from services.executor.sessions.effects import NotingEffects
 from services.executor.sessions.session import apply, run_of
 from services.executor.sessions.starts import Replies
 from shared.contracts import sessions as s
@@ -25,7 +25,7 @@ class Decision:
 
     state: SessionState
     step: StepRequested
-    do: Noted
+    do: NotingEffects
     at_us: int
     mark: str = ""
     events: list[s.Event] = field(default_factory=list)

@@ -24,7 +24,7 @@ from shared.kernel.ids import derived_id
 R = TypeVar("R", bound=Value)
 
 
-class Noted(Effects, Protocol):
+class NotingEffects(Effects, Protocol):
     """Effects that note what went through them, for the transition."""
 
     secret_key: bytes

@@ -17,7 +17,7 @@ from services.executor.sessions.ports import Marks, Unreadable
 from services.executor.sessions.queues import SessionQueues
 from services.executor.sessions.settling import Settler, over
 from services.executor.sessions.states import SessionStates
-from services.executor.sessions.step import Steps
+from services.executor.sessions.step import StepRunner
 from services.executor.sessions.written_states import WrittenStates
 from shared.contracts import topics
 from shared.contracts.codec import Received
@@ -55,7 +55,7 @@ class Owner:
         self._settler = Settler(
             place, parts.log, gate, parts.directory, parts.clock, parts.secret_key, self.states, self.journal, self.written_states
         )
-        self._steps = Steps(place, parts, self.states, self.journal, self._settler, unreadable)
+        self._steps = StepRunner(place, parts, self.states, self.journal, self._settler, unreadable)
 
     def take_step(self, record: Record, received: Received[Any]) -> None:
         """Queue a step behind what its session is doing; one too many is told to come back, and nothing of it is kept."""
@@ -68,7 +68,7 @@ class Owner:
 
         async def work() -> None:
             with processing(record, received.envelope, GROUP):
-                await self._steps.answer(record, step)
+                await self._steps.run(record, step)
             self._in_hand.pop(record.offset, None)
             self._marks.done(record)
 

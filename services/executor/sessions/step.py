@@ -39,7 +39,7 @@ ATTEMPTS: Final = 3
 CATCH_UP_S: Final = 1.0
 
 
-class Steps:
+class StepRunner:
     """Takes the steps of one partition all the way; of a session, one after the other."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Steps:
         self._unreadable = unreadable
         self._repeats = Repeats()
 
-    async def answer(self, record: Record, step: StepRequested) -> None:
+    async def run(self, record: Record, step: StepRequested) -> None:
         """Have a step decided, with all that follows from it, and reply; one that nobody waits for any more is dropped."""
         await self._parts.ownership.assured()
         now_us = self._parts.clock.now_us()
