@@ -66,11 +66,15 @@ class Jar:
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """A command whose reply the browser was promised: of which run, and a MAC of the body that came with it, b"" for none."""
+    """A command whose reply the browser was promised: of which run, and a MAC of the body that came with it, b"" for none.
+
+    `looked`: the browser has seen that it was not taken until then, so that it may send any body now.
+    """
 
     command: str
     run: str
     mark: bytes
+    looked: bool = False
 
 
 class _NotOurs(Exception):
@@ -151,6 +155,11 @@ class Cookies:
         if raw is None or not self._commands.holds(raw[:MAC_BYTES], session.encode(), raw[MAC_BYTES:]):
             return None
         return Awaited(*wire.unpack(raw[MAC_BYTES:], _MAX_VALUE))
+
+    def looked_for(self, awaited: Awaited, session: str) -> str:
+        """The value that names an awaited command whose reply was looked for, and did not come."""
+        packed = wire.pack((awaited.command, awaited.run, b"", True))
+        return _text(self._commands.proof(session.encode(), packed) + packed)
 
     def is_body(self, awaited: Awaited, session: str, body: bytes) -> bool:
         """Whether this body came with the awaited command."""

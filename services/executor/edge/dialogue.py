@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from services.executor.edge.cookies import Cookies
+from services.executor.edge.cookies import Awaited, Cookies
 from services.executor.edge.csrf import Csrf
 from services.executor.edge.replies import Arrived
 from services.executor.edge.reply_cache import ReplyCache
@@ -105,7 +105,7 @@ class Dialogue:
 
     def waiting(self, visit: Visit, working: StillWorking) -> tuple[str, ...]:
         """The cookie by which the browser's next request here asks for the reply that has not come, log-in included."""
-        if visit.awaited and visit.awaited.command != working.command:
+        if visit.awaited and visit.awaited.command != working.command and not (visit.awaited.looked and working.body):
             return ()  # the first that has not come counts: what was asked after it waits behind it
         known = visit.session is not None and visit.session.session == working.session
         if not known and not working.body:
@@ -162,7 +162,7 @@ class Dialogue:
             lines.append(self._cookies.set_csrf(visit.client, csrf))
             lines.append(self._cookies.set_device(visit.client, visit.devices, reply.login))
         if visit.awaited:
-            lines.append(self._cookies.set_command(visit.client, visit.path, ""))
+            lines += self._awaits_still(visit, visit.awaited, told)
         begun = reply.transition is not None
         view = _telling(reply.view) if told.set_back and login is None and not visit.login_over else reply.view
         return Exchange(
@@ -170,6 +170,15 @@ class Dialogue:
             run=reply.run if reply.run and begun else "", ended=reply.outcome == "offered" and reply.view.kind in ("denied", "redirect"),
             nobody=login is None,
         )  # fmt: skip
+
+    def _awaits_still(self, visit: Visit, awaited: Awaited, told: Told) -> tuple[str, ...]:
+        """What was awaited has come, or was not taken until now. It may be yet, as long as a former owner's record is under way: its
+        reply is looked for again, and any other answer may be given meanwhile."""
+        if told.reply.outcome != "current" or told.fresh or not (awaited.mark or awaited.looked):
+            return (self._cookies.set_command(visit.client, visit.path, ""),)
+        if awaited.looked:
+            return ()
+        return (self._cookies.set_command(visit.client, visit.path, self._cookies.looked_for(awaited, told.reply.session)),)
 
     def _step(self, visit: Visit, reply: StepReplied) -> str:
         if reply.run is None or reply.view is None or reply.view.flow.slug != visit.flow:

@@ -217,6 +217,48 @@ async def test_a_page_whose_answer_may_count_is_asked_again_and_shows_what_came_
     assert (await browser.get("/api/v3/core/users/me/")).status == 200
 
 
+async def not_taken_yet(rig: Rig, browser: Browser) -> StepRequested:
+    """Half-way; the password was sent, and looked for before anybody has taken it."""
+    await browser.get(API)
+    await browser.post(API, {"uid_field": "alice"})
+    held: list[StepRequested] = []
+
+    def holds(step: StepRequested) -> StepReplied | None:
+        held.append(step)
+        return rig.worker.reply(step, "busy")
+
+    rig.worker.forced = holds
+    with rig.silence():
+        assert (await browser.post(API, {"password": "alice-pw"})).status == 503
+    rig.worker.forced = None
+    for _ in range(2):
+        assert (await browser.get(API)).json["component"] == "ak-stage-password"
+    return held[0]
+
+
+async def test_what_is_taken_after_it_was_looked_for_has_its_reply_all_the_same(rig: Rig, browser: Browser) -> None:
+    """A former owner's last transition may come to stand in the log when its successor has said already how things are."""
+    rig.worker.decide(await not_taken_yet(rig, browser))
+    assert (await browser.get(API)).json == {"component": "xak-flow-redirect", "to": "/"}
+    assert (await browser.get("/api/v3/core/users/me/")).status == 200
+    assert browser.cookie("sluice_command", API) is None
+
+
+async def test_who_looked_for_what_was_not_taken_may_give_another_answer(rig: Rig, browser: Browser) -> None:
+    await not_taken_yet(rig, browser)
+    assert "response_errors" in (await browser.post(API, {"password": "not it"})).json
+    with rig.silence():
+        assert (await browser.post(API, {"password": "alice-pw"})).status == 503
+    assert (await browser.get(API)).json == {"component": "xak-flow-redirect", "to": "/"}
+
+
+async def test_of_two_that_were_not_answered_the_newer_has_its_reply(rig: Rig, browser: Browser) -> None:
+    await not_taken_yet(rig, browser)
+    with rig.silence():
+        assert (await browser.post(API, {"password": "alice-pw"})).status == 503
+    assert (await browser.get(API)).json == {"component": "xak-flow-redirect", "to": "/"}
+
+
 @pytest.mark.parametrize("outcome", ["superseded", "refused"])
 async def test_who_awaits_a_reply_that_nobody_can_give_any_more_is_not_kept_waiting(rig: Rig, browser: Browser, outcome: Any) -> None:
     await browser.get(API)
