@@ -18,7 +18,7 @@ LIMITS: Final = {
     "services.catalog.bootstrap.LIMIT_S": PATIENT_S,
     "services.executor.sessions.asking.TIMEOUT_S": PATIENT_S,
     "services.executor.sessions.journal.READ_BACK_S": PATIENT_S,
-    "services.executor.sessions.step.CATCH_UP_S": PATIENT_S,
+    "services.executor.sessions.catching_up.CATCH_UP_S": PATIENT_S,
     "services.planner.application.asking_policy.TIMEOUT_US": round(PATIENT_S * 1e6),
     "services.policy.adapters.sandbox.workers.CHECKOUT_S": PATIENT_S,
     "services.policy.adapters.sandbox.workers.STARVED_S": PATIENT_S,

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from services.executor.common.ports import LogDiverged
-from services.executor.sessions.journal import Journal, written
+from services.executor.sessions.journal import Journal
 from services.executor.sessions.lifetime import expired, is_unproven
 from services.executor.sessions.parts import Parts
 from services.executor.sessions.ports import Marks, Unreadable
@@ -18,6 +18,7 @@ from services.executor.sessions.queues import SessionQueues
 from services.executor.sessions.settling import Settler, over
 from services.executor.sessions.states import SessionStates
 from services.executor.sessions.step import StepRunner
+from services.executor.sessions.transition import written
 from services.executor.sessions.written_states import WrittenStates
 from shared.contracts import topics
 from shared.contracts.codec import Received

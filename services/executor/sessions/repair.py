@@ -4,11 +4,11 @@ import logging
 
 from services.executor.common.ports import SetAside
 from services.executor.sessions.differing import LOG_LOST, Differing, survey
-from services.executor.sessions.journal import written
 from services.executor.sessions.lifetime import REACH
 from services.executor.sessions.ownership import Appending
 from services.executor.sessions.session import packed
 from services.executor.sessions.settling import over
+from services.executor.sessions.transition import written
 from services.executor.sessions.written_states import state_message
 from shared.contracts import topics
 from shared.contracts.envelope import to_headers

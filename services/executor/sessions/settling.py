@@ -7,10 +7,11 @@ from typing import Final
 
 from services.executor.common.ports import AnotherTransition, Directory, LogDiverged, Noted, OrderKey
 from services.executor.sessions import history
-from services.executor.sessions.journal import Journal, Transition, written
+from services.executor.sessions.journal import Journal
 from services.executor.sessions.ownership import Ownership
 from services.executor.sessions.session import packed, run_of
 from services.executor.sessions.states import SessionStates
+from services.executor.sessions.transition import Transition, written
 from services.executor.sessions.views import denied_view
 from services.executor.sessions.written_states import WrittenStates
 from shared.contracts import sessions as s

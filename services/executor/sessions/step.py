@@ -3,7 +3,6 @@
 It may come twice: a step that has its transition already gets the same answer and does not run (architecture §4.5).
 """
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Final
@@ -11,11 +10,12 @@ from typing import Final
 from services.executor.common.ports import Busy, LogDiverged
 from services.executor.sessions import replying
 from services.executor.sessions.answered import answered
+from services.executor.sessions.catching_up import CatchingUp
 from services.executor.sessions.closing import close
 from services.executor.sessions.deciding import handle, precheck
 from services.executor.sessions.decision import Again, Decided, Decision, Handled, StateBehind, Unwritten
 from services.executor.sessions.effects import LiveEffects, Opened, OpenedOnce
-from services.executor.sessions.journal import Journal, Transition, written
+from services.executor.sessions.journal import Journal
 from services.executor.sessions.parts import Parts
 from services.executor.sessions.ports import Unreadable
 from services.executor.sessions.questions import UnknownFlow
@@ -23,6 +23,7 @@ from services.executor.sessions.repeats import Body, Repeats, repeated
 from services.executor.sessions.session import run_of, stage_met
 from services.executor.sessions.settling import WRONG_STATE, Settler
 from services.executor.sessions.states import SessionStates
+from services.executor.sessions.transition import Transition, written
 from shared.contracts import topics
 from shared.contracts.errors import BadSeal
 from shared.contracts.people import Visitor
@@ -36,7 +37,6 @@ from shared.messaging.log import Record, TopicPartition
 
 logger = logging.getLogger(__name__)
 ATTEMPTS: Final = 3
-CATCH_UP_S: Final = 1.0
 
 
 class StepRunner:
@@ -45,12 +45,12 @@ class StepRunner:
     def __init__(
         self, place: TopicPartition, parts: Parts, states: SessionStates, journal: Journal, settler: Settler, unreadable: Unreadable
     ) -> None:
-        self._place = place
         self._parts = parts
         self._states = states
         self._journal = journal
         self._settler = settler
         self._unreadable = unreadable
+        self._catching_up = CatchingUp(parts.log, place, journal)
         self._repeats = Repeats()
 
     async def run(self, record: Record, step: StepRequested) -> None:
@@ -102,7 +102,7 @@ class StepRunner:
         caught_up, given = False, OpenedOnce(self._parts.opener, step)
         for _ in range(ATTEMPTS):
             await self._parts.ownership.assured()
-            await self._accounted(step.session)
+            await self._catching_up.account_for(step.session)
             await self._settler.settle_owed(step.session)
             state = self._states.get(step.session)
             now_us = max(state.last_us, self._parts.clock.now_us())
@@ -113,7 +113,7 @@ class StepRunner:
             try:
                 handled = Again(before) if before else precheck(state, step, now_us, begins=begins, caught_up=caught_up)
             except StateBehind:
-                await self._catch_up()
+                await self._catching_up.catch_up()
                 caught_up = True
                 continue
             if handled is None:
@@ -163,38 +163,6 @@ class StepRunner:
         accepted = await self._settler.write(transition)
         self._parts.crowd.thin_out()
         return accepted
-
-    async def _accounted(self, session: str) -> None:
-        """Wait until it is known what became of this session's transitions that were not acknowledged, or not read back, in time: what is
-        said or decided before may be of an older session than the log's."""
-        unread = self._journal.unread(session)
-        late = [one.late for one in unread if one.late]
-        if late and (await asyncio.wait(late, timeout=CATCH_UP_S))[1]:
-            raise Unavailable("a transition of this session is not acknowledged yet")
-        if unread:
-            await self._catch_up()
-            self._journal.lost(unread)
-
-    async def _catch_up(self) -> None:
-        """Wait until all that the log has of this partition was read. What ends a transaction stands there, and is no record."""
-        try:
-            async with asyncio.timeout(CATCH_UP_S):
-                _, end = await self._parts.log.bounds(self._place)
-                while self._journal.known < end:  # noqa: ASYNC110 - offsets are read by many, awaited by few
-                    await asyncio.sleep(0.005)
-        except TimeoutError:
-            if await self._may_have_more():
-                raise Unavailable("this session's state is behind") from None
-
-    async def _may_have_more(self) -> bool:
-        try:
-            async with asyncio.timeout(CATCH_UP_S):
-                _, end = await self._parts.log.bounds(self._place)
-                async for _ in self._parts.log.read(self._place, self._journal.known, end):
-                    return True
-        except TimeoutError:
-            return True
-        return False
 
     async def _locate(self, step: StepRequested) -> StepReplied:
         visitor = Visitor(address=step.address, user_agent=step.user_agent, host=step.host, secure=step.secure)

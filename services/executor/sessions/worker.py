@@ -15,9 +15,9 @@ from services.executor.sessions.partitions import Partitions
 from services.executor.sessions.parts import Parts
 from shared.contracts import topics
 from shared.contracts.errors import BadKey
+from shared.contracts.placement import check_session
 from shared.contracts.steps import CODEC, StepRequested
 from shared.kernel.errors import Unavailable, why
-from shared.kernel.ids import partition_of
 from shared.kernel.retrying import again_and_again
 from shared.kernel.tasks import failure_of
 from shared.messaging.dead_letters import DeadLetters
@@ -145,8 +145,9 @@ class Worker:
             self._asking.settle(record)
             return self._marks.done(record)
         received = CODEC.decode(record)
-        if not isinstance(received.body, StepRequested) or not _at_home(received.body.session, record):
+        if not isinstance(received.body, StepRequested):
             raise BadKey
+        check_session(received.body.session, received.envelope.subject, record.partition)
         if owner:
             owner.take_step(record, received)
         elif refusing := self.partitions.aside.held.get(record.partition):
@@ -177,10 +178,3 @@ class Worker:
             await asyncio.sleep(SWEEP_S)
             for owner in list(self.partitions.owners.values()):
                 await owner.sweep(self._parts.clock.now_us())
-
-
-def _at_home(session: str, record: Record) -> bool:
-    try:
-        return partition_of(session) == record.partition and record.key == session.encode()
-    except ValueError:
-        return False

@@ -6,9 +6,9 @@ from typing import Any, get_args
 import pytest
 
 from services.catalog.application.applying import shipped_files
-from services.executor.sessions.journal import written
 from services.executor.sessions.replay import decided_again
 from services.executor.sessions.session import evolve, new_session
+from services.executor.sessions.transition import written
 from shared.contracts import sessions as s
 from shared.contracts import topics, wire
 from shared.contracts.acceptance import AcceptedTransitions

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.executor.sessions import journal, session, worker
+from services.executor.sessions import journal, session, transition, worker
 from services.executor.sessions.session import MAX_BYTES, evolve, new_session, packed, too_large
 from shared.contracts import topics
 from shared.contracts.acceptance import AcceptedTransitions
@@ -101,7 +101,8 @@ async def test_a_transition_of_ours_is_folded_once_and_its_state_packed_once(mon
         return through
 
     monkeypatch.setattr(session, "apply", counting("applied while folding", session.apply))
-    monkeypatch.setattr(journal, "packed", counting("packed", packed))
+    for module in (journal, transition):
+        monkeypatch.setattr(module, "packed", counting("packed", packed))
     async with World() as world:
         browser = world.browser()
         await browser.get()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.executor.common.ports import OrderKey
-from services.executor.sessions import step
+from services.executor.sessions import catching_up
 from shared.contracts import topics
 from shared.contracts.orders import OrderResult
 from shared.kernel.ids import new_session_id
@@ -115,7 +115,7 @@ async def test_a_step_of_an_unknown_session_makes_the_owner_read_on_before_it_re
 
 async def test_what_ends_a_transaction_is_nothing_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker's mark stands at the end of the partition, takes an offset, and is never read."""
-    monkeypatch.setattr(step, "CATCH_UP_S", 0.05)
+    monkeypatch.setattr(catching_up, "CATCH_UP_S", 0.05)
     async with World() as world:
         await world.browser().get()
         bounds = world.log.bounds

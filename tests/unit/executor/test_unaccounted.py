@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.executor.sessions import journal, step
+from services.executor.sessions import catching_up, journal
 from shared.contracts import topics
 from shared.contracts.planner import PlannedStage
 from shared.contracts.steps import StepReplied, StepRequested
@@ -23,7 +23,7 @@ KNOWS_THE_PASSWORD, SAYS_WHO, MISTYPES = {"password": "secret"}, {"uid_field": "
 
 @pytest.fixture(autouse=True)
 def nobody_waits_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step, "CATCH_UP_S", 0.05)
+    monkeypatch.setattr(catching_up, "CATCH_UP_S", 0.05)
     monkeypatch.setattr(journal, "READ_BACK_S", 0.05)
 
 
