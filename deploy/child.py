@@ -85,8 +85,11 @@ class Child:
             time.sleep(poll)
 
     def signal(self, number: int) -> None:
-        """Send it a signal; one to which SIGSTOP is sent stands still, with all its threads, when this returns."""
+        """Send it a signal; one to which SIGSTOP is sent stands still, with all its threads, when this returns. `ChildFailed` if it has
+        ended before."""
         if self._process is not None:
+            if not self.is_alive():
+                raise ChildFailed(f"{self.name} ended with code {self.exit_code}:\n{self.tail()}")
             self._process.send_signal(number)
             if number == signal.SIGSTOP:
                 os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)

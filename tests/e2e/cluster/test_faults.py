@@ -31,6 +31,7 @@ from tests.e2e.cluster.seeing import (
     logged_in,
     look,
 )
+from tests.e2e.cluster.test_sleepers import people
 from tests.e2e.visitor import AUTHENTICATION, Visitor
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -178,6 +179,18 @@ def test_the_broker_stands_still_for_longer_than_anybody_believes_in_it(cluster:
             assert give(half_way, PASSWORD, password=cluster.password) is None
     assert set(watch.statuses) == {503}
     finish(half_way, cluster.password)
+
+
+def test_a_broker_that_stands_still_for_a_little_more_than_a_second_sets_nobody_back(cluster: Cluster) -> None:
+    """So long that a transition is not acknowledged in time, and so short that its visitor hears of that: it stands in the log all the same."""
+    with people(cluster.url, cluster.password) as came:
+        for _ in range(3):
+            for still_s in (1.1, 1.3, 1.6):
+                with faults.stopped(cluster.broker.process):
+                    time.sleep(still_s)
+                time.sleep(0.6)
+        before = came()
+        eventually(came, lambda count: count >= before + 8)
 
 
 def test_the_broker_dies_again_while_everybody_takes_over(cluster: Cluster) -> None:
