@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from services.executor.mending import TOPICS, Damage, mending
+from services.executor.repair_requests import TOPICS, Damage, mending
 from services.executor.settings import Settings
 from shared.kernel.clock import SystemClock
 from sluice.configuration import read

@@ -5,8 +5,8 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from services.executor.rules.guess_limits import GuessLimits
 from services.executor.rules.identifiers import BadIdentifier, new_email
-from services.executor.rules.limits import GuessLimits
 from services.executor.rules.login_life import DAY_US, MINUTE_US, LoginLife
 from services.executor.rules.passwords import MAX_BYTES, TARGET, TEST_TARGET, BadPassword, Cost, normalised
 from shared.runtime.settings import CommonSettings

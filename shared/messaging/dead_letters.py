@@ -16,8 +16,8 @@ from shared.contracts.topics import DEAD_LETTERS
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable, why
 from shared.kernel.retrying import insist
-from shared.messaging.letter_box import Letter, LetterBox
-from shared.messaging.letters import body, id_of, place_of
+from shared.messaging.dead_letter_box import Letter, LetterBox
+from shared.messaging.dead_letter_records import body, id_of, place_of
 from shared.messaging.log import Log, Record
 
 FLOOD: Final = 100

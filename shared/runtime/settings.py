@@ -1,4 +1,4 @@
-"""Settings from the environment: what every service understands, and how a wrong one is refused by name, never silently.
+"""The settings that every service understands: fields, defaults, and which of them contradict each other.
 
 A service's own `Settings` (services/*/settings.py) inherits from `CommonSettings`; each field is the variable `SLUICE_` plus its
 name in capitals. An empty variable counts as not set. Nothing here repeats a value in an error: it may be a secret.

@@ -16,7 +16,7 @@ from services.executor.directory.hashing import HashPool
 from services.executor.directory.slots import unpacked
 from services.executor.directory.unlocking import Unlocked, Unlocking
 from services.executor.directory.upkeep import Upkeep
-from services.executor.rules.limits import GuessLimits
+from services.executor.rules.guess_limits import GuessLimits
 from services.executor.rules.login_life import LoginLife
 from services.executor.rules.passwords import TEST_TARGET
 from shared.contracts.asks import PasswordVerified

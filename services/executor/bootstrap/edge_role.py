@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
-from services.executor.directory.logins import PostgresLogins
+from services.executor.directory.login_lookup import PostgresLogins
 from services.executor.directory.rest import UsersApi
 from services.executor.directory.unlock_api import UnlockApi
 from services.executor.directory.unlocking import Unlocking

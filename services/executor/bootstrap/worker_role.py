@@ -7,7 +7,7 @@ from services.executor.directory.directory import SCHEMA, PostgresDirectory
 from services.executor.directory.epoch_keys import EpochKeys
 from services.executor.directory.events import revocations_told
 from services.executor.directory.hashing import HashPool
-from services.executor.directory.set_aside import PostgresSetAside
+from services.executor.directory.set_aside_rows import PostgresSetAside
 from services.executor.directory.standing_ends import end_what_the_log_ended
 from services.executor.directory.standing_tokens import StandingTokens
 from services.executor.directory.telling import at_once

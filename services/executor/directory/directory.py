@@ -11,7 +11,7 @@ from services.executor.directory.hashing import HashPool
 from services.executor.directory.kinds import HashKinds
 from services.executor.directory.ordering import Orders
 from services.executor.directory.telling import Tell, in_turn
-from services.executor.rules.limits import GuessLimits
+from services.executor.rules.guess_limits import GuessLimits
 from shared.contracts.asks import Ask, DevicesListed, FindUser, GetUser, ListDevices, UserFound, VerifyPassword
 from shared.contracts.model import Value
 from shared.contracts.orders import Order, OrderResult

@@ -15,7 +15,7 @@ from services.executor.directory.hashing import HashPool, Place
 from services.executor.directory.kinds import HashKinds
 from services.executor.directory.rows import FACTS, facts_of
 from services.executor.directory.slots import AccountSlots, Held, first, packed, unpacked
-from services.executor.rules.limits import (  # fmt: skip
+from services.executor.rules.guess_limits import (  # fmt: skip
     Full,
     GuessLimits,
     Origin,

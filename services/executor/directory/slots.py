@@ -1,6 +1,6 @@
 """Where the slots of guesses are kept: a row for each account or name that was guessed at within the hour.
 
-A row is read, decided on (`services.executor.rules.limits`) and written only if nobody has written it meanwhile, else all
+A row is read, decided on (`services.executor.rules.guess_limits`) and written only if nobody has written it meanwhile, else all
 over again; so decisions of any number of workers come one after the other, without a lock that one of them could keep.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from services.executor.common.ports import Busy
-from services.executor.rules.limits import Crowded, Full, GuessLimits, Origin, Slot, Slots, admit, counter_of_user
+from services.executor.rules.guess_limits import Crowded, Full, GuessLimits, Origin, Slot, Slots, admit, counter_of_user
 from shared.contracts import wire
 from shared.kernel.clock import Clock
 from shared.messaging.log import Message

@@ -5,7 +5,7 @@ from typing import Final
 
 from services.executor.directory.events import user_changed
 from services.executor.directory.slots import clear
-from services.executor.rules.limits import GuessLimits, Lock, counted, locks
+from services.executor.rules.guess_limits import GuessLimits, Lock, counted, locks
 from shared.kernel.clock import Clock
 from shared.postgres.outbox import append
 from shared.postgres.pool import Database

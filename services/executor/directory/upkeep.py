@@ -4,7 +4,7 @@ import logging
 from typing import Final
 
 from services.executor.directory.events import login_revoked, token_forgotten, user_changed
-from services.executor.rules.limits import GuessLimits
+from services.executor.rules.guess_limits import GuessLimits
 from services.executor.rules.login_life import LoginLife
 from shared.kernel.clock import Clock
 from shared.kernel.retrying import again_and_again

@@ -1,7 +1,7 @@
 """The cookie `sluice_device`: which log-ins were made in this browser before, so that guesses from elsewhere leave it its own.
 
 It proves nothing and lets in nobody: it names a login of each of the last few users, and a browser that names a login of an
-account has slots of its own for guesses at that account (`services.executor.rules.limits`). Sealed: nobody reads from it who
+account has slots of its own for guesses at that account (`services.executor.rules.guess_limits`). Sealed: nobody reads from it who
 logged in here, and nobody makes one. A login is forgotten a month after it ended, and the slots with it.
 """
 

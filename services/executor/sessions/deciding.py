@@ -1,6 +1,6 @@
 """A step is decided: which run it is for, whether it is new, old or foreign, and what it is handed on to (architecture §3).
 
-Pure but for the effects: state in, decision or reply out. The log's side of it is `owner.py`; a repeated one is told in
+Pure but for the effects: state in, decision or reply out. The log's side of it is `step.py`; a repeated one is told in
 `repeats.py` before.
 """
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from shared.messaging.kafka.share import Share
+from shared.messaging.kafka.held import Share
 from shared.messaging.log import LogUnavailable
 from shared.messaging.log import TopicPartition as Place
 

@@ -11,7 +11,7 @@ from aiokafka.errors import IllegalStateError
 
 from shared.kernel.clock import Clock
 from shared.messaging.kafka.client import BATCH, HEARTBEAT_MS, SESSION_TIMEOUT_MS, Heard
-from shared.messaging.kafka.share import Share
+from shared.messaging.kafka.held import Share
 from shared.messaging.log import LogUnavailable, Record
 
 POLL_MS = 1_000

@@ -19,7 +19,7 @@ from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.kafka.client import fetch_seldom, know_topics, membership_of, new_consumer, stop, to_records
 from shared.messaging.kafka.commits import Commits
 from shared.messaging.kafka.delivery import Batch, Delivery
-from shared.messaging.kafka.share import Share
+from shared.messaging.kafka.held import Share
 from shared.messaging.log import GroupMember, LogUnavailable, Mismatched
 from shared.messaging.log import TopicPartition as Place
 

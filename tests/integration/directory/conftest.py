@@ -10,11 +10,11 @@ import pytest
 from services.executor.common.ports import AskKey, OrderKey
 from services.executor.directory.directory import PostgresDirectory, open_directory
 from services.executor.directory.hashing import HashPool
-from services.executor.directory.logins import PostgresLogins
+from services.executor.directory.login_lookup import PostgresLogins
 from services.executor.directory.naming import NewUser
 from services.executor.directory.stored import StoredUser
 from services.executor.directory.users import Users
-from services.executor.rules.limits import GuessLimits
+from services.executor.rules.guess_limits import GuessLimits
 from services.executor.rules.login_life import LoginLife
 from services.executor.rules.passwords import TEST_TARGET
 from shared.contracts.asks import FindUser, PasswordVerified, UserFound, VerifyPassword

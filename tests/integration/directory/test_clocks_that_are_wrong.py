@@ -5,7 +5,7 @@ import pytest
 from services.executor.directory.epoch_keys import EpochKeys
 from services.executor.directory.upkeep import Upkeep
 from services.executor.edge.sealing_keys import SealingKeys
-from services.executor.rules.limits import GuessLimits
+from services.executor.rules.guess_limits import GuessLimits
 from services.executor.rules.login_life import LoginLife
 from shared.contracts.directory import KEY_SKEW_US, KeyPublished, LoginRevoked
 from shared.contracts.topics import TOPICS

@@ -13,7 +13,7 @@ from services.executor.directory import hashing
 from services.executor.directory.directory import PostgresDirectory, open_directory
 from services.executor.directory.hashing import HashPool, verify_password
 from services.executor.directory.slots import unpacked
-from services.executor.rules.limits import GuessLimits
+from services.executor.rules.guess_limits import GuessLimits
 from services.executor.rules.passwords import TEST_TARGET, Cost, PasswordHash, parse_hash
 from shared.contracts.directory import UserChanged
 from shared.kernel.clock import FixedClock

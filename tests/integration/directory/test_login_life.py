@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.executor.directory.logins import PostgresLogins
+from services.executor.directory.login_lookup import PostgresLogins
 from services.executor.directory.upkeep import Upkeep
-from services.executor.rules.limits import GuessLimits
+from services.executor.rules.guess_limits import GuessLimits
 from services.executor.rules.login_life import LoginLife
 from shared.contracts.directory import LoginRevoked, UserChanged
 from tests.integration.directory.conftest import People

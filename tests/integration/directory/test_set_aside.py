@@ -3,8 +3,8 @@
 import pytest
 
 from services.executor.common.ports import Aside, Noted, OrderKey, Remembered
-from services.executor.directory.set_aside import PostgresSetAside
-from services.executor.mending import Mending
+from services.executor.directory.set_aside_rows import PostgresSetAside
+from services.executor.repair_requests import Mending
 from shared.contracts.orders import LogOut
 from shared.contracts.topics import TOPICS
 from shared.kernel.ids import new_session_id

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from services.executor.directory.standing_tokens import StandingTokens
 from services.executor.directory.tokens import create_token, digest_of, revoke_token
 from services.executor.directory.upkeep import TOKENS_KEPT_US, Upkeep
-from services.executor.rules.limits import GuessLimits
+from services.executor.rules.guess_limits import GuessLimits
 from services.executor.rules.login_life import LoginLife
 from shared.contracts.directory import TOKENS_CODEC, TokenChanged
 from shared.contracts.topics import TOKENS, TOPICS

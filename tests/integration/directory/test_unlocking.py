@@ -13,7 +13,7 @@ from services.executor.directory.directory import PostgresDirectory
 from services.executor.directory.naming import UserRefused
 from services.executor.directory.unlock_api import UnlockApi
 from services.executor.directory.unlocking import Unlocked, Unlocking
-from services.executor.rules.limits import GuessLimits
+from services.executor.rules.guess_limits import GuessLimits
 from shared.contracts.directory import TokenChanged, UserChanged
 from shared.web.app import make_app
 from shared.web.limits import Limits

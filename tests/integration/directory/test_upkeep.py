@@ -1,7 +1,7 @@
 """What workers do by the clock: unclaimed logins end, what nobody asks for any more goes, what still counts stays."""
 
 from services.executor.directory.upkeep import Upkeep
-from services.executor.rules.limits import GuessLimits
+from services.executor.rules.guess_limits import GuessLimits
 from services.executor.rules.login_life import LoginLife
 from shared.contracts.directory import LoginRevoked
 from tests.integration.directory.conftest import People

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.executor.rules.limits import (
+from services.executor.rules.guess_limits import (
     Crowded,
     Full,
     GuessLimits,

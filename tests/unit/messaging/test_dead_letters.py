@@ -14,9 +14,9 @@ from shared.contracts.failures import CODEC, RecordRefused
 from shared.contracts.topics import DEAD_LETTERS, STEPS, TOPICS
 from shared.kernel.clock import FixedClock
 from shared.kernel.errors import Unavailable
+from shared.messaging.dead_letter_box import HELD
 from shared.messaging.dead_letters import FLOOD, LOST, DeadLetters, guarded
 from shared.messaging.embedded.log import EmbeddedLog
-from shared.messaging.letter_box import HELD
 from shared.messaging.log import LogClosed, LogUnavailable, Message, Record, Refused, TopicPartition
 
 

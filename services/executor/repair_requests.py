@@ -9,7 +9,7 @@ from typing import Final
 from services.executor.common.ports import Aside
 from services.executor.directory.directory import open_directory
 from services.executor.directory.secret_key_check import refuse_another_secret
-from services.executor.directory.set_aside import PostgresSetAside
+from services.executor.directory.set_aside_rows import PostgresSetAside
 from services.executor.sessions.differing import Differing, survey
 from services.executor.sessions.lifetime import REACH
 from shared.contracts.topics import SESSIONS, STATE

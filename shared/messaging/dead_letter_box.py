@@ -20,7 +20,7 @@ from shared.contracts.failures import RecordRefused
 from shared.contracts.topics import DEAD_LETTERS
 from shared.kernel.errors import SluiceError, Unavailable
 from shared.kernel.retrying import insist
-from shared.messaging.letters import LITTLE, ROOM, message
+from shared.messaging.dead_letter_records import LITTLE, ROOM, message
 from shared.messaging.log import Log, LogClosed, Record, Refused, TopicPartition
 
 PATIENCE_S: Final = 1.0
