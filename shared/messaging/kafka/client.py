@@ -80,7 +80,6 @@ class Heard:
             sent = Moment(self._clock)
             response = await send(node_id, request, group=group)
             if isinstance(request, SessionRequest):
-                request.answered(response)
                 if _all_served(response):
                     self.fetch = max(sent, self.fetch)
             elif isinstance(request, HeartbeatRequest | SyncGroupRequest) and response.error_code in _KNOWN:

@@ -86,8 +86,10 @@ def _by_topic(named: Iterable[tuple[TopicPartition, Any]]) -> list[tuple[str, li
 class SessionFetcher(Fetcher):  # type: ignore[misc] # as above
     """aiokafka's, with a session for each broker; and it looks through its partitions only when there is a broker to be asked."""
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
+    def __init__(self, client: Any, *given: Any, **named: Any) -> None:
+        super().__init__(client, *given, **named)
+        self._send = client.send
+        client.send = self._sent
         self._sessions: dict[int, FetchSession] = defaultdict(FetchSession)
         self._seldom_at: dict[int, float] = {}
         self.seldom: frozenset[str] = frozenset()
@@ -132,6 +134,13 @@ class SessionFetcher(Fetcher):  # type: ignore[misc] # as above
             if node not in unplaced
         ]
         return requests, unplaced, min(wait_s, *early.values()) if early else wait_s, lost, resumed
+
+    async def _sent(self, node_id: int, request: Any, **named: Any) -> Any:
+        """An answer to a fetch says how its session goes on, before aiokafka looks what in it was asked for."""
+        response = await self._send(node_id, request, **named)
+        if isinstance(request, SessionRequest):
+            request.answered(response)
+        return response
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: SessionRequest) -> Any:
         try:
