@@ -39,7 +39,6 @@ SESSION_TIMEOUT_MS = 6_000
 HEARTBEAT_MS = 250
 # how long the group waits for a member that is still revoking; longer than a hand-over, within a takeover of 10 s
 REBALANCE_TIMEOUT_MS = 8_000
-BATCH = 500
 
 
 class Moment:

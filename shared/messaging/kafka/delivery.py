@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError
 
 from shared.kernel.clock import Clock
-from shared.messaging.kafka.client import BATCH, HEARTBEAT_MS, SESSION_TIMEOUT_MS, Heard
+from shared.messaging.kafka.client import HEARTBEAT_MS, SESSION_TIMEOUT_MS, Heard
 from shared.messaging.kafka.held import Share
 from shared.messaging.log import LogUnavailable, Record
 
@@ -60,7 +60,7 @@ class Delivery:
 
     async def fetch(self) -> Batch:
         """The next records; none after a while without any. `LogUnavailable` from a group that has forgotten its member."""
-        fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
+        fetched = await self._consumer.getmany(timeout_ms=POLL_MS)
         # read in the turn in which the records were drained: later they may be somebody else's
         epoch = self._epoch
         self._refuse_forgotten()

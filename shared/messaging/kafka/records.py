@@ -1,7 +1,8 @@
 """How aiokafka reads what it has fetched, replaced by ours: it has no setting for it.
 
 Its own reading raises at a batch that it cannot decode, at the same offset again and again, and takes a reader's other partitions
-along; it believes a producer's word about offsets; and it hands out so many records whatever their size.
+along; it believes a producer's word about offsets; and it hands out so many records whatever their size, all of one partition if that
+has as many, so that a million empty ones, 20 kB when they are compressed, would keep a reader from its other partitions for a minute.
 """
 
 import logging
@@ -15,8 +16,9 @@ from shared.contracts.topics import TOPICS
 from shared.messaging.kafka.batches import frames, read
 from shared.messaging.log import Record
 
-DRAIN_BYTES: Final = 1024 * 1024
-"""How much of a partition is handed out at a time, about, however small it was when it was fetched."""
+DRAIN_BYTES: Final = 256 * 1024
+DRAIN_RECORDS: Final = 100
+"""How much of a partition is handed out at a time, about, however small it was when it was fetched: its turn comes again after the others'."""
 LARGEST: Final = max(topic.max_bytes for topic in TOPICS.values())
 _SPARE: Final = 1024
 _HEADER: Final = 64
@@ -84,15 +86,16 @@ class Drained(fetcher.FetchResult):  # type: ignore[misc] # aiokafka has no type
     _partition_records: PlacedRecords | None
 
     def getall(self, max_records: int | None = None) -> list[Record]:
-        """As many records as are wanted, and no more than `DRAIN_BYTES` and the last one; the rest comes with the next call."""
+        """This partition's turn: so many records, or so many bytes and the last one; the rest comes with the next call."""
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return []
+        most = min(DRAIN_RECORDS, max_records or DRAIN_RECORDS)
         taken: list[Record] = []
         size = 0
         for record in self._partition_records or ():
             taken.append(record)
             size += len(record.value or b"") + len(record.key or b"") + _HEADER * len(record.headers)
-            if len(taken) == max_records or size >= DRAIN_BYTES:
+            if len(taken) == most or size >= DRAIN_BYTES:
                 self._update_position()
                 return taken
         self._update_position()

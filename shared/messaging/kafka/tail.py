@@ -9,7 +9,7 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from shared.kernel.clock import Clock
 from shared.messaging.kafka.brokers import Brokers
-from shared.messaging.kafka.client import BATCH, Heard, new_consumer, stop, to_records
+from shared.messaging.kafka.client import Heard, new_consumer, stop, to_records
 from shared.messaging.log import LogUnavailable, Record
 
 POLL_MS = 1_000
@@ -48,7 +48,7 @@ class KafkaTail:
     async def _next(self) -> list[Record]:
         try:
             consumer = self._consumer or await self._connect()
-            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
+            fetched = await consumer.getmany(timeout_ms=POLL_MS)
         except ConsumerStoppedError:
             return []
         except (KafkaError, OSError, TimeoutError) as error:
@@ -103,7 +103,7 @@ async def read_range(brokers: Brokers, place: TopicPartition, start: int, end: i
         consumer.assign([place])
         consumer.seek(place, start)
         while await consumer.position(place) < end:
-            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
+            fetched = await consumer.getmany(timeout_ms=POLL_MS)
             inside = [record for record in to_records(fetched) if record.offset < end]
             if inside:
                 yield inside

@@ -11,8 +11,8 @@ from shared.messaging.kafka.admin import create_topics
 from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.log import Message, Record, Refused, TopicPartition
 from tests.conformance.log import poison
-from tests.conformance.log.batches import one, send, transaction
-from tests.conformance.log.batches_cases import HOSTILE, LARGEST
+from tests.conformance.log.batches import Batch, Made, one, send, transaction
+from tests.conformance.log.batches_cases import CODECS, HOSTILE, LARGEST
 from tests.conformance.log.support import Bench, joined, until
 
 on_kafka = pytest.mark.parametrize("bench", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
@@ -141,3 +141,21 @@ async def test_a_record_that_the_brokers_find_too_large_costs_nobody_elses_appen
         assert isinstance(refused, Refused)
         assert taken == [turn] * 3
         assert await bench.log.append(Message(narrow.name, 0, b"k", b"small")) == turn
+
+
+@on_kafka
+@pytest.mark.parametrize("codec", [0, *CODECS.values()], ids=["plain", *CODECS])
+async def test_a_flood_in_one_partition_keeps_nobody_from_the_others(bench: Bench, kafka_broker: str, codec: int) -> None:
+    """Very many records in few bytes: all of them were fetched before what the others hold, and come after."""
+    member = await joined(bench.log, bench.group("g"), [bench.name("plain")])
+    await until(lambda: member.held == {0, 1, 2})
+    assert member.membership is not None
+    member.membership.pause(member.held)
+    await send(kafka_broker, bench.name("plain"), 0, *[Batch((Made(b"", key=None),) * 10_000, codec)] * 3)
+    for partition in (1, 2):
+        await bench.write("plain", b"other", partition=partition)
+    member.membership.resume(member.held)
+    await until(lambda: member.values.count(b"other") == 2)
+    assert len(member.records) < 10_000
+    await until(lambda: len(member.records) == 30_002)
+    await member.membership.leave()
