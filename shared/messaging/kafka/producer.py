@@ -72,6 +72,8 @@ class KafkaAppender:
     async def _send(self, producer: AIOKafkaProducer, message: Message, sent: list[asyncio.Future[Any]]) -> int:
         sent_us = self._clock.now_us()
         try:
+            if message.partition not in await producer.partitions_for(message.topic):  # it would be an AssertionError
+                raise LogUnavailable(f"the broker has no partition {message.partition} of {message.topic} any more")
             future = await producer.send(
                 message.topic, message.value, message.key, partition=message.partition, headers=list(message.headers)
             )

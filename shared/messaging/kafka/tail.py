@@ -93,7 +93,10 @@ class KafkaTail:
 
 
 async def read_range(brokers: Brokers, place: TopicPartition, start: int, end: int, clock: Clock) -> AsyncIterator[Sequence[Record]]:
-    """The records with start <= offset < end, where both are within the partition's bounds."""
+    """The records with start <= offset < end, where both were within the partition's bounds when they were asked for.
+
+    A log that has lost records since then may end before: what is there is read, and no more is waited for.
+    """
     consumer = new_consumer(brokers)
     heard = Heard(clock)
     heard.watch(consumer)
@@ -102,14 +105,23 @@ async def read_range(brokers: Brokers, place: TopicPartition, start: int, end: i
             await consumer.start()
         consumer.assign([place])
         consumer.seek(place, start)
-        while await consumer.position(place) < end:
-            fetched = await consumer.getmany(timeout_ms=POLL_MS)
-            inside = [record for record in to_records(fetched) if record.offset < end]
+        while start <= (at := await _position(consumer, place)) < end:
+            fetched = to_records(await consumer.getmany(timeout_ms=POLL_MS))
+            inside = [record for record in fetched if start <= record.offset < end]
             if inside:
+                start = inside[-1].offset + 1
                 yield inside
             elif heard.fetched_age() > SILENCE_S:
                 raise LogUnavailable(f"the broker stopped answering a read of {place}")
+            elif not fetched and (await consumer.end_offsets([place]))[place] <= at:
+                return
     except (KafkaError, OSError, TimeoutError) as error:
         raise LogUnavailable(f"a read of {place} failed: {error!r}") from error
     finally:
         await stop(consumer)
+
+
+async def _position(consumer: AIOKafkaConsumer, place: TopicPartition) -> int:
+    """Where it goes on: below where it was, if the log has come to end before that and is begun anew. By itself it asks without an end."""
+    async with asyncio.timeout(SILENCE_S):
+        return int(await consumer.position(place))
