@@ -1,7 +1,8 @@
 """Carrying out the orders of a transition: all of them in one PostgreSQL transaction, once (architecture §4.4).
 
 The results are kept under (session, version), with where the transition stands. The same transition gets them again; another one
-under that key means that its session was decided on a wrong state, or that the log has lost its tail.
+under that key means that its session was decided on a wrong state, or that the log has lost its tail. After two days they are forgotten;
+a log-in that is met after that all the same (a group's offsets were set back) is known by its login, and is not carried out twice.
 """
 
 from collections.abc import Sequence
@@ -33,11 +34,12 @@ WITH said AS (
     SELECT * FROM unnest($6::text[], $7::integer[], $8::bytea[], $9::bytea[], $10::bytea[])
 ) INSERT INTO order_results (session, version, transition, results, at_us, partition, at_offset) VALUES ($1, $2, $3, $4, $5, $11, $12)"""
 
-# The user's row is locked by its own update, and everything else hangs on that.
+# The user's row is locked by its own update, and everything else hangs on that. A login that is known has begun, and nothing of it again.
 # $1 user, $2 epoch, $3 time, $4 login, $5 methods, $6 session, $7 address, $8 user agent, $9 expiry, $10 uid, $11 network
 _BEGIN: Final = f"""
 WITH person AS (
-    UPDATE users SET last_login_us = $3 WHERE pk = $1 AND is_active AND epoch = $2 AND {UID} = $10 RETURNING pk
+    UPDATE users SET last_login_us = $3 WHERE pk = $1 AND is_active AND epoch = $2 AND {UID} = $10
+    AND NOT EXISTS (SELECT FROM logins WHERE id = $4) RETURNING pk
 ), begun AS (
     INSERT INTO logins (id, user_pk, at_us, epoch, methods, session, address, network, user_agent, expires_us)
     SELECT $4, pk, $3, $2, $5, $6, $7, $11, $8, $9 FROM person
@@ -59,6 +61,7 @@ _LOG_IN_ONLY: Final = f"""{_BEGIN}, said AS (
     SELECT $17, $18, $19, $20, $21, $22, $23 FROM person
 ) SELECT EXISTS (SELECT FROM person) AS done"""  # noqa: S608 -- constants only
 
+_BEGAN: Final = "SELECT EXISTS (SELECT FROM logins WHERE id = $1 AND user_pk = $2)"
 _WHY_NOT: Final = f"SELECT is_active FROM users WHERE pk = $1 AND {UID} = $2"  # noqa: S608 -- constants only
 _END_OTHERS: Final = """
 UPDATE logins SET ended_us = $3, end_reason = 'terminated' WHERE user_pk = $1 AND id <> $2 AND ended_us IS NULL RETURNING id"""
@@ -135,7 +138,8 @@ async def _log_in(connection: Connection, key: OrderKey, order: LogIn) -> tuple[
     login, cause = order.login, Cause(key.session, key.transition)
     row = await connection.fetchrow(_LOG_IN, *_login_values(order), order.replaces)
     if row is None or not row["done"]:
-        return await _why_not(connection, login), []
+        began = await connection.fetchval(_BEGAN, login.login, login.user)
+        return "" if began else await _why_not(connection, login), []
     said = [_logged_in(key, order)]
     if row["replaced"] is not None:
         said.append(login_revoked(order.replaces or "", row["replaced"], login.at_us, "replaced", cause))

@@ -27,6 +27,9 @@ async def take_over(
     Transitions whose orders may not be done yet reach the journal's `unawaited`. Afterwards `journal.known` is the end
     that was seen; the group delivers what follows. `LogDiverged` if the log has not all that was done, or does not have the
     transition that PostgreSQL remembers as the furthest with orders. Where states were lost, the whole history stands in for them.
+
+    Nothing is done anew because a group's offsets are gone, or were set back to the beginning: nobody waits for what is older than a
+    session can be, and PostgreSQL does not remember for long what it has carried out.
     """
     sessions = TopicPartition(topics.SESSIONS, partition)
     states_end, stands = await asyncio.gather(
@@ -41,7 +44,7 @@ async def take_over(
     if remembered.sessions > end:
         raise LogDiverged(partition, remembered.sessions, end, "end")
     journal.known = start if states_end >= remembered.states else first
-    since_ms = 0 if journal.known == start else (now_us - REACH) // 1000
+    since_ms = 0 if journal.known == start > first else (now_us - REACH) // 1000
     async for batch in log.read(sessions, journal.known, end):
         for record in batch:
             if record.timestamp_ms < since_ms:

@@ -191,3 +191,30 @@ async def test_an_epoch_that_rose_ends_logins_even_where_their_rows_do_not_say_s
     assert await rows(people) == {"login-1": ("password_set", False)}
     await people.database.execute("UPDATE logins SET ended_us = NULL")
     assert not await people.logins.look_up("login-1", alice.pk, 0)
+
+
+@pytest.mark.parametrize("since", ["nothing", "logged out", "disabled", "new password", "logged in elsewhere"])
+@pytest.mark.parametrize("changes", [{}, {"terminate_others": True}, {"replaces": "login-2"}], ids=["alone", "others end", "another goes"])
+async def test_a_log_in_that_is_met_again_when_its_results_are_forgotten_is_not_done_twice(
+    people: People, since: str, changes: dict[str, Any]
+) -> None:
+    """A group's offsets were set back by more than two days: the history is folded again, and all its orders come again."""
+    alice = await people.make()
+    order = people.order(alice.facts, **changes)
+    assert [one.done for one in await people.directory.perform(KEY, [order])] == [True]
+    match since:
+        case "logged out":
+            await people.directory.perform(
+                OrderKey("07.session", 901, "t"), [LogOut(login="login-1", user=alice.pk, at_us=1, reason="logout")]
+            )
+        case "disabled":
+            await people.users.set_active(alice.pk, active=False)
+        case "new password":
+            await people.users.set_password(alice.pk, "new-pw")
+        case "logged in elsewhere":
+            people.clock.advance(10)
+            assert await people.log_in(alice.facts, "login-2") == ""
+    await people.database.execute("DELETE FROM order_results")
+    before = (await rows(people), await people.said(UserChanged), await people.said(LoginRevoked), await people.users.get(alice.pk))
+    assert [(one.done, one.reason) for one in await people.directory.perform(KEY, [order])] == [(True, "")]
+    assert (await rows(people), await people.said(UserChanged), await people.said(LoginRevoked), await people.users.get(alice.pk)) == before

@@ -1,19 +1,25 @@
 """A new owner holds what it finds unopened: many sessions must not keep their visitors waiting (architecture §4.6, §10)."""
 
+import asyncio
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import AsyncMock, patch
 
 import pytest
 
 from services.executor.sessions.crowd import Crowd
+from services.executor.sessions.session import DAY, HOUR
 from services.executor.sessions.states import SessionStates
 from shared.contracts import topics, wire
 from shared.contracts.errors import BadRecord
 from shared.contracts.states import SessionState, writer_of
+from shared.kernel.clock import SystemClock
 from shared.kernel.ids import new_session_id
+from shared.messaging.embedded.group import EmbeddedMembership
 from shared.messaging.log import Message, TopicPartition
 from tests.unit.executor.test_late_states import state_is_written
+from tests.unit.executor.test_set_aside import partition, written
 from tests.unit.executor.test_steps import log_in
+from tests.unit.executor.test_trouble import until
 from tests.unit.executor.world import World
 
 
@@ -85,3 +91,25 @@ async def test_a_state_that_cannot_be_read_costs_its_own_session_only() -> None:
         step = browser.compose("answer", "login", {"password": "secret"})
         assert (await world.ask(step)).session_over
         assert (await other.post({"password": "secret"})).login
+
+
+@pytest.mark.parametrize("age_us", [0, 26 * HOUR, 49 * HOUR, 29 * DAY])
+@pytest.mark.parametrize("committed", [None, 0], ids=["gone", "set back"])
+async def test_a_group_that_forgets_how_far_it_was_has_nothing_done_anew_that_is_older_than_a_session(
+    committed: int | None, age_us: int
+) -> None:
+    """Offsets expire after a week without members, and operators set them back; PostgreSQL forgets after two days what it has done."""
+    async with World() as world:
+        await log_in(world.browser())
+        await written(world, 2)
+        await world.workers.pop().stop()
+        (done,) = world.directory.performed
+        world.directory.performed.clear()
+        partition(world, TopicPartition(topics.STATE, 3)).records.clear()
+        world.clock.us = SystemClock().now_us() + age_us
+        with patch.object(EmbeddedMembership, "committed", AsyncMock(return_value=committed)):
+            await world.add_worker()
+            await until(lambda: world.workers[0].assigned_once)
+            await asyncio.sleep(0.05)
+        assert list(world.directory.performed) == ([] if age_us else [done])
+        await log_in(world.browser())
