@@ -21,6 +21,10 @@ _BASE_AND_LENGTH: Final = struct.Struct(">qi")
 _ATTRIBUTES_AT: Final = 21
 _CODEC, _LOG_APPEND_TIME, _CONTROL = 0x07, 0x08, 0x20
 _MAGIC: Final = 2
+_FEW: Final = 32
+"""Records of a compressed batch that are not too many, however small it is; more have to be worth `_LEAST` bytes each. Else 17 kB of zstd
+are 26,000 records, and a reader is busy with 2 MB of these for a minute."""
+_LEAST: Final = 16
 
 
 class ReadRecord(NamedTuple):
@@ -52,6 +56,10 @@ class Unsound(ValueError):
     """A batch that no honest producer writes."""
 
 
+class Crowded(ValueError):
+    """Very many records in very few bytes: each of ours holds a proof, which no codec makes smaller."""
+
+
 def frames(data: bytes) -> Iterator[memoryview]:
     """The whole batches that were fetched; the last one may have been cut off by the fetch's size, and comes again."""
     view, at = memoryview(data), 0
@@ -77,6 +85,8 @@ def read(frame: memoryview, limit: int) -> Read:
     if attributes & _CONTROL:
         return Read((_unread(following - 1, time_ms, frame, "ControlRecord"),), following, not whole)
     try:
+        if attributes & _CODEC and count > max(_FEW, len(frame) // _LEAST):
+            raise Crowded(f"{count} records in {len(frame)} bytes")
         body = _plain(frame, attributes & _CODEC, limit)
         found = _decoded(body, time_ms) or [_placed(one, base, time_ms) for one in salvaged(body[_HEAD.size :], count)]
         _check_places(found, base, following)

@@ -114,6 +114,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
                 if batch.fetched:
                     await self._delivery.assured(batch)
                     await self._deliver(batch)
+                await asyncio.sleep(0)  # where there is more at once, nothing else here would have its turn
         except ConsumerStoppedError:
             return
         except KafkaError as error:

@@ -40,6 +40,7 @@ class KafkaTail:
                 records = await self._next()
                 if records and not self.closed:
                     yield records
+                await asyncio.sleep(0)  # a flood must not keep everybody else here from their turn
         finally:
             await self._drop()
         if self._failure is not None:
@@ -111,6 +112,7 @@ async def read_range(brokers: Brokers, place: TopicPartition, start: int, end: i
             if inside:
                 start = inside[-1].offset + 1
                 yield inside
+                await asyncio.sleep(0)  # as above
             elif heard.fetched_age() > SILENCE_S:
                 raise LogUnavailable(f"the broker stopped answering a read of {place}")
             elif not fetched and (await consumer.end_offsets([place]))[place] <= at:

@@ -52,7 +52,12 @@ HOSTILE: Final[Mapping[str, tuple[Batch, Told]]] = {
     "places before": (misplaced(Batch((Made(b"a"), Made(b"b"))), -7, 1), unread("Unsound")),
     "the same place twice": (misplaced(Batch((Made(b"a"), Made(b"b"))), 1, 1), unread("Unsound")),
     "10,000 empty records": (Batch((Made(b"", key=None),) * 10_000), lambda records: len(records) == 10_000),
-    "10,000 empty records, small": (Batch((Made(b"", key=None),) * 10_000, ZSTD), lambda records: len(records) == 10_000),
+    **{
+        f"10,000 empty records in {name}": (Batch((Made(b"", key=None),) * 10_000, codec), unread("Crowded"))
+        for name, codec in CODECS.items()
+    },
+    "32 empty records in zstd": (Batch((Made(b"", key=None),) * 32, ZSTD), lambda records: len(records) == 32),
+    "33 empty records in zstd": (Batch((Made(b"", key=None),) * 33, ZSTD), unread("Crowded")),
     **{f"few bytes in {name}": (one(b"few", codec=codec), values(b"few")) for name, codec in CODECS.items()},
     **{f"many zeros in {name}": (one(bytes(MANY), codec=codec), unread("TooLarge")) for name, codec in CODECS.items()},
     "very many zeros in zstd": (one(bytes(100 * MANY), codec=ZSTD), unread("TooLarge")),

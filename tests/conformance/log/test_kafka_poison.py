@@ -1,7 +1,9 @@
 """No record that a broker takes keeps a reader from those behind it, whoever wrote it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -11,9 +13,9 @@ from shared.messaging.kafka.admin import create_topics
 from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.log import Message, Record, Refused, TopicPartition
 from tests.conformance.log import poison
-from tests.conformance.log.batches import Batch, Made, one, send, transaction
-from tests.conformance.log.batches_cases import CODECS, HOSTILE, LARGEST
-from tests.conformance.log.support import Bench, joined, until
+from tests.conformance.log.batches import ZSTD, Batch, Made, one, send, transaction
+from tests.conformance.log.batches_cases import HOSTILE, LARGEST
+from tests.conformance.log.support import Bench, Recorder, joined, until
 
 on_kafka = pytest.mark.parametrize("bench", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
 SPOILT: poison.Headers = (("zz", b"v"), ("none", None))
@@ -144,18 +146,79 @@ async def test_a_record_that_the_brokers_find_too_large_costs_nobody_elses_appen
 
 
 @on_kafka
-@pytest.mark.parametrize("codec", [0, *CODECS.values()], ids=["plain", *CODECS])
-async def test_a_flood_in_one_partition_keeps_nobody_from_the_others(bench: Bench, kafka_broker: str, codec: int) -> None:
+@pytest.mark.parametrize(("codec", "count", "batches"), [(0, 10_000, 3), (ZSTD, 32, 900)], ids=["plain", "zstd"])
+async def test_a_flood_in_one_partition_keeps_nobody_from_the_others(
+    bench: Bench, kafka_broker: str, codec: int, count: int, batches: int
+) -> None:
     """Very many records in few bytes: all of them were fetched before what the others hold, and come after."""
     member = await joined(bench.log, bench.group("g"), [bench.name("plain")])
     await until(lambda: member.held == {0, 1, 2})
     assert member.membership is not None
     member.membership.pause(member.held)
-    await send(kafka_broker, bench.name("plain"), 0, *[Batch((Made(b"", key=None),) * 10_000, codec)] * 3)
+    await send(kafka_broker, bench.name("plain"), 0, *[Batch((Made(b"", key=None),) * count, codec)] * batches)
     for partition in (1, 2):
         await bench.write("plain", b"other", partition=partition)
     member.membership.resume(member.held)
     await until(lambda: member.values.count(b"other") == 2)
-    assert len(member.records) < 10_000
-    await until(lambda: len(member.records) == 30_002)
+    assert len(member.records) < count * batches / 3
+    await until(lambda: len(member.records) == count * batches + 2)
     await member.membership.leave()
+
+
+class Others:
+    """What else is to be done in this process: how often it had its turn by each batch."""
+
+    def __init__(self) -> None:
+        self._turns = 0
+        self.by_batch: list[int] = []
+        self._task = asyncio.create_task(self._go_on())
+
+    def note(self) -> None:
+        self.by_batch.append(self._turns)
+
+    async def _go_on(self) -> None:
+        while True:
+            self._turns += 1
+            await asyncio.sleep(0)
+
+    def stop(self) -> None:
+        self._task.cancel()
+
+
+class Greedy(Recorder):
+    """A member that waits for nothing."""
+
+    def __init__(self, others: Others) -> None:
+        super().__init__()
+        self._others = others
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        self._others.note()
+        self.records.extend(records)
+
+
+@on_kafka
+@pytest.mark.parametrize("way", ["range", "tail", "group"])
+async def test_a_flood_leaves_everything_else_in_the_process_its_turn(bench: Bench, kafka_broker: str, way: str) -> None:
+    await send(kafka_broker, bench.name("plain"), 0, *[Batch((Made(b"", key=None),) * 10_000)] * 3)
+    await bench.write("plain", b"after")
+    others = Others()
+    match way:
+        case "range":
+            async for _ in bench.log.read(bench.place("plain"), *await bench.log.bounds(bench.place("plain"))):
+                others.note()
+        case "tail":
+            tail = bench.log.tail(bench.name("plain"), {0: 0})
+            async for batch in tail:
+                others.note()
+                if batch[-1].value == b"after":
+                    break
+            await tail.close()
+        case _:
+            member = Greedy(others)
+            member.membership = await bench.log.join(bench.group("g"), [bench.name("plain")], member)
+            await until(lambda: b"after" in member.values)
+            await member.membership.leave()
+    others.stop()
+    assert len(others.by_batch) > 100
+    assert all(before < following for before, following in pairwise(others.by_batch))

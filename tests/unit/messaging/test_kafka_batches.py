@@ -142,3 +142,20 @@ def test_a_fetch_that_ends_in_the_middle_of_a_batch_ends_before_it() -> None:
     assert [bytes(frame) for frame in frames(whole + whole[:-1])] == [whole]
     assert list(frames(whole[:-1])) == []
     assert len(list(frames(b"\xff" * 30))) == 1, "a length below 0 leads nowhere: the rest is one batch"
+
+
+@CODECS
+@pytest.mark.parametrize(("count", "size"), [(33, 72), (200, 72), (500, 32)])
+def test_records_that_hold_a_proof_are_never_too_many(codec: int, count: int, size: int) -> None:
+    """A broker may compress what our services wrote: a signature or a keyed digest each, and headers that are all alike."""
+    proofs = noise(count * size)
+    same = ((b"ce_type", b"executor.session.advanced"),)
+    made = tuple(Made(b"v", headers=((b"sluice-proof", proofs[at * size : (at + 1) * size]), *same)) for at in range(count))
+    assert len(read_one(bytes(Batch(made, codec).bytes())).records) == count
+
+
+@CODECS
+@pytest.mark.parametrize("count", [33, 1_000, 8_000])
+def test_very_many_records_in_very_few_bytes_are_one(codec: int, count: int) -> None:
+    found = read_one(bytes(Batch((Made(b"", key=None),) * count, codec).bytes()))
+    assert (reasons(found), found.next_offset, found.records[0].offset) == (["Crowded"], count, count - 1)
