@@ -132,11 +132,12 @@ class KafkaLog:
         await self._appender.close()
 
     async def _count(self, topic: str, partition: int) -> int | None:
-        """The broker's partition count, asked again when a partition beyond it is wanted: counts grow."""
+        """The broker's partition count, asked again when a partition beyond it is wanted: counts grow. `LogUnavailable` where a partition
+        is not there that should be: the topic was made anew, too narrow, and its operator can mend that while we run."""
         if topic not in self._topics:
             return None
-        if partition >= self._counts.get(topic, 0):
-            return await self.partitions(topic)
+        if partition >= self._counts.get(topic, 0) and await self.partitions(topic) <= partition < self._topics[topic].partitions:
+            raise LogUnavailable(f"the broker has no partition {partition} of {topic}, only {self._counts[topic]} of them")
         return self._counts[topic]
 
     async def _known(self, place: TopicPartition) -> None:

@@ -8,7 +8,8 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
-from shared.messaging.log import LogUnavailable, Message, Record
+from shared.messaging.log import Log, LogUnavailable, Message, Record, Refused
+from shared.messaging.log import TopicPartition as Place
 from tests.conformance.log.batches import transaction
 from tests.conformance.log.support import WAIT_S, Bench
 from tests.conformance.log.test_kafka_poison import marked, on_kafka
@@ -65,9 +66,10 @@ async def test_a_log_that_lost_its_tail_and_ends_with_a_mark_is_read_to_its_end(
 
 @on_kafka
 @pytest.mark.parametrize("count", [0, 1, 2], ids=["deleted", "one partition is left", "two are left"])
-async def test_a_topic_that_is_made_anew_with_fewer_partitions_is_away_for_who_writes_to_the_others(
+async def test_a_topic_that_is_made_anew_with_fewer_partitions_is_away_for_who_wants_the_others(
     bench: Bench, kafka_broker: str, count: int
 ) -> None:
+    gone = bench.place("plain", 2)
     await bench.write("plain", b"before", partition=2)
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_broker)
     await admin.start()
@@ -78,7 +80,27 @@ async def test_a_topic_that_is_made_anew_with_fewer_partitions_is_away_for_who_w
                 await asyncio.sleep(0.05)
         await admin.create_topics([NewTopic(bench.name("plain"), count, 1)])
     await admin.close()
-    for _ in range(5):
-        with pytest.raises(LogUnavailable):
-            await bench.log.append(Message(bench.name("plain"), 2, b"k", b"x"))
+    another = await bench.another()
+    for log in (bench.log, another):
+        for ask in (log.append(Message(bench.name("plain"), 2, b"k", b"x")), log.bounds(gone), log.ends([gone]), read_all(log, gone)):
+            with pytest.raises(LogUnavailable):
+                await ask
     assert await bench.write("latest", b"others go on") == [0]
+
+
+async def read_all(log: Log, place: Place) -> None:
+    async for _ in log.read(place, 0, 1):
+        pass
+
+
+@on_kafka
+async def test_a_partition_that_no_topic_of_ours_has_is_the_callers_mistake(bench: Bench) -> None:
+    beyond = Place(bench.name("plain"), 3)
+    for ask in (
+        bench.log.append(Message(*beyond, b"k", b"x")),
+        bench.log.bounds(beyond),
+        bench.log.ends([beyond]),
+        read_all(bench.log, beyond),
+    ):
+        with pytest.raises(Refused):
+            await ask
