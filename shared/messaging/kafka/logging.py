@@ -1,6 +1,6 @@
 """Keeps aiokafka from filling a disk, and from telling secrets.
 
-While a broker is away its clients say so hundreds of times a second.
+While a broker is away its clients say so hundreds of times a second, and while a topic is, a thousand times.
 """
 
 import logging
@@ -10,9 +10,15 @@ EVERY_S: Final = 10.0
 """The same words of the same logger are let through once in so long."""
 LOGGERS: Final = (
     "aiokafka",
+    "aiokafka.admin.client",
+    "aiokafka.cluster",
     "aiokafka.conn",
+    "aiokafka.consumer.consumer",
     "aiokafka.consumer.fetcher",
     "aiokafka.consumer.group_coordinator",
+    "aiokafka.consumer.subscription_state",
+    "aiokafka.coordinator.assignors.range",
+    "aiokafka.helpers",
     "aiokafka.producer.producer",
     "aiokafka.producer.sender",
     "shared.messaging.kafka.records",

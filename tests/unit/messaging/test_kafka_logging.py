@@ -1,12 +1,19 @@
 """A client's repeated complaint is told once in a while, with how often it came."""
 
 import logging
+from pathlib import Path
+from typing import Final
 
+import aiokafka
 import pytest
 from aiokafka.protocol.admin import SaslAuthenticateRequest_v1
 
 from shared.messaging.kafka import logging as kafka_logging
 from shared.messaging.kafka.logging import EVERY_S, LOGGERS, OnceInAWhile
+
+UNUSED: Final = {
+    f"aiokafka.coordinator.assignors.{name}" for name in ("abstract", "roundrobin", "sticky.partition_movements", "sticky.sticky_assignor")
+}
 
 
 def complaint(at: float, text: str = "Unable connect to %s", level: int = logging.ERROR) -> logging.LogRecord:
@@ -35,6 +42,10 @@ def test_other_words_and_what_is_no_complaint_pass() -> None:
 def test_all_of_aiokafkas_loggers_that_complain_have_one(caplog: pytest.LogCaptureFixture) -> None:
     kafka_logging.install()
     kafka_logging.install()
+    root = Path(aiokafka.__file__).parent
+    modules = {path: ".".join(("aiokafka", *path.relative_to(root).with_suffix("").parts)) for path in root.rglob("*.py")}
+    own = {name for path, name in modules.items() if "getLogger(__name__)" in path.read_text()}
+    assert own - UNUSED <= set(LOGGERS)
     for name in LOGGERS:
         assert sum(isinstance(one, OnceInAWhile) for one in logging.getLogger(name).filters) == 1
 
