@@ -19,7 +19,6 @@ from services.executor.sessions.states import SessionStates
 from services.executor.sessions.transition import Transition
 from shared.contracts.acceptance import follows
 from shared.contracts.envelope import Envelope, to_headers
-from shared.contracts.errors import BadRecord
 from shared.contracts.sessions import CODEC, SessionAdvanced
 from shared.kernel.errors import Unavailable
 from shared.messaging.log import LogUnavailable, Message, Record, TopicPartition
@@ -101,7 +100,8 @@ class Journal:
             self._waiting.pop(envelope.id, None)
 
     def read(self, record: Record) -> None:
-        """A record of the partition, read back in order. Raises `BadRecord` for one that is none of ours."""
+        """A record of the partition, read back in order. Raises `BadRecord` for one that is none of ours, or our mistake over it: neither is
+        read again, nor keeps others from being done."""
         if record.offset < self.known:
             return
         ident = next((value for name, value in record.headers if name == "ce_id"), b"").decode(errors="replace")
@@ -114,7 +114,7 @@ class Journal:
                 self._fold(own.envelope, own.body, record.offset, own)
             elif received and isinstance(received.body, SessionAdvanced):
                 self._fold(received.envelope, received.body, record.offset)
-        except BadRecord:
+        except Exception:
             if waiting and not waiting.settled.done():
                 waiting.settled.set_result((False, record.offset))  # nobody believes it
             self._marks.begin(record)
@@ -157,12 +157,12 @@ class Journal:
 
     def _fold(self, envelope: Envelope, body: SessionAdvanced, offset: int, own: Transition | None = None) -> None:
         """`own`: the transition is ours, so that what it leaves is known."""
-        self._marks.begin(self._at(offset))
-        self._unread.pop(envelope.id, None)
         state = self._states.get(envelope.subject)
         accepted = follows(state.version, state.head, envelope)
+        after = own.after if own else evolve(state, envelope, body) if accepted else state
+        self._marks.begin(self._at(offset))
+        self._unread.pop(envelope.id, None)
         if accepted:
-            after = own.after if own else evolve(state, envelope, body)
             self._states.put(after, own.packed if own else packed(after))
         waiting = self._waiting.get(envelope.id)
         if waiting and not waiting.settled.done():

@@ -10,7 +10,6 @@ from services.executor.sessions.ports import Unreadable
 from services.executor.sessions.session import packed
 from services.executor.sessions.states import SessionStates
 from shared.contracts import topics
-from shared.contracts.errors import BadRecord
 from shared.contracts.states import CODEC, SessionState, writer_of
 from shared.kernel.errors import why
 from shared.messaging.log import Log, Record, TopicPartition
@@ -51,8 +50,8 @@ async def take_over(
                 continue
             try:
                 journal.read(record)
-            except BadRecord as bad:
-                await unreadable.put_once(record, *why(bad))
+            except Exception as error:  # noqa: BLE001 - as below
+                await unreadable.put_once(record, *why(error))
     journal.known = max(journal.known, end)
 
 

@@ -7,12 +7,14 @@ from unittest.mock import patch
 
 import pytest
 
+from services.executor.sessions.session import evolve
 from shared.contracts import topics
 from shared.contracts.codec import Codec
 from shared.contracts.failures import CODEC as FAILURES
 from shared.contracts.failures import RecordRefused
 from shared.kernel.ids import partition_of
 from shared.messaging.log import Message, TopicPartition
+from tests.unit.executor.test_set_aside import partition
 from tests.unit.executor.test_steps import log_in
 from tests.unit.executor.world import World
 
@@ -116,3 +118,28 @@ async def test_poison_at_the_end_of_the_history_is_read_once() -> None:
         membership = world.workers[0]._membership
         assert membership is not None
         assert await membership.committed(TopicPartition(topics.SESSIONS, partition_of(browser.session))) == offset + 1
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda one: type(one).__name__)
+async def test_a_mistake_of_ours_over_a_transition_that_can_be_read_is_that_records(defect: Exception) -> None:
+    """Its fold goes wrong, as over a true transition of a newer release: while it is read back, and at every takeover after that."""
+    async with World() as world:
+        browser, other = world.browser(), world.browser()
+        await browser.post({"uid_field": "alice"})
+        await world.workers.pop().stop()
+
+        def spoilt(state: Any, envelope: Any, body: Any) -> Any:
+            if body.session == browser.session:
+                raise defect
+            return evolve(state, envelope, body)
+
+        partition(world, TopicPartition(topics.STATE, 3)).records.clear()
+        world.set_aside.states[3] = 10**9  # so that all of the history is folded
+        with patch("services.executor.sessions.journal.evolve", spoilt):
+            for _ in range(2):
+                await world.add_worker()
+                await log_in(other)
+                assert world.workers[0].failure is None
+                await world.workers.pop().stop()
+            await world.add_worker()
+            assert [reason for _, reason in await told(world, topics.SESSIONS)] == ["E_UNEXPECTED"]
