@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final
 
 from cachetools import LRUCache
@@ -45,6 +46,7 @@ class SessionStates:
         self._ended: OrderedDict[str, int] = OrderedDict()  # and when they began
         self._open: dict[str, tuple[str, ...]] = {}  # flows of open runs, of sessions that have any
         self._written: dict[str, tuple[str, ...]] = {}  # by which owners
+        self._lost: set[str] = set()
         self._forgotten_us = 0
 
     def may_begin(self, made_us: int, now_us: int) -> bool:
@@ -58,6 +60,8 @@ class SessionStates:
             return held
         packed = self._packed.get(session)
         if packed is None:
+            if session in self._lost:
+                return _unreadable(session)
             if self._new is None or self._new.session != session:  # a step that begins one asks several times
                 self._new = new_session(session)
             return self._new
@@ -70,7 +74,18 @@ class SessionStates:
         except (BadRecord, ValidationError) as bad:
             # One bad record costs itself: this session is over, its visitor begins anew.
             logger.error("a session's state cannot be read: %s", type(bad).__name__)  # noqa: TRY400 - values may be what somebody typed
-            return SessionState(session=session, version=1, ended="unreadable")
+            return _unreadable(session)
+
+    @property
+    def any_held(self) -> bool:
+        """Whether it holds any session at all."""
+        return bool(self._packed)
+
+    def written_over(self, sessions: Iterable[str]) -> None:
+        """Of these, those of which nothing is known are over: they were, or somebody says so, and must not begin a second time."""
+        self._lost = {session for session in sessions if session not in self._packed}
+        if self._lost:
+            logger.error("somebody wrote over the states of %d sessions, which are over, or of none: %s", len(self._lost), min(self._lost))
 
     def load(self, session: str, owner: str, packed: bytes) -> None:
         """Hold what a former owner wrote, as it is, unless something newer is held: to open a hundred thousand of them takes longer
@@ -183,3 +198,7 @@ class SessionStates:
             self._open[session] = opened
         else:
             self._open.pop(session, None)
+
+
+def _unreadable(session: str) -> SessionState:
+    return SessionState(session=session, version=1, ended="unreadable")

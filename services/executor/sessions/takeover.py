@@ -1,6 +1,7 @@
 """Taking over a partition: from the written states, then the transitions since the committed offset (architecture §4.6)."""
 
 import asyncio
+from contextlib import suppress
 
 from services.executor.common.ports import LogDiverged, Noted, Remembered
 from services.executor.sessions import history
@@ -12,6 +13,7 @@ from services.executor.sessions.states import SessionStates
 from shared.contracts import topics
 from shared.contracts.states import CODEC, SessionState, writer_of
 from shared.kernel.errors import why
+from shared.kernel.ids import partition_of
 from shared.messaging.log import Log, Record, TopicPartition
 
 _STATE_LIMIT = 1024 * 1024
@@ -31,7 +33,7 @@ async def take_over(
     session can be, and PostgreSQL does not remember for long what it has carried out.
     """
     sessions = TopicPartition(topics.SESSIONS, partition)
-    states_end, stands = await asyncio.gather(
+    (states_end, suspects), stands = await asyncio.gather(
         _load_states(log, TopicPartition(topics.STATE, partition), states, unreadable), _stands(log, sessions, remembered.ordered)
     )
     first, end = await log.bounds(sessions)
@@ -42,7 +44,8 @@ async def take_over(
         raise LogDiverged(partition, remembered.ordered.offset, end, "order")
     if remembered.sessions > end:
         raise LogDiverged(partition, remembered.sessions, end, "end")
-    journal.known = start if states_end >= remembered.states else first
+    lost = states_end < remembered.states or (remembered.states and not states.any_held)  # the latter also where all are too old
+    journal.known = first if lost else start
     since_ms = 0 if journal.known == start > first else (now_us - REACH) // 1000
     async for batch in log.read(sessions, journal.known, end):
         for record in batch:
@@ -53,15 +56,17 @@ async def take_over(
             except Exception as error:  # noqa: BLE001 - as below
                 await unreadable.put_once(record, *why(error))
     journal.known = max(journal.known, end)
+    states.written_over(suspects)
 
 
 async def _stands(log: Log, sessions: TopicPartition, ordered: Noted | None) -> bool:
     return ordered is None or await history.stands(log, sessions, ordered)
 
 
-async def _load_states(log: Log, place: TopicPartition, states: SessionStates, unreadable: Unreadable) -> int:
-    """Hold what was written; where it ends."""
+async def _load_states(log: Log, place: TopicPartition, states: SessionStates, unreadable: Unreadable) -> tuple[int, set[str]]:
+    """Hold what was written; where it ends, and the sessions under whose key somebody has written what is none."""
     first, end = await log.bounds(place)
+    suspects = set[str]()
     async for batch in log.read(place, first, end):
         for record in batch:
             if record.value is None:
@@ -69,8 +74,19 @@ async def _load_states(log: Log, place: TopicPartition, states: SessionStates, u
             try:
                 _load(record, states)
             except Exception as error:  # noqa: BLE001 - kept, with its traceback if it is ours; a record must not stop its partition
+                suspects |= _session_of(record)
                 await unreadable.put_once(record, *why(error))
-    return end
+    return end, suspects
+
+
+def _session_of(record: Record) -> frozenset[str]:
+    """The session whose state may have stood under this key, and is gone then: of a compacted topic the last record of a key stays,
+    whoever wrote it."""
+    session, owner = writer_of((record.key or b"").decode(errors="replace"))
+    with suppress(ValueError):
+        if owner and partition_of(session) == record.partition:
+            return frozenset((session,))
+    return frozenset()
 
 
 def _load(record: Record, states: SessionStates) -> None:

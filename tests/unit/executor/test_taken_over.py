@@ -7,7 +7,7 @@ from unittest.mock import AsyncMock, patch
 import pytest
 
 from services.executor.sessions.crowd import Crowd
-from services.executor.sessions.session import DAY, HOUR
+from services.executor.sessions.lifetime import DAY, HOUR
 from services.executor.sessions.states import SessionStates
 from shared.contracts import topics, wire
 from shared.contracts.errors import BadRecord
