@@ -82,7 +82,7 @@ async def test_a_topic_that_is_made_anew_with_fewer_partitions_is_away_for_who_w
     await admin.close()
     another = await bench.another()
     for log in (bench.log, another):
-        for ask in (log.append(Message(bench.name("plain"), 2, b"k", b"x")), log.bounds(gone), log.ends([gone]), read_all(log, gone)):
+        for ask in (log.append(Message(bench.name("plain"), 2, b"k", b"x")), log.bounds(gone), log.bounds_of([gone]), read_all(log, gone)):
             with pytest.raises(LogUnavailable):
                 await ask
     assert await bench.write("latest", b"others go on") == [0]
@@ -99,7 +99,7 @@ async def test_a_partition_that_no_topic_of_ours_has_is_the_callers_mistake(benc
     for ask in (
         bench.log.append(Message(*beyond, b"k", b"x")),
         bench.log.bounds(beyond),
-        bench.log.ends([beyond]),
+        bench.log.bounds_of([beyond]),
         read_all(bench.log, beyond),
     ):
         with pytest.raises(Refused):

@@ -214,6 +214,8 @@ async def test_a_log_in_that_is_met_again_when_its_results_are_forgotten_is_not_
         case "logged in elsewhere":
             people.clock.advance(10)
             assert await people.log_in(alice.facts, "login-2") == ""
+        case _:
+            pass
     await people.database.execute("DELETE FROM order_results")
     before = (await rows(people), await people.said(UserChanged), await people.said(LoginRevoked), await people.users.get(alice.pk))
     assert [(one.done, one.reason) for one in await people.directory.perform(KEY, [order])] == [(True, "")]
