@@ -7,11 +7,12 @@ then, and compares them with what it knew, and with what PostgreSQL remembers of
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Final
 
 from shared.contracts.topics import TOPICS
 from shared.kernel.retrying import again_and_again
-from shared.messaging.log import TopicPartition
+from shared.messaging.log import LogUnavailable, TopicPartition
 from shared.messaging.watched import WatchedLog
 from shared.postgres.pool import Database
 
@@ -53,8 +54,8 @@ class LogEnds:
         places, remembered = self._places(), await self._remembered()
         # What is known is looked at before the ends: they only grow, while all is well.
         knowns = {place: max(self._log.known(place), remembered.get(place, 0)) for place in places}
-        ends = {place: end for place, (_, end) in (await self._log.bounds_of(places)).items()}
-        for place in places:
+        ends = await self._ends(places)
+        for place in ends:
             known, end = self._log.lost.get(place, (knowns[place], ends[place]))
             if end < known:
                 await self._lost(place, known, end)
@@ -65,7 +66,21 @@ class LogEnds:
             if place.topic in self._wary:
                 await self._remedies[place.topic](place.partition)
             self._log.doubted.discard(place)
-        await self._keep({place: ends[place] for place in places if ends[place] != remembered.get(place)})
+        await self._keep({place: end for place, end in ends.items() if end != remembered.get(place)})
+
+    async def _ends(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Where these end: of all topics, or of those that are there, where one is not (deleted, or not to be seen by us)."""
+        try:
+            found = dict(await self._log.bounds_of(places))
+        except LogUnavailable as away:
+            found = {}
+            for topic in {place.topic: None for place in places}:
+                with suppress(LogUnavailable):
+                    found |= await self._log.bounds_of([place for place in places if place.topic == topic])
+            if not found:
+                raise
+            logger.warning("the ends of some topics are looked at later: %s", away)
+        return {place: end for place, (_, end) in found.items()}
 
     async def _lost(self, place: TopicPartition, known: int, end: int) -> None:
         remedy = self._remedies.get(place.topic)

@@ -1,14 +1,15 @@
 """What the log lost is noticed, whoever looks first, and said again by who said it (architecture §4.15)."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from unittest.mock import AsyncMock
 
 import pytest
 
 from shared.contracts.topics import DIRECTORY_EVENTS, KEYS, REVOCATIONS, TOKENS, TOPICS
 from shared.kernel.errors import Unavailable
 from shared.messaging.embedded.log import EmbeddedLog
-from shared.messaging.log import Message, TopicPartition
+from shared.messaging.log import LogUnavailable, Message, TopicPartition
 from shared.messaging.watched import WatchedLog
 from shared.postgres.log_ends import LogEnds
 from shared.postgres.pool import Database
@@ -158,3 +159,35 @@ async def test_topics_that_are_kept_an_hour_begin_anew_with_the_embedded_log(log
     later = process()
     await later.ends.look()
     assert later.told == []
+
+
+@pytest.mark.parametrize("gone", NAMES)
+@pytest.mark.parametrize("topic", NAMES)
+async def test_a_topic_that_is_not_there_hides_no_loss_of_another(
+    log: Log, process: Callable[[], Process], topic: str, gone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking = process()
+    for name in NAMES:
+        await log.write(name, 5)
+    await looking.ends.look()
+    log.cut(topic, 2)
+    bounds_of = log.log.bounds_of
+
+    async def without_one(places: Collection[TopicPartition]) -> Mapping[TopicPartition, tuple[int, int]]:
+        if any(place.topic == gone for place in places):
+            raise LogUnavailable(f"no {gone}")
+        return await bounds_of(places)
+
+    monkeypatch.setattr(log.log, "bounds_of", without_one)
+    await looking.ends.look()
+    assert looking.told == ([] if topic == gone else [(topic, 0)])
+    monkeypatch.undo()
+    await looking.ends.look()
+    assert looking.told == [(topic, 0)]
+
+
+async def test_a_log_that_is_away_is_looked_at_later(log: Log, process: Callable[[], Process], monkeypatch: pytest.MonkeyPatch) -> None:
+    looking = process()
+    monkeypatch.setattr(log.log, "bounds_of", AsyncMock(side_effect=LogUnavailable("away")))
+    with pytest.raises(LogUnavailable):
+        await looking.ends.look()
