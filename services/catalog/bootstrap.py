@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.catalog.adapters.http.api import routes
-from services.catalog.adapters.postgres.published import version_of
+from services.catalog.adapters.postgres.standing import StandingDefinitions
 from services.catalog.adapters.postgres.store import MIGRATIONS, PostgresStore
 from services.catalog.application.applying import Applying, File
 from services.catalog.application.editing import Editing
@@ -173,7 +173,10 @@ async def build(settings: Settings, log: Log, clock: Clock) -> Catalog:
     relay, probe = Relay(database, watched, clock, lease_s=settings.relay_lease_seconds), WriteProbe(database, clock)
     places = [TopicPartition(DEFINITIONS, 0), TopicPartition(CATALOG_EVENTS, 0)]
     ends = LogEnds(database, watched, lambda: places, {DEFINITIONS: lambda _: store.tell_again()}, count_log_lost)
-    repeating = Repeating(database, log, DEFINITIONS, version_of, store.tell_again, dead_letters, clock)
+    standing = StandingDefinitions(database, store)
+    repeating = Repeating(
+        database, log, DEFINITIONS, standing.look, standing.say_again, dead_letters, clock, is_ahead=standing.is_ahead
+    )  # fmt: skip
     return Catalog(
         database, log, store, Applying(store, new_pk), Editing(store, new_pk), relay, repeating, ends, tokens, probe, dead_letters
     )

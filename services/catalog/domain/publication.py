@@ -7,6 +7,7 @@ new body. A pointer lists every body that a reader must hold before it may take 
 from collections import defaultdict
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 from services.catalog.domain.objects import Catalog, Definition, links
@@ -53,9 +54,22 @@ class Held:
     runs_from: Mapping[PointerKey, int] = field(default_factory=dict)
     """The first version whose runs go on, where that is not the first of all."""
 
-    def forgotten(self) -> "Held":
-        """The same of readers who hold nothing any more; versions go on from where they were."""
-        return Held({key: (version, None) for key, (version, _) in self.pointers.items()}, runs_from=self.runs_from)
+    def forgotten(self, standing: Mapping[PointerKey, "Standing"] = MappingProxyType({})) -> "Held":
+        """The same of readers of whom nothing is known but what is `standing` in the log: versions go on from there, or from where they
+        were, and what is there is to be said anew, or taken back."""
+        pointers: dict[PointerKey, tuple[int, Pointer | None]] = {key: (version, None) for key, (version, _) in self.pointers.items()}
+        for key, one in standing.items():
+            before, _ = pointers.get(key, (0, None))
+            pointers[key] = (max(one.version, before), Pointer(*key, "", "", ()) if one.there else None)
+        return Held(pointers, runs_from=self.runs_from)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the log says of an object last: under which version, and whether it is there, or was removed."""
+
+    version: int
+    there: bool
 
 
 @dataclass(frozen=True, slots=True)

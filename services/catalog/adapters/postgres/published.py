@@ -3,10 +3,7 @@
 from typing import Any, Final
 
 from services.catalog.domain.publication import Held, Move, News, Pointer, PointerKey
-from shared.contracts.definitions import CODEC, BodyPublished, ObjectRemoved, PointerMoved, body_key, content_hash, pointer_key
-from shared.contracts.errors import BadKey
 from shared.contracts.topics import HOUR
-from shared.messaging.log import Record
 from shared.postgres.pool import Connection
 
 KEEP_US: Final = 25 * HOUR * 1_000_000
@@ -18,7 +15,9 @@ INSERT INTO pointers (kind, pk, version, name, body, needs, runs_from) VALUES ($
 ON CONFLICT (kind, pk) DO UPDATE
 SET version = excluded.version, name = excluded.name, body = excluded.body, needs = excluded.needs,
     runs_from = excluded.runs_from, removed_us = NULL"""
-_REMOVE: Final = "UPDATE pointers SET version = $3, runs_from = $3, removed_us = $4 WHERE kind = $1 AND pk = $2::text::uuid"
+_REMOVE: Final = """
+INSERT INTO pointers (kind, pk, version, name, body, needs, runs_from, removed_us) VALUES ($1, $2::text::uuid, $3, '', '', '{}', $3, $4)
+ON CONFLICT (kind, pk) DO UPDATE SET version = excluded.version, runs_from = excluded.runs_from, removed_us = excluded.removed_us"""
 _KEEP: Final = "INSERT INTO bodies (hash) SELECT unnest($1::text[]) ON CONFLICT (hash) DO NOTHING"
 _NEEDED: Final = "UPDATE bodies SET free_us = NULL WHERE free_us IS NOT NULL AND hash = ANY($1)"
 _FREE: Final = "UPDATE bodies SET free_us = $2 WHERE free_us IS NULL AND NOT hash = ANY($1)"
@@ -58,16 +57,3 @@ async def expired(connection: Connection, now_us: int) -> tuple[list[str], list[
 def _row(move: Move) -> tuple[Any, ...]:
     one = move.pointer
     return (one.kind, one.pk, move.version, one.name, one.body, list(one.needs), move.runs_from)
-
-
-def version_of(record: Record) -> int | None:
-    """See `Repeating`: of what a record of `catalog.definitions` says; a body has no version, its hash proves it."""
-    if record.value is None:
-        return None
-    match CODEC.decode(record).body:
-        case PointerMoved() | ObjectRemoved() as told if record.key == pointer_key(told.kind, told.pk).encode():
-            return told.version
-        case BodyPublished() as told if record.key == body_key(content_hash(told.kind, told.content)).encode():
-            return None
-        case _:
-            raise BadKey

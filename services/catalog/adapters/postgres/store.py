@@ -5,8 +5,9 @@ one that is written, positions of events are in the order of commits, and outbox
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, Final
 
 from services.catalog.adapters.postgres import published
@@ -14,7 +15,7 @@ from services.catalog.application import records
 from services.catalog.application.ports import Decide, ShippedFile
 from services.catalog.application.records import Occasion
 from services.catalog.domain.objects import Catalog, Definition, Deleted, Event, Key, evolve
-from services.catalog.domain.publication import news
+from services.catalog.domain.publication import PointerKey, Standing, news
 from shared.kernel.clock import Clock
 from shared.postgres import outbox
 from shared.postgres.migrations import MigrationSet
@@ -74,13 +75,13 @@ class PostgresStore:
         """See `ports.Store.published`."""
         return await outbox.said(self._database, within_s)
 
-    async def tell_again(self) -> int:
-        """See `ports.Store.tell_again`."""
+    async def tell_again(self, standing: Mapping[PointerKey, Standing] = MappingProxyType({})) -> int:
+        """See `ports.Store.tell_again`. What is `standing` in the log its readers know, whatever was written down of that."""
         async with self._database.transaction() as connection:
             await self._lock(connection)
             occasion = Occasion(self._clock.now_us(), self._new_id, self._trace())
             held = await published.held(connection)
-            told = news(held.forgotten(), records.published(await self._current(connection)))
+            told = news(held.forgotten(standing), records.published(await self._current(connection)))
             await published.note(connection, told, occasion.at_us)
             await outbox.append(connection, self._database.schema, records.definition_records(told, occasion))
         return len(told.pointers)
