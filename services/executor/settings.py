@@ -98,6 +98,12 @@ class Settings(CommonSettings):
         """The ring: the first makes, all are taken."""
         return (self.secret_key.get_secret_value() if self.secret_key else b"", *self.previous_secrets)
 
+    def making_with(self, secret: bytes) -> Self:
+        """The same, with this key of the ring in the first place."""
+        ring = [one for one in (self.secret_key, *self.secret_key_previous) if one is not None]
+        first, *others = sorted(ring, key=lambda one: one.get_secret_value() != secret)
+        return self.model_copy(update={"secret_key": first, "secret_key_previous": tuple(others)})
+
     @model_validator(mode="after")
     def _cheap_hashes_are_for_tests(self) -> Self:
         if self.hash_test_cost and os.environ.get("SLUICE_TEST") != "1":

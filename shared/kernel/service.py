@@ -3,6 +3,18 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from shared.kernel.errors import SluiceError
+
+
+class StartOver(SluiceError):
+    """Of a need: with these settings the service would harm others that run. The process builds it anew, with those of the error."""
+
+    code = "E_START_OVER"
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__("to be built with other settings")
+        self.settings = settings
+
 
 class Service(Protocol):
     """A built service. `start` returns once it works as far as what it depends on lets it; `stop` lets go of everything."""
@@ -15,7 +27,8 @@ class Service(Protocol):
     def needs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What has to be there beside the log before `start`, by name (`postgres`); each call is one try to reach it.
 
-        A call raises `Unavailable` while it is away, another `SluiceError` where waiting would not help. A process that
+        A call raises `Unavailable` while it is away, `StartOver` if other settings are wanted, another `SluiceError` where waiting would
+        not help. A process that
         knows that all is there need not ask. Readiness asks again and again, so a try's answer holds for a second.
         """
         ...

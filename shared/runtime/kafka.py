@@ -8,7 +8,7 @@ from shared.contracts.topics import TOPICS
 from shared.contracts.writers import Service as Writer
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import told
-from shared.kernel.service import Service
+from shared.kernel.service import Service, StartOver
 from shared.kernel.variables import Misconfigured, variable
 from shared.messaging.kafka.brokers import Brokers
 from shared.messaging.log import Log
@@ -59,13 +59,23 @@ def refused(name: str) -> int:
 
 
 async def _serve(name: str, settings: S, brokers: Brokers, build: Build[S]) -> None:
+    proofs_of(name, settings, SystemClock())  # what is wrong with keys is said before anything else
+    refuse_taken(settings)
+    async with AsyncExitStack() as stack:
+        await process.started(stack, ProcessTelemetry(name, settings))
+        while True:
+            try:
+                return await _serve_with(name, settings, brokers, build)
+            except StartOver as over:
+                settings = over.settings
+
+
+async def _serve_with(name: str, settings: S, brokers: Brokers, build: Build[S]) -> None:
     from shared.messaging.kafka.log import KafkaLog  # aiokafka costs a third of a second, which settings errors need not wait for
 
     clock = SystemClock()
     proofs = proofs_of(name, settings, clock)
-    refuse_taken(settings)
     async with AsyncExitStack() as stack:
-        await process.started(stack, ProcessTelemetry(name, settings))
         kafka = KafkaLog(brokers, TOPICS, clock, lambda ahead_s: metrics().clock_skew(ahead_s))
         stack.push_async_callback(kafka.close)
         service = await build(settings, ProvedLog(kafka, proofs), clock)

@@ -15,7 +15,9 @@ from services.executor.directory.users import Users
 from services.executor.settings import Settings
 from shared.kernel.clock import Clock
 from shared.kernel.retrying import insist
+from shared.kernel.service import StartOver
 from shared.kernel.tasks import failure_of
+from shared.kernel.variables import variable
 from shared.messaging.dead_letters import DeadLetters
 from shared.postgres.pool import Database
 from shared.postgres.probe import WriteProbe
@@ -100,7 +102,13 @@ class Executor:
     async def _prepare(self) -> None:
         if not self._has_one_secret:  # readiness asks again and again
             await self._database.prepare()
-            await self._secret.begin()
+            secret = await self._secret.begin()
+            if secret != self._settings.secrets[0]:
+                logger.warning(
+                    "%s: executors that run here do not take it yet; until this one is started again, it makes with one of %s",
+                    variable("secret_key"), variable("secret_key_previous"),
+                )  # fmt: skip
+                raise StartOver(self._settings.making_with(secret))
             self._has_one_secret = True
         await self._probe.reach()
 

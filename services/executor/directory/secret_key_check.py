@@ -2,7 +2,8 @@
 and make epoch keys that nobody else can open. So it is refused before it joins.
 
 PostgreSQL keeps a fingerprint (an HMAC under the key). Changing the key means to have both in the ring for a while. That the old one is
-in the ring of who starts is not enough: those that run have to take what it makes. So each says, for as long as it runs, which it takes.
+in the ring of who starts is not enough: those that run have to take what it makes. So each says, for as long as it runs, which it takes,
+and who starts makes with the first of its ring that all take.
 """
 
 import logging
@@ -15,7 +16,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.ids import derived_bytes, random_id
 from shared.kernel.retrying import again_and_again
 from shared.kernel.variables import Misconfigured, variable
-from shared.postgres.pool import Connection, Database
+from shared.postgres.pool import Database, Row
 
 logger = logging.getLogger(__name__)
 
@@ -25,14 +26,13 @@ BEAT_S: Final = 5.0
 
 
 class SecretKeyDiffers(Misconfigured):
-    """The installation has another `SLUICE_SECRET_KEY`, or executors that run there do not take ours yet."""
+    """The installation has another `SLUICE_SECRET_KEY`."""
 
     code = "E_SECRET_KEY_DIFFERS"
 
-    def __init__(self, detail: str = "") -> None:
+    def __init__(self) -> None:
         super().__init__(
-            detail
-            or f"{variable('secret_key')}: the executors of this installation have another one; to change it, give the other one in "
+            f"{variable('secret_key')}: the executors of this installation have another one; to change it, give the other one in "
             f"{variable('secret_key_previous')} (if it is lost: `sluice keys accept-secret`, which ends all logins)"
         )
 
@@ -43,9 +43,7 @@ _KEEP: Final = """
 INSERT INTO secret_check (fingerprint) VALUES ($1) ON CONFLICT (one) DO UPDATE SET fingerprint = excluded.fingerprint"""
 # No lease is longer: one that seems to be was written before PostgreSQL's clock was set back.
 _RUNS: Final = f"until > clock_timestamp() AND until <= clock_timestamp() + interval '{LEASE_S} seconds'"
-_APART: Final = f"""
-SELECT holder, until FROM secret_holders
-WHERE {_RUNS} AND holder <> $1 AND NOT (takes @> ARRAY[$2::bytea] AND makes = ANY($3::bytea[]))"""  # noqa: S608 -- a constant
+_OTHERS: Final = f"SELECT holder, makes, takes, until FROM secret_holders WHERE {_RUNS} AND holder <> $1"  # noqa: S608 -- a constant
 # A fingerprint that somebody has deleted comes back.
 _HOLD: Final = f"""
 WITH noted AS (INSERT INTO secret_check (fingerprint) VALUES ($2) ON CONFLICT (one) DO NOTHING)
@@ -61,16 +59,17 @@ class SecretHolder:
     def __init__(self, database: Database, ring: Sequence[bytes]) -> None:
         prints = [_fingerprint(one) for one in ring]
         self._database = database
+        self._ring = tuple(ring)
         self._values: tuple[Any, ...] = (random_id(), prints[0], prints)
         self._met: dict[str, datetime] = {}
 
-    async def begin(self) -> None:
-        """Note the first key of the ring as the installation's, if the one that is noted is in the ring, or none is, and all that run
-        take it and make with one that we take.
+    async def begin(self) -> bytes:
+        """Which key of the ring to make with. If it is the first, it is noted as the installation's, and we are one that runs; with another
+        one in the first place, begin anew.
 
         Raises:
-            SecretKeyDiffers: the installation has another one, or somebody who runs does not take ours.
-            Unavailable: PostgreSQL is away, or somebody of those may still run: ask again.
+            SecretKeyDiffers: the installation has another one, or those that run and we have none that all take.
+            Unavailable: PostgreSQL is away, or somebody may still run who does not take ours: ask again.
         """
         holder, first, takes = self._values
         async with self._database.transaction() as connection:
@@ -79,10 +78,11 @@ class SecretHolder:
             if noted is not None and noted not in takes:
                 raise SecretKeyDiffers
             await connection.execute(_FORGET)
-            await self._refuse_apart(connection)
-            if noted != first:
+            common = self._common(await connection.fetch(_OTHERS, holder))
+            if common == self._ring[0]:
                 await connection.execute(_KEEP, first)
-            await connection.execute(_HOLD, holder, first, takes)
+                await connection.execute(_HOLD, holder, first, takes)
+            return common
 
     async def run(self) -> None:
         """Say again and again that we run."""
@@ -96,16 +96,19 @@ class SecretHolder:
     async def _hold(self) -> None:
         await self._database.execute(_HOLD, *self._values)
 
-    async def _refuse_apart(self, connection: Connection) -> None:
-        rows = await connection.fetch(_APART, *self._values)
-        if any(row["until"] > self._met.get(row["holder"], row["until"]) for row in rows):
-            raise SecretKeyDiffers(
-                f"{variable('secret_key')}: executors that run here would not take what is made with it, or make with one that is in none of "
-                f"our settings; first restart all of them with it in {variable('secret_key_previous')}"
-            )
-        if rows:  # killed lately, or alive: whoever lives says so again
-            self._met = {row["holder"]: row["until"] for row in rows}
+    def _common(self, others: Sequence[Row]) -> bytes:
+        """The first of the ring that all others take."""
+        _, first, takes = self._values
+        apart = [one for one in others if first not in one["takes"] or one["makes"] not in takes]
+        if not apart:
+            return self._ring[0]
+        if not any(one["until"] > self._met.get(one["holder"], one["until"]) for one in apart):
+            self._met = {one["holder"]: one["until"] for one in apart}  # killed lately, or alive: whoever lives says so again
             raise Unavailable(f"an executor that does not take this {variable('secret_key')} ran here less than {LEASE_S} s ago")
+        for secret, fingerprint in zip(self._ring, takes, strict=True):
+            if all(fingerprint in one["takes"] and one["makes"] in takes for one in others):
+                return secret
+        raise SecretKeyDiffers
 
 
 async def refuse_another_secret(database: Database, ring: Sequence[bytes]) -> None:

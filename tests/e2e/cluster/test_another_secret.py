@@ -28,14 +28,10 @@ def pair(cluster: Cluster) -> Iterator[Cluster]:
     cluster.remove("second")
 
 
-@pytest.mark.parametrize(("role", "knows_ours"), [("edge", False), ("worker", False), ("both", False), ("both", True)])
-def test_an_executor_with_another_secret_ends_before_it_joins(pair: Cluster, role: str, knows_ours: bool) -> None:
-    """Also one that takes what the others make, while they do not take what it would make."""
+@pytest.mark.parametrize("role", ["edge", "worker", "both"])
+def test_an_executor_with_another_secret_ends_before_it_joins(pair: Cluster, role: str) -> None:
     half_way, keys = identified(pair.url), len(faults.bodies(pair, topics.KEYS, KEYS_CODEC))
-    ring = {"SLUICE_SECRET_KEY": secrets.token_urlsafe(48)}
-    if knows_ours:
-        ring["SLUICE_SECRET_KEY_PREVIOUS"] = (pair.folder / "secret.key").read_text()
-    foreign = pair.add("executor", "foreign", ("--role", role), ring)
+    foreign = pair.add("executor", "foreign", ("--role", role), {"SLUICE_SECRET_KEY": secrets.token_urlsafe(48)})
     try:
         eventually(foreign.process.is_alive, lambda alive: not alive)
         assert foreign.process.exit_code == 2
@@ -44,6 +40,24 @@ def test_an_executor_with_another_secret_ends_before_it_joins(pair: Cluster, rol
             logged_in(pair.url, "akadmin", pair.password)
         finish(half_way, pair.password)
         assert len(faults.bodies(pair, topics.KEYS, KEYS_CODEC)) <= keys + 1, "it made a key"
+    finally:
+        pair.remove("foreign")
+
+
+def test_one_that_takes_ours_and_would_make_with_another_makes_with_ours(pair: Cluster) -> None:
+    """The others do not take the other one: they would believe nothing that it says, and it would own a third of the partitions."""
+    half_way = identified(pair.url)
+    ours = (pair.folder / "secret.key").read_text()
+    foreign = pair.add("executor", "foreign", (), {"SLUICE_SECRET_KEY": secrets.token_urlsafe(48), "SLUICE_SECRET_KEY_PREVIOUS": ours})
+    try:
+        foreign.wait_ready()
+        half_way.base_url = foreign.url
+        finish(half_way, pair.password)
+        half_way.base_url = pair.url
+        assert half_way.who() == "akadmin"
+        for url in (pair.url, pair.members["second"].url, foreign.url) * 2:
+            logged_in(url, "akadmin", pair.password)
+        pair.restart("second").wait_ready()  # its key is still the installation's
     finally:
         pair.remove("foreign")
 
@@ -61,11 +75,16 @@ def test_a_command_with_another_secret_is_refused(pair: Cluster, command: tuple[
     pair.sluice(*command)
 
 
-def test_the_secret_is_changed_while_people_log_in(pair: Cluster) -> None:
-    old, new = (pair.folder / "secret.key").read_text(), secrets.token_urlsafe(48)
+NEW, NEWER = secrets.token_urlsafe(48), secrets.token_urlsafe(48)
+
+
+@pytest.mark.parametrize("first", ["as the docs say", "the new one at once"])
+def test_the_secret_is_changed_while_people_log_in(pair: Cluster, first: str) -> None:
+    old, new = ((pair.folder / "secret.key").read_text(), NEW) if first == "as the docs say" else (NEW, NEWER)
     token = pair.sluice("users", "create-token", "akadmin").strip()
     member = logged_in(pair.url, "akadmin", pair.password)
-    for ring in ((old, new), (new, old), (new,)):
+    before = (old, new) if first == "as the docs say" else (new, old)
+    for ring in (before, (new, old), (new,)):
         half_way = [identified(pair.members[name].url) for name in ("executor", "second")]
         for name in ("executor", "second"):
             visitor = half_way.pop()

@@ -1,6 +1,7 @@
 """One installation, one `SLUICE_SECRET_KEY`; it can be changed, with both in the ring; what is old is opened until then."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -33,35 +34,57 @@ async def runs(database: Database, ring: list[bytes]) -> SecretHolder:
 
 
 @pytest.mark.parametrize(
-    ("running", "ring", "may"),
+    ("running", "ring", "makes_with"),
     [
-        ([OLD], [OTHER, OLD], False),  # it knows ours, and nobody knows what it makes
-        ([OLD], [NEW, OLD], False),  # the second restart before the first
-        ([OLD], [OTHER, NEW, OLD], False),
-        ([NEW, OLD], [OLD, OTHER], False),  # it would not take what those make
-        ([NEW, OLD], [OLD], False),
-        ([OLD], [OLD, NEW], True),
-        ([OLD, NEW], [NEW, OLD], True),
-        ([NEW, OLD], [OLD, NEW], True),
-        ([NEW, OLD], [NEW], True),
-        ([NEW, OTHER], [NEW, OLD], True),
+        ([[OLD]], [OTHER, OLD], OLD),  # it takes ours, and nobody takes what it would make
+        ([[OLD]], [NEW, OLD], OLD),  # the second restart before the first
+        ([[OLD]], [OTHER, NEW, OLD], OLD),
+        ([[OLD], [OLD, NEW]], [NEW, OLD], OLD),
+        ([[OLD, NEW], [OLD, OTHER]], [OTHER, NEW, OLD], OLD),
+        ([[OLD]], [OLD, NEW], OLD),
+        ([[OLD, NEW]], [NEW, OLD], NEW),
+        ([[NEW, OLD]], [OLD, NEW], OLD),
+        ([[NEW, OLD]], [NEW], NEW),
+        ([[NEW, OTHER]], [NEW, OLD], NEW),
+        ([[NEW, OLD]], [OLD, OTHER], None),  # it would not take what those make
+        ([[NEW, OLD]], [OLD], None),
+        ([[OLD, NEW]], [NEW], None),
     ],
 )
-async def test_nobody_starts_beside_those_that_would_not_take_what_it_makes(
-    people: People, running: list[bytes], ring: list[bytes], may: bool
+async def test_who_starts_makes_with_a_key_that_all_who_run_take(
+    people: People, running: list[list[bytes]], ring: list[bytes], makes_with: bytes | None
 ) -> None:
-    others = [await runs(people.database, running) for _ in range(2)]
+    others = [await runs(people.database, one) for one in running]
     late = SecretHolder(people.database, ring)
-    if may:
+
+    async def begin() -> bytes:
+        with suppress(Unavailable):
+            return await late.begin()  # or they were killed just now
+        for one in others:
+            await one._hold()
+        return await late.begin()
+
+    if makes_with is None:
+        with pytest.raises(SecretKeyDiffers, match="SLUICE_SECRET_KEY"):
+            await begin()
+    else:
+        assert await begin() == makes_with
+        ours = [makes_with, *(one for one in ring if one != makes_with)]
+        assert await SecretHolder(people.database, ours).begin() == makes_with
+    for again in running:  # nothing was noted that would keep them from starting again
+        await SecretHolder(people.database, again).begin()
+
+
+async def test_those_that_run_have_no_key_that_we_have(people: People) -> None:
+    running = await runs(people.database, [OLD])
+    await people.database.execute("DELETE FROM secret_check")
+    late = SecretHolder(people.database, [OTHER, NEW])
+    with pytest.raises(Unavailable):
         await late.begin()
-        return
-    with pytest.raises((Unavailable, SecretKeyDiffers)):
-        await late.begin()  # perhaps they were killed just now
-    await others[1]._hold()
-    with pytest.raises(SecretKeyDiffers, match="SLUICE_SECRET_KEY"):
+    await running._hold()
+    await people.database.execute("DELETE FROM secret_check")
+    with pytest.raises(SecretKeyDiffers):
         await late.begin()
-    for again in (running, running):  # and nothing was noted: who has the installation's own may start at any time
-        await keep_to_one_secret(people.database, again)
 
 
 async def test_who_was_killed_is_waited_for_and_who_stopped_in_good_order_is_not(people: People) -> None:
