@@ -7,11 +7,13 @@ import pytest
 
 from services.executor.directory.epoch_keys import EpochKeys
 from services.executor.directory.secret_key_check import SecretHolder, SecretKeyDiffers, accept_secret, refuse_another_secret
+from services.executor.settings import Settings
 from shared.contracts.directory import KEY_SKEW_US, KeyPublished
 from shared.contracts.errors import BadSeal
 from shared.kernel.errors import Unavailable
 from shared.kernel.variables import Misconfigured
 from shared.postgres.pool import Database
+from shared.runtime.environment import load
 from tests.fixtures_patience import PATIENT_S
 from tests.integration.directory.conftest import People
 from tests.integration.directory.test_epoch_keys import sealed_to
@@ -222,3 +224,11 @@ async def test_who_passes_by_is_refused_and_notes_nothing(people: People) -> Non
     with pytest.raises(SecretKeyDiffers):
         await refuse_another_secret(people.database, [NEW])
     await keep_to_one_secret(people.database, [OLD])
+
+
+@pytest.mark.parametrize("makes", [0, 1, 2])
+def test_the_settings_begin_with_the_key_that_is_to_make(makes: int) -> None:
+    ring = [f"the {which} secret of at least 32 bytes" for which in ("newest", "older", "oldest")]
+    settings = load(Settings, secret_key=ring[0], secret_key_previous=",".join(ring[1:]))
+    wanted = [ring[makes], *ring[:makes], *ring[makes + 1 :]]
+    assert [one.decode() for one in settings.making_with(ring[makes].encode()).secrets] == wanted
