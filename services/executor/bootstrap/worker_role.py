@@ -1,6 +1,8 @@
 """Role `worker`: sessions, orders, outbox relay, epoch keys, upkeep."""
 
+import asyncio
 from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from services.executor.directory.directory import SCHEMA, PostgresDirectory
@@ -43,6 +45,9 @@ from shared.telemetry.metrics import count_log_lost, metrics
 
 _WATCHED: Final = tuple(name for name in TOPICS if name not in (SESSIONS, STATE, DEFINITIONS, CATALOG_EVENTS))
 
+ENDED_S: Final = 5.0
+"""For so long a start waits until it is known what the log says is over; then it follows later."""
+
 
 class WorkerRole:
     """Sessions, and what the directory does for them."""
@@ -62,6 +67,7 @@ class WorkerRole:
             database, log, TOKENS, standing.look, standing.say_again, dead_letters, clock, is_ahead=standing.is_ahead
         )  # fmt: skip
         self._database = database
+        self._knows_what_ended = False
         self._log = log
         self._retirements = Retirements(log, dead_letters, clock)
         asking = Asking(log, clock)
@@ -88,6 +94,10 @@ class WorkerRole:
 
     async def start(self) -> None:
         """Join the group."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDED_S):
+                await end_what_the_log_ended(self._database, self._log)
+                self._knows_what_ended = True
         await self._retirements.start()
         await self._worker.start()
 
@@ -99,12 +109,14 @@ class WorkerRole:
 
     def chores(self) -> Mapping[str, Awaitable[None]]:
         """What runs beside it for as long as it lives."""
-        return {
+        late: dict[str, Awaitable[None]] = (
+            {} if self._knows_what_ended else {"what ended": end_what_the_log_ended(self._database, self._log)}
+        )
+        return late | {
             "epoch keys": self._keys.run(),
             "upkeep": self._upkeep.run(),
             "relay": self._relay.run(),
             "tokens": self._repeating.run(),
-            "what ended": end_what_the_log_ended(self._database, self._log),
             "log ends": self._ends.run(),
             "ages": watch_ages(self._report_ages),
             "lag": watch_lag(self._log, GROUP, self._worker.held, self._worker.mark),

@@ -83,6 +83,16 @@ async def test_who_logs_in_anew_is_somebody_though_all_logins_were_ended_before(
     assert not await is_somebody(people, bare, before)
 
 
+async def test_who_is_made_anew_has_a_number_that_nobody_had(people: People, bare: EmbeddedLog) -> None:
+    log = as_service(bare, "executor")
+    for user in (1, 2, 4711, 3, 2**31 - 1):  # the last one would leave no number
+        await log.append(user_revoked(user, 4, CLOCK.now_us(), "password_set"))
+    await end_what_the_log_ended(people.database, log)
+    alice = await people.make()
+    assert alice.pk == 4712
+    assert await is_somebody(people, bare, await came(people, alice.facts, "first"))
+
+
 async def test_a_login_that_was_ended_since_stays_over_when_the_log_has_forgotten_it(people: People, bare: EmbeddedLog) -> None:
     alice, log = await people.make(), as_service(bare, "executor")
     ended, stays = [await came(people, alice.facts, name) for name in ("ended", "stays")]
