@@ -9,12 +9,14 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from shared.kernel.clock import Clock
 from shared.messaging.kafka.brokers import Brokers
-from shared.messaging.kafka.client import Heard, new_consumer, stop, to_records
+from shared.messaging.kafka.client import Heard, Moment, new_consumer, stop, to_records
 from shared.messaging.log import LogUnavailable, Record
 
 POLL_MS = 1_000
 RETRY_S = 0.5
 SILENCE_S = 10.0
+FRESH_S = 3.0
+"""So long a new consumer may be silent, whatever was before it: a broker holds its first fetch for a second, if there is nothing to be read."""
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +26,9 @@ class KafkaTail:
 
     def __init__(self, brokers: Brokers, clock: Clock, topic: str, start: Mapping[int, int]) -> None:
         self._brokers = brokers
+        self._clock = clock
         self._heard = Heard(clock)
+        self._connected = Moment(clock)
         self._positions = {TopicPartition(topic, number): offset for number, offset in start.items()}
         self._consumer: AIOKafkaConsumer | None = None
         self.closed = False
@@ -59,7 +63,7 @@ class KafkaTail:
             return []
         for place, batch in fetched.items():
             self._positions[place] = batch[-1].offset + 1
-        if not fetched and self._heard.fetched_age() > SILENCE_S:
+        if not fetched and self._heard.fetched_age() > SILENCE_S and self._connected.age(self._clock) > FRESH_S:
             # its fetching may have died without a word; a new consumer also looks the brokers up anew
             await self._drop()
         return to_records(fetched)
@@ -75,6 +79,7 @@ class KafkaTail:
         consumer.assign(list(self._positions))
         for place, offset in self._positions.items():
             consumer.seek(place, offset)
+        self._connected = Moment(self._clock)
         return consumer
 
     async def _drop(self) -> None:
