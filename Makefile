@@ -9,7 +9,7 @@ N ?= 2
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt cluster seeded bench chaos fuzz docs docs-check asyncapi asyncapi-check lock install install-dev clean
+.PHONY: help up test long lint fmt cluster seeded bench chaos fuzz docs docs-check asyncapi asyncapi-check lock install install-dev clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -18,7 +18,10 @@ up: .venv/installed ## start everything in one process, PostgreSQL too; says whe
 	@$(PY) -m sluice up
 
 test: .venv/installed-dev ## run the tests; T=tests/unit picks some, N=4 takes four processes. What the machine lacks (Java, Chromium, ../shared) is skipped and said
-	$(PY) -m pytest -n $(N) --no-loadscope-reorder $(T)
+	$(PY) -m pytest -n $(N) --no-loadscope-reorder -m "not long" $(T)
+
+long: .venv/installed-dev ## run the further cases of what takes long on a real cluster (five minutes)
+	$(PY) -m pytest -n $(N) --no-loadscope-reorder -m long tests
 
 lint: .venv/installed-dev ## rules, format, types, and who may import whom
 	$(PY) -m ruff check .

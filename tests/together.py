@@ -10,12 +10,14 @@ from xdist.scheduler import LoadScopeScheduling
 SHARING: Final = ("tests/e2e/browser/", "tests/integration/kafka_security/", "tests/e2e/fronts/", "tests/e2e/corpus/")
 """Folders with one browser, broker or front for all that is in them."""
 LONGEST: Final = (
-    "tests/e2e/cluster/test_faults.py", "tests/e2e/browser/", "tests/e2e/cluster/test_lost_records.py", "tests/integration/policy/test_sandbox.py",
-    "tests/e2e/cluster/test_waiting.py", "tests/security/test_secrets_that_stay.py", "tests/e2e/cluster/test_logins_over_kafka.py",
-    "tests/conformance/log/test_kafka.py", "tests/e2e/embedded/test_up.py", "tests/integration/postgres_server/test_server.py",
+    "tests/e2e/cluster/test_faults.py", "tests/e2e/browser/", "tests/e2e/cluster/test_silent_leader.py", "tests/security/test_bytes_that_cost_more.py",
+    "tests/e2e/cluster/test_poison_on_every_topic.py", "tests/e2e/embedded/test_up.py", "tests/e2e/cluster/test_lost_records.py",
+    "tests/integration/policy/test_sandbox.py", "tests/e2e/cluster/test_sleepers.py", "tests/security/test_secrets_that_stay.py",
+    "tests/e2e/cluster/test_another_secret.py", "tests/conformance/log/test_kafka_coordination.py", "tests/e2e/cluster/test_waiting.py",
+    "tests/e2e/cluster/test_logins_over_kafka.py", "tests/conformance/log/test_kafka.py", "tests/conformance/log/test_kafka_shrunk.py",
+    "tests/e2e/embedded/test_lost_records.py", "tests/conformance/log/test_groups.py", "tests/integration/postgres_server/test_server.py",
     "tests/compat/test_recordings.py", "tests/integration/policy/test_service.py", "tests/integration/kafka_security/",
-    "tests/security/test_seeded_bugs.py", "tests/security/test_bytes_that_cost_more.py", "tests/unit/cli/test_commands.py",
-    "tests/unit/cli/test_keys.py",
+    "tests/security/test_seeded_bugs.py", "tests/unit/cli/test_commands.py", "tests/unit/cli/test_keys.py",
 )  # fmt: skip
 """The groups that take longest, those that wait among those that reckon, so that two clusters seldom run at a time (`pytest --durations=0`)."""
 BEGINNING: Final = (

@@ -65,7 +65,9 @@ async def test_a_log_that_lost_its_tail_and_ends_with_a_mark_is_read_to_its_end(
 
 
 @on_kafka
-@pytest.mark.parametrize("count", [0, 1, 2], ids=["deleted", "one partition is left", "two are left"])
+@pytest.mark.parametrize(
+    "count", [0, *(pytest.param(left, marks=pytest.mark.long) for left in (1, 2))], ids=["deleted", "one partition is left", "two are left"]
+)
 async def test_a_topic_that_is_made_anew_with_fewer_partitions_is_away_for_who_wants_the_others(
     bench: Bench, kafka_broker: str, count: int
 ) -> None:

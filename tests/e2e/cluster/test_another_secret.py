@@ -75,7 +75,7 @@ def test_a_command_with_another_secret_is_refused(pair: Cluster, command: tuple[
     pair.sluice(*command)
 
 
-@pytest.mark.parametrize("first", ["as the docs say", "the new one at once"])
+@pytest.mark.parametrize("first", ["as the docs say", pytest.param("the new one at once", marks=pytest.mark.long)])
 def test_the_secret_is_changed_while_people_log_in(pair: Cluster, first: str) -> None:
     file = pair.folder / "secret.key"  # the command line's too
     old, new = file.read_text(), secrets.token_urlsafe(48)

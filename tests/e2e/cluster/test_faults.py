@@ -193,6 +193,7 @@ def test_a_broker_that_stands_still_for_a_little_more_than_a_second_sets_nobody_
         eventually(came, lambda count: count >= before + 8)
 
 
+@pytest.mark.long
 def test_the_broker_dies_again_while_everybody_takes_over(cluster: Cluster) -> None:
     half_way = identified(cluster.url)
     for down_s in (1, 1, 20):

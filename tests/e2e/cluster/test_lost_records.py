@@ -138,7 +138,7 @@ def history_is_whole(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize(
     ("batches", "killed"),
-    [(1, False), (3, True), (cutting.ALL, False)],
+    [(1, False), pytest.param(3, True, marks=pytest.mark.long), (cutting.ALL, False)],
     ids=["one batch, stopped", "three, killed", "all of it, stopped"],
 )
 def test_a_partition_whose_tail_is_cut_while_the_services_run(two: Cluster, batches: int, killed: bool) -> None:
@@ -184,7 +184,7 @@ def test_a_tail_that_is_cut_while_nobody_reads_is_met_at_takeover(two: Cluster) 
     repaired(two, {lost.partition})
 
 
-@pytest.mark.parametrize("states", [False, True], ids=["states are there", "states are lost too"])
+@pytest.mark.parametrize("states", [False, pytest.param(True, marks=pytest.mark.long)], ids=["states are there", "states are lost too"])
 def test_an_acknowledged_order_whose_transition_is_lost_is_remembered_by_postgres_alone(two: Cluster, states: bool) -> None:
     visitor, lost = somebody(two)
     for name in WORKERS:

@@ -111,7 +111,7 @@ def kept_from_renewing(world: World) -> Iterator[None]:
 
 
 Silence = Callable[[World], AbstractContextManager[None]]
-SILENCES: tuple[Silence, ...] = (standing_still, cut_off, killed, kept_from_renewing)
+SILENCES = (standing_still, cut_off, *(pytest.param(one, marks=pytest.mark.long) for one in (killed, kept_from_renewing)))
 
 
 def make_first_the_leader(world: World) -> None:

@@ -118,7 +118,14 @@ def in_the_middle_of_a_takeover(cluster: Cluster) -> None:
     cluster.restart("third").wait_ready()
 
 
-@pytest.mark.parametrize("happens", [twice, while_postgres_is_away, while_the_broker_is_cut_off, in_the_middle_of_a_takeover])
+@pytest.mark.parametrize(
+    "happens",
+    [
+        twice,
+        while_postgres_is_away,
+        *(pytest.param(one, marks=pytest.mark.long) for one in (while_the_broker_is_cut_off, in_the_middle_of_a_takeover)),
+    ],
+)
 def test_a_worker_sleeps_under_load(cluster: Cluster, happens: Callable[[Cluster], None]) -> None:
     with (
         faults.one_more(cluster, "edge", "edge") as edge,

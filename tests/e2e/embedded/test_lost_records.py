@@ -74,7 +74,7 @@ LAST = f"offset = (select max(offset) from records as others where others.{OF.re
 
 @pytest.mark.parametrize(
     "cut",
-    [without(LAST), without("true"), without("offset > 0"), forgetting_offsets],
+    [without(LAST), *(pytest.param(without(rows), marks=pytest.mark.long) for rows in ("true", "offset > 0")), forgetting_offsets],
     ids=["the last", "all", "all but the first", "the last, and that it was done"],
 )
 def test_records_that_are_gone_from_the_file_stop_their_partition_and_nothing_else(up: SluiceUp, cut: Callable[[Path, int], None]) -> None:
