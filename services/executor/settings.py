@@ -1,5 +1,6 @@
 """The executor's settings: those that every service has, its role, and what it costs to guess a password."""
 
+import hmac
 import os
 from typing import Literal, Self
 
@@ -101,7 +102,7 @@ class Settings(CommonSettings):
     def making_with(self, secret: bytes) -> Self:
         """The same, with this key of the ring in the first place."""
         ring = [one for one in (self.secret_key, *self.secret_key_previous) if one is not None]
-        first, *others = sorted(ring, key=lambda one: one.get_secret_value() != secret)
+        first, *others = sorted(ring, key=lambda one: not hmac.compare_digest(one.get_secret_value(), secret))
         return self.model_copy(update={"secret_key": first, "secret_key_previous": tuple(others)})
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """The executor as a process runs it: one role, or both."""
 
 import asyncio
+import hmac
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
@@ -103,7 +104,7 @@ class Executor:
         if not self._has_one_secret:  # readiness asks again and again
             await self._database.prepare()
             secret = await self._secret.begin()
-            if secret != self._settings.secrets[0]:
+            if not hmac.compare_digest(secret, self._settings.secrets[0]):
                 logger.warning(
                     "%s: executors that run here do not take it yet; until this one is started again, it makes with one of %s",
                     variable("secret_key"), variable("secret_key_previous"),
