@@ -36,7 +36,6 @@ from shared.postgres.pool import Connection, Database, Row
 logger = logging.getLogger(__name__)
 
 SECOND_US: Final = 1_000_000
-RENEW_US: Final = 300 * SECOND_US
 AGE_S: Final = 300.0
 EVERY_S: Final = 5.0
 RETRY_S: Final = 1.0
