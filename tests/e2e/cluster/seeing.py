@@ -17,6 +17,7 @@ T = TypeVar("T")
 PATIENCE_S = 120.0
 LOGIN = f"/api/v3/flows/executor/{AUTHENTICATION}/?query="
 ME = "/api/v3/core/users/me/"
+VISITORS = 8
 IDENTIFICATION, PASSWORD, DONE = "ak-stage-identification", "ak-stage-password", "xak-flow-redirect"
 
 
@@ -84,6 +85,27 @@ def logged_in(url: str, name: str, password: str) -> Visitor:
     visitor = identified(url, name)
     finish(visitor, password)
     return visitor
+
+
+@contextmanager
+def people(url: str, password: str) -> Iterator[Callable[[], int]]:
+    """So many log in again and again, whatever happens; the number of those who are in."""
+    over, came = threading.Event(), []
+
+    def one() -> None:
+        while not over.is_set():
+            visitor = identified(url)
+            finish(visitor, password)
+            came.append(visitor)
+
+    with ThreadPoolExecutor(VISITORS) as pool:
+        working = [pool.submit(one) for _ in range(VISITORS)]
+        try:
+            yield lambda: len(came)
+        finally:
+            over.set()
+    for each in working:
+        each.result()
 
 
 @dataclass

@@ -30,8 +30,8 @@ from tests.e2e.cluster.seeing import (
     identified,
     logged_in,
     look,
+    people,
 )
-from tests.e2e.cluster.test_sleepers import people
 from tests.e2e.visitor import AUTHENTICATION, Visitor
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]

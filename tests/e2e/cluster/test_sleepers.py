@@ -3,12 +3,9 @@
 Before this each pause under load could leave older states behind newer ones, and compaction kept the older (architecture §4.6).
 """
 
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 
@@ -17,33 +14,11 @@ from shared.contracts import topics
 from shared.contracts.errors import BadRecord
 from shared.contracts.states import CODEC, SessionState, writer_of
 from tests.e2e.cluster import faults, history
-from tests.e2e.cluster.seeing import DONE, eventually, finish, identified
+from tests.e2e.cluster.seeing import DONE, VISITORS, eventually, identified, people
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
 ASLEEP_S = 10.0
 """The group forgets a member after 6 s."""
-VISITORS = 8
-
-
-@contextmanager
-def people(url: str, password: str) -> Iterator[Callable[[], int]]:
-    """So many log in again and again, whatever happens; the number of those who are in."""
-    over, came = threading.Event(), []
-
-    def one() -> None:
-        while not over.is_set():
-            visitor = identified(url)
-            finish(visitor, password)
-            came.append(visitor)
-
-    with ThreadPoolExecutor(VISITORS) as pool:
-        working = [pool.submit(one) for _ in range(VISITORS)]
-        try:
-            yield lambda: len(came)
-        finally:
-            over.set()
-    for each in working:
-        each.result()
 
 
 def newest_is_kept(cluster: Cluster) -> int:
